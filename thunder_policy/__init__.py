@@ -1,0 +1,19 @@
+"""Learning-rate policies for PyTorch: values first, schedulers once bound to an optimizer."""
+
+from .mapping import EpochMapping, MappingPolicy, Multiply, Schedule, ScheduleFn, Switch
+from .policy import Policy, UnboundPolicyError
+from .simulate import simulate
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "EpochMapping",
+    "MappingPolicy",
+    "Multiply",
+    "Policy",
+    "Schedule",
+    "ScheduleFn",
+    "Switch",
+    "UnboundPolicyError",
+    "simulate",
+]

@@ -1,0 +1,83 @@
+"""Numbers and epochs as people write them, turned into ``float`` and ``int`` or refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from decimal import Decimal
+from numbers import Integral, Real
+from typing import Any
+
+from torch import Tensor
+
+
+def real(value: Any, what: str, *, any_shape: bool = False) -> float:
+    """Turn one real number into a finite ``float``.
+
+    Args:
+        value: An ``int``, ``float``, ``Fraction`` or NumPy scalar, or a tensor or array of shape ().
+        what: What the number is, for the error: ``"Switch: lr at epoch 3"``.
+        any_shape: Whether a tensor or array of one element may have any shape.
+
+    Raises:
+        TypeError: For anything that is not one real number; ``bool`` is not.
+        ValueError: For nan, inf and what overflows a ``float``.
+    """
+    number = value
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and (shape == () or (any_shape and math.prod(shape) == 1)):
+        # NumPy scalars have a shape too, and may be a bool or a complex underneath.
+        number = value.item()
+    if isinstance(number, bool) or not isinstance(number, (Real, Decimal)):
+        kind = "a tensor" if isinstance(value, Tensor) else type(value).__name__
+        raise TypeError(f"{what} must be one real number, not {short(value)} ({kind})")
+    try:
+        result = float(number)
+    except OverflowError:
+        raise ValueError(f"{what} must fit a float, not {short(value)}") from None
+    if not math.isfinite(result):
+        raise ValueError(f"{what} must be finite, not {short(value)}")
+    return result
+
+
+def non_negative(value: Any, what: str) -> float:
+    """Like `real`, and refuse what is below zero."""
+    result = real(value, what)
+    if result < 0:
+        raise ValueError(f"{what} must be at least 0, not {short(value)}")
+    return result
+
+
+def epoch_number(value: Any, what: str) -> int:
+    """Turn an integral number of at least 0 into an ``int``; 10.0 and ``True`` are no epochs.
+
+    Raises:
+        TypeError: For anything that is not integral.
+        ValueError: For a negative number.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{what} must be an integer, not {short(value)} ({type(value).__name__})")
+    if value < 0:
+        raise ValueError(f"{what} must be at least 0, not {short(value)}")
+    return int(value)
+
+
+def all_finite_floats(values: Collection[Any]) -> bool:
+    """Tell, in C loops, whether the values are ``float`` objects, none nan or inf."""
+    return {*map(type, values)} <= {float} and all(map(math.isfinite, values))
+
+
+def short(value: object) -> str:
+    """Repr for an error message, cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python prints no int of more than 4,300 digits
+        return "a huge integer"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def add_note(error: Exception, where: str, rest: str = "") -> None:
+    """Note on somebody else's exception where it was raised, unless that is said already."""
+    said = [str(error), *getattr(error, "__notes__", ())]
+    if hasattr(error, "add_note") and not any(text.startswith(where) for text in said):
+        error.add_note(where + rest)

@@ -1,0 +1,563 @@
+"""The policies of a mapping: Switch and Multiply by epoch, Schedule by a callable."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Generic, SupportsFloat, TypeVar, cast
+
+import torch
+from toolz import merge  # type: ignore[import-untyped, unused-ignore]  # toolz has no types
+from torch import Tensor
+from torch.optim import Optimizer
+
+from .checks import add_note, all_finite_floats, epoch_number, non_negative, real, short
+from .groups import copy_of
+from .policy import Policy, is_bound, param_groups
+
+EpochMapping = Mapping[int, SupportsFloat]
+"""Epoch to lr (Switch) or factor (Multiply)."""
+
+ScheduleFn = Callable[[int], SupportsFloat]
+"""Epoch to lr."""
+
+InitialLR = SupportsFloat | Sequence[SupportsFloat] | None
+"""One lr for all groups, one a group, or None for what each group has."""
+
+M = TypeVar("M")
+T = TypeVar("T")
+
+
+class MappingPolicy(Policy, Generic[M]):
+    """Base of the policies of a mapping, for all groups or one a group.
+
+    Args:
+        mapping: A mapping from epoch to number, or a callable; or a list or tuple with one a group.
+        lr_init: What epoch 0 starts from: one number for all groups, or a list or tuple with one a
+            group. ``None``: each group's ``initial_lr``, where another scheduler left one, else its
+            own lr.
+
+    Attributes:
+        mapping: The mapping, copied: sorted by epoch, with ``int`` keys and ``float`` values.
+        lr_init: What was given, as ``float``.
+
+    Raises:
+        TypeError: For an epoch that is no integer, or a value that is no real number.
+        ValueError: For a negative epoch, a value that is negative, nan or inf, an empty list, or
+            lists of different lengths.
+    """
+
+    mapping: M | list[M]
+    lr_init: float | list[float] | None
+
+    def __init__(self, mapping: M | Sequence[M], lr_init: InitialLR = 1e-3) -> None:
+        who = type(self).__name__
+        self.mapping = _each(mapping, f"{who}: mapping", _copied)
+        self.lr_init = None if lr_init is None else _each(lr_init, f"{who}: lr_init", non_negative)
+        counts = [len(given) for given in (self.mapping, self.lr_init) if isinstance(given, list)]
+        if len({*counts}) > 1:
+            raise ValueError(f"{who}: got {counts[0]} mappings and {counts[1]} lr_init")
+
+    def __repr__(self) -> str:
+        bound = is_bound(self)
+        mapping = self.current_mapping if bound else self.mapping
+        lr_init = [*map(float, self.base_lrs)] if bound else self.lr_init
+        return f"{type(self).__name__}({mapping=}, {lr_init=})"
+
+    @property
+    def current_mapping(self) -> list[M] | None:
+        """The mapping of each group; ``None`` before the policy is bound."""
+        return self._mappings(len(self.base_lrs)) if is_bound(self) else None
+
+    @property
+    def current_lr_init(self) -> list[float | Tensor] | None:
+        """What each group started from; ``None`` before the policy is bound."""
+        return [*map(copy_of, self.base_lrs)] if is_bound(self) else None
+
+    # Declared as Policy.get_lr is, and for its reason.
+    @abstractmethod
+    def get_lr(self) -> Sequence[float | Tensor]:  # type: ignore[override, unused-ignore]
+        """Compute the lrs to be written at ``last_epoch``: one a param group."""
+
+    def lr_at(self, epoch: int) -> list[float]:
+        """Return the lrs at an epoch in closed form, as if nobody else changed any.
+
+        Args:
+            epoch: An integer of at least 0; any, in any order.
+
+        Returns:
+            One lr a param group. Before the policy is bound: one, if nothing was given a group.
+
+        Raises:
+            TypeError: If the epoch is no integer.
+            ValueError: If it is negative, or the lr depends on a group that is not known yet:
+                ``lr_init=None`` before the policy is bound.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no closed form: define lr_at")
+
+    def set_optimizer(self, optimizer: Optimizer) -> None:
+        """Bind the policy to an optimizer, as `Policy.set_optimizer` does.
+
+        Raises:
+            TypeError: If that is no ``torch.optim.Optimizer``.
+            ValueError: If there is a list with another number of entries than param groups.
+        """
+        self._bind_mapping(optimizer)
+
+    def _bind_mapping(self, optimizer: Optimizer, **attributes: object) -> None:
+        n = len(param_groups(self, optimizer))
+        self._mappings(n)
+        lr_init = self.lr_init
+        self._bind(
+            optimizer,
+            lr_init if lr_init is None else _per_group(lr_init, n, "lr_init"),
+            **attributes,
+        )
+
+    def _mappings(self, n: int) -> list[M]:
+        """Return one mapping for each of n groups: the same one n times, or the list."""
+        return _per_group(self.mapping, n, "mappings")
+
+    def _update_lr(self, epoch: int | None = None) -> None:
+        self._check_counts()
+        super()._update_lr(epoch)
+
+    def _check_counts(self) -> None:
+        """Refuse groups that came or went, where something was given a group."""
+        n = len(self.optimizer.param_groups)
+        self._mappings(n)
+        if isinstance(self.lr_init, list):
+            _per_group(self.lr_init, n, "lr_init")
+
+    def _starts(self, groups: int | None = None) -> list[float | None]:
+        """Return what each group starts from, ``None`` where that is not known."""
+        if groups is None:
+            if is_bound(self):
+                return [*map(float, self.base_lrs)]
+            given = [len(one) for one in (self.mapping, self.lr_init) if isinstance(one, list)]
+            groups = given[0] if given else 1
+        if self.lr_init is None:
+            return [None] * groups
+        return [*_per_group(self.lr_init, groups, "lr_init")]
+
+    def _own_get_lr(self) -> bool:
+        """Tell whether nobody has overridden get_lr, so that a step may do without it."""
+        return type(self).get_lr.__module__ == __name__
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a snapshot, as `Policy.state_dict` does.
+
+        Returns:
+            Beside what is there, ``lr_init`` and ``mapping``: pairs of epoch and value sorted by
+            epoch, or a list of such lists. A dict would not outlive Distributed Checkpoint, which
+            makes its keys strings. Callables are left out.
+        """
+        state = self.prepare_state_dict("mapping", "lr_init")
+        if not _is_callable(self.mapping):
+            state["mapping"] = _each(self.mapping, "mapping", _pairs)
+            state["lr_init"] = [*self.lr_init] if isinstance(self.lr_init, list) else self.lr_init
+        return state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore a `state_dict`, as `Policy.load_state_dict` does.
+
+        The mapping in the state replaces that of this policy; leave it out to keep this one's.
+
+        Warns:
+            UserWarning: If the two differ.
+        """
+        n = len(self.optimizer.param_groups)
+        who = type(self).__name__
+        warning = ""
+        rest, attributes = state_dict, dict[str, object]()
+        if isinstance(state_dict, dict):
+            # The original package saved what a binding makes of them, too.
+            ours = {"mapping", "lr_init", "current_mapping", "current_lr_init"}
+            rest = {key: value for key, value in state_dict.items() if key not in ours}
+            lr_init = state_dict.get("lr_init")
+            if lr_init is not None:
+                lr_init = _each(lr_init, f"{who}: lr_init in the state", non_negative)
+                _per_group(lr_init, n, "lr_init")
+            if "lr_init" in state_dict:
+                attributes["lr_init"] = lr_init
+            if "mapping" in state_dict and not _is_callable(self.mapping):
+                mapping = _unpaired(state_dict["mapping"], f"{who}: mapping in the state")
+                _per_group(mapping, n, "mappings")
+                attributes["mapping"] = mapping
+                if self._changes is not None:
+                    attributes["_changes"] = _epochs(mapping)
+                if mapping != self.mapping:
+                    warning = (
+                        f"{who}: the state has the mapping {short(mapping)}, which replaces "
+                        f"{short(self.mapping)}; to keep that, leave 'mapping' out of the state"
+                    )
+        self._load(rest, attributes, warning)
+
+
+class _EpochPolicy(MappingPolicy[dict[int, float]]):
+    """What Switch and Multiply share: lrs that change at the epochs of a mapping alone."""
+
+    def __init__(
+        self, mapping: EpochMapping | Sequence[EpochMapping], lr_init: InitialLR = 1e-3
+    ) -> None:
+        who = type(self).__name__
+        super().__init__(_each(mapping, f"{who}: mapping", _epoch_mapping), lr_init)
+
+    def set_optimizer(self, optimizer: Optimizer) -> None:
+        changes = _epochs(self.mapping) if self._own_get_lr() else None
+        self._bind_mapping(optimizer, _changes=changes)
+
+    def _update_lr(self, epoch: int | None = None) -> None:
+        now = self.last_epoch + 1
+        if epoch is not None or now == 0 or self._changes is None:
+            super()._update_lr(epoch)
+            return
+        self._check_counts()
+        before, lrs = self._enter(now)
+        if now not in self._changes:
+            self._record(lrs)
+            return
+        try:
+            planned, factors = self._planned(lrs)
+        except BaseException:
+            self._leave(before)
+            raise
+        self._write(planned, factors)
+
+    @abstractmethod
+    def _planned(self, lrs: list[Any]) -> tuple[list[Any], dict[int, float]]:
+        """Plan a change, from what `Seen.look` says: the arguments of `Seen.write`.
+
+        It says what get_lr says, but leaves alone the tensor lrs that do not change, and does not
+        read those that are not on the CPU.
+        """
+
+    def _standing(self) -> list[Any]:
+        """Return copies of what the lrs are before the change at ``last_epoch``."""
+        groups = self.optimizer.param_groups
+        if self.last_epoch == 0:
+            return [*map(copy_of, self._aligned(self.base_lrs, groups))]
+        return [copy_of(group["lr"]) for group in groups]
+
+    def lr_at(self, epoch: int) -> list[float]:
+        """Return the lrs at an epoch in closed form, as `MappingPolicy.lr_at` does."""
+        epoch = epoch_number(epoch, f"{type(self).__name__}: the epoch")
+        starts = self._starts()
+        lrs = []
+        for i, (mapping, start) in enumerate(zip(self._mappings(len(starts)), starts)):
+            *_, (_, lr) = self._path(mapping, start, epoch)
+            if lr is None:
+                raise ValueError(
+                    f"{type(self).__name__}: with lr_init=None the lr of group {i} at epoch {epoch} "
+                    "is the optimizer's: call policy(optimizer) first, or give an lr_init"
+                )
+            lrs.append(lr)
+        return lrs
+
+    def _get_closed_form_lr(self) -> list[float]:
+        return self.lr_at(self.last_epoch)
+
+    def _trajectory(self, epochs: int, starts: Sequence[float]) -> Tensor:
+        """Return the lrs of the first epochs, as `simulate` does."""
+        columns = []
+        for mapping, start in zip(self._mappings(len(starts)), starts):
+            since, lrs = zip(*self._path(mapping, start, epochs - 1))
+            lengths = torch.tensor([*since, epochs]).diff()
+            columns.append(torch.tensor(lrs, dtype=torch.float64).repeat_interleave(lengths))
+        return torch.stack(columns, dim=1)
+
+    def _path(
+        self, mapping: dict[int, float], start: float | None, until: int
+    ) -> Iterator[tuple[int, float | None]]:
+        """Return the changes of a group: an epoch, from 0, and the lr from there on, if known."""
+        lr = start
+        yield 0, lr
+        for epoch in sorted(epoch for epoch in mapping if epoch <= until):
+            lr = self._changed(lr, mapping[epoch], epoch)
+            yield epoch, lr
+
+    @abstractmethod
+    def _changed(self, lr: float | None, value: float, epoch: int) -> float | None:
+        """Return a lr after the change at an epoch; ``None`` is a lr that is not known."""
+
+
+class Switch(_EpochPolicy):
+    """Switch to the given lr at each epoch of a mapping, and keep it until the next.
+
+    ``lr(t) = mapping[t]`` where t is a key, else the lr as it stands; ``lr(0) = lr_init`` where 0 is
+    none.
+
+    Args:
+        mapping: Epoch to lr, for all groups, or a list or tuple with one a group.
+        lr_init: The lr at epoch 0: one for all groups, a list or tuple with one a group, or
+            ``None`` for what each group has.
+
+    Raises:
+        TypeError: For an epoch that is no integer, or a lr that is no real number.
+        ValueError: For a negative epoch, a lr that is negative, nan or inf, an empty list, or
+            lists of different lengths.
+
+    Example:
+        >>> policy = Switch({0: 1e-4, 2: 1e-10})
+        >>> [policy.lr_at(epoch) for epoch in range(4)]
+        [[0.0001], [0.0001], [1e-10], [1e-10]]
+    """
+
+    _closed_state = True
+
+    def get_lr(self) -> list[float | Tensor]:
+        """Compute the lrs to be written at ``last_epoch``: one a param group."""
+        lrs = self._standing()
+        mappings = self._mappings(len(lrs))
+        return [mapping.get(self.last_epoch, lr) for mapping, lr in zip(mappings, lrs)]
+
+    def _planned(self, lrs: list[Any]) -> tuple[list[Any], dict[int, float]]:
+        now, tensors = self.last_epoch, self._seen.tensors
+        return [
+            self._writable_lr(i, mapping[now])
+            if now in mapping
+            else (None if i in tensors else lrs[i])
+            for i, mapping in enumerate(self._mappings(len(lrs)))
+        ], {}
+
+    def _changed(self, lr: float | None, value: float, epoch: int) -> float:
+        return value
+
+
+class Multiply(_EpochPolicy):
+    """Multiply the lr by the given factor at each epoch of a mapping, and keep it until the next.
+
+    ``lr(t) = lr * mapping.get(t, 1)`` for the lr as it stands; at 0 that is ``lr_init``.
+
+    Args:
+        mapping: Epoch to factor, for all groups, or a list or tuple with one a group.
+        lr_init: The lr before the first factor: one for all groups, a list or tuple with one a
+            group, or ``None`` for what each group has.
+
+    Raises:
+        TypeError: For an epoch that is no integer, or a factor that is no real number.
+        ValueError: For a negative epoch, a factor that is negative, nan or inf, an empty list, or
+            lists of different lengths.
+
+    Example:
+        >>> policy = Multiply({1: 0.5, 3: 0.1}, lr_init=1.0)
+        >>> [policy.lr_at(epoch) for epoch in range(5)]
+        [[1.0], [0.5], [0.5], [0.05], [0.05]]
+    """
+
+    _closed_state = True
+
+    def get_lr(self) -> list[float | Tensor]:
+        """Compute the lrs to be written at ``last_epoch``: one a param group."""
+        now = self.last_epoch
+        lrs = self._standing()
+        groups = self.optimizer.param_groups
+        for i, mapping in enumerate(self._mappings(len(lrs))):
+            if now in mapping:
+                lrs[i] = _scaled(lrs[i], mapping[now], groups[i]["lr"])
+        return lrs
+
+    def _planned(self, lrs: list[Any]) -> tuple[list[Any], dict[int, float]]:
+        now, tensors = self.last_epoch, self._seen.tensors
+        planned: list[Any] = []
+        factors: dict[int, float] = {}
+        for i, (mapping, lr) in enumerate(zip(self._mappings(len(lrs)), lrs)):
+            if now not in mapping:
+                planned.append(None if i in tensors else lr)
+            elif i not in tensors:
+                planned.append(self._writable_lr(i, lr * mapping[now]))
+            elif tensors[i].on_host:
+                # The product is that of the dtype, as in torch's schedulers.
+                planned.append(self._writable_lr(i, tensors[i].lr * mapping[now]))
+            else:
+                planned.append(None)
+                factors[i] = mapping[now]
+        return planned, factors
+
+    def _changed(self, lr: float | None, value: float, epoch: int) -> float | None:
+        return None if lr is None else real(lr * value, f"{self._at(epoch)}: the lr")
+
+
+class Schedule(MappingPolicy[ScheduleFn]):
+    """Take the lr of each epoch from a callable: ``lr(t) = mapping(t)``.
+
+    Args:
+        mapping: Epoch to lr, for all groups and then called once a step, or a list or tuple with
+            one a group. It returns a finite real number: ``int``, ``float``, a NumPy scalar, a
+            tensor of one element. The thunder_policy module ``schedules`` has some to use here.
+        lr_init: Not used for the lrs, and ``base_lrs`` of the bound policy.
+
+    Raises:
+        TypeError: If something else than a callable is given.
+        ValueError: For an empty list, or lists of different lengths.
+
+    Example:
+        >>> policy = Schedule(lambda epoch: 0.1 / (1 + epoch))
+        >>> [policy.lr_at(epoch) for epoch in (0, 1, 9)]
+        [[0.1], [0.05], [0.01]]
+    """
+
+    _closed_state = True
+
+    def __init__(
+        self, mapping: ScheduleFn | Sequence[ScheduleFn], lr_init: InitialLR = 1e-3
+    ) -> None:
+        who = type(self).__name__
+        super().__init__(_each(mapping, f"{who}: mapping", _schedule_fn), lr_init)
+
+    def set_optimizer(self, optimizer: Optimizer) -> None:
+        one = self._own_get_lr() and not isinstance(self.mapping, list)
+        self._bind_mapping(optimizer, _shared=self.mapping if one else None)
+
+    def get_lr(self) -> list[float | Tensor]:
+        """Compute the lrs to be written at ``last_epoch``: one a param group."""
+        return [*self._values(self.last_epoch, len(self.optimizer.param_groups))]
+
+    def lr_at(self, epoch: int) -> list[float]:
+        """Return the lrs at an epoch in closed form, as `MappingPolicy.lr_at` does.
+
+        Raises:
+            TypeError: If the epoch is no integer, or a callable returns no number.
+            ValueError: If the epoch is negative, or a callable returns nan or inf.
+        """
+        epoch = epoch_number(epoch, f"{type(self).__name__}: the epoch")
+        return self._values(epoch, len(self._starts()))
+
+    def _get_closed_form_lr(self) -> list[float]:
+        return self.lr_at(self.last_epoch)
+
+    def _trajectory(self, epochs: int, starts: Sequence[float]) -> Tensor:
+        """Return the lrs of the first epochs, as `simulate` does."""
+        n = len(self._mappings(len(starts))) if isinstance(self.mapping, list) else 1
+        rows = [self._values(epoch, n) for epoch in range(epochs)]
+        return (
+            torch.tensor(rows, dtype=torch.float64).reshape(epochs, n).repeat(1, len(starts) // n)
+        )
+
+    def _values(self, epoch: int, n: int) -> list[float]:
+        """Call one callable for all n groups, or the one of each."""
+        one = not isinstance(self.mapping, list)
+        schedules = self._mappings(1 if one else n)
+        lrs: list[Any] = []
+        try:
+            # No juxt: that hides which one raised, and turns StopIteration into RuntimeError.
+            for schedule in schedules:
+                lrs.append(schedule(epoch))  # noqa: PERF401
+        except Exception as error:
+            add_note(error, self._at(epoch), ", all param groups" if one else f", group {len(lrs)}")
+            raise
+        if not all_finite_floats(lrs):
+            groups = ["all param groups"] if one else [f"group {i}" for i in range(n)]
+            lrs = [
+                real(lr, f"{self._at(epoch)}, {group}: the lr", any_shape=True)
+                for lr, group in zip(lrs, groups)
+            ]
+        return lrs * n if one else lrs
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a snapshot, as `Policy.state_dict` does; without the callables."""
+        return self.prepare_state_dict("mapping", "lr_init")
+
+
+def _each(values: Any, what: str, one: Callable[[Any, str], T]) -> Any:
+    """Apply a check to a value, or to each of a list or tuple of them."""
+    if not isinstance(values, (list, tuple)):
+        return one(values, what)
+    if not values:
+        raise ValueError(f"{what} is an empty {type(values).__name__}: give one a param group")
+    return [one(value, f"{what}[{i}]") for i, value in enumerate(values)]
+
+
+def _copied(value: Any, what: str) -> Any:
+    if isinstance(value, Mapping):
+        return _epoch_mapping(value, what)
+    if callable(value):
+        return value
+    raise TypeError(
+        f"{what} must be a mapping from epoch to number, a callable, or a list or tuple with one a "
+        f"param group, not {short(value)} ({type(value).__name__})"
+    )
+
+
+def _epoch_mapping(value: Any, what: str) -> dict[int, float]:
+    """Copy a mapping from epoch to number, sorted by epoch."""
+    if not isinstance(value, Mapping):
+        use = ": use Schedule for a callable" if callable(value) else ""
+        raise TypeError(
+            f"{what} must be a mapping from epoch to number, or a list or tuple with one a param "
+            f"group, not {short(value)} ({type(value).__name__}){use}"
+        )
+    plain = {*map(type, value)} <= {int} and all_finite_floats(value.values())
+    if plain and (not value or (min(value) >= 0 and min(value.values()) >= 0)):
+        return dict(sorted(value.items()))  # a million epochs in a blink
+    numbers = {
+        epoch_number(epoch, f"{what}: the epoch"): non_negative(
+            number, f"{what}: the value at epoch {epoch}"
+        )
+        for epoch, number in value.items()
+    }
+    return dict(sorted(numbers.items()))
+
+
+def _schedule_fn(value: Any, what: str) -> ScheduleFn:
+    if isinstance(value, Mapping):
+        raise TypeError(
+            f"{what} must be a callable from epoch to lr, not {short(value)}: "
+            "use Switch or Multiply for a mapping"
+        )
+    if not callable(value):
+        raise TypeError(
+            f"{what} must be a callable from epoch to lr, or a list or tuple with one a param group, "
+            f"not {short(value)} ({type(value).__name__})"
+        )
+    return cast("ScheduleFn", value)
+
+
+def _per_group(values: Any, n: int, what: str) -> list[Any]:
+    """Return one value for each of n groups: the same one n times, or the list."""
+    if not isinstance(values, list):
+        return [values] * n
+    if len(values) != n:
+        raise ValueError(f"Got {len(values)} {what} and {n} param groups")
+    return values
+
+
+def _scaled(lr: float | Tensor, factor: float, held: float | Tensor) -> float | Tensor:
+    """Multiply a lr as it stands, in the dtype of the group's tensor if it holds one."""
+    if isinstance(held, Tensor) and isinstance(lr, float):
+        lr = torch.full_like(held, lr)
+    return lr * factor
+
+
+def _epochs(mapping: dict[int, float] | list[dict[int, float]]) -> dict[int, float]:
+    """Return a dict whose keys are the epochs at which any group changes."""
+    epochs: dict[int, float] = merge(*mapping) if isinstance(mapping, list) else mapping
+    return epochs
+
+
+def _is_callable(mapping: object) -> bool:
+    return callable(mapping[0] if isinstance(mapping, list) else mapping)
+
+
+def _pairs(mapping: dict[int, float], what: str) -> list[list[float]]:
+    return [[epoch, mapping[epoch]] for epoch in sorted(mapping)]
+
+
+def _unpaired(saved: Any, what: str) -> dict[int, float] | list[dict[int, float]]:
+    """Return a mapping from a state: pairs, or a dict as the original package has; or a list."""
+
+    def one(saved: Any, what: str) -> dict[int, float]:
+        pairs = isinstance(saved, (list, tuple)) and all(map(_is_pair, saved))
+        return _epoch_mapping(dict(saved) if pairs else saved, what)
+
+    if isinstance(saved, Mapping) or all(map(_is_pair, saved)):
+        return one(saved, what)
+    return [one(each, f"{what}[{i}]") for i, each in enumerate(saved)]
+
+
+def _is_pair(value: object) -> bool:
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) == 2
+        and not isinstance(value[0], (list, tuple, Mapping))
+    )

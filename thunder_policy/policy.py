@@ -1,0 +1,529 @@
+"""Policy: a scheduler that is written without an optimizer and bound to one by a call."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Container, Mapping, Sequence
+from math import inf
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NoReturn, SupportsFloat, TypeVar
+
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from . import state as states
+from .checks import add_note, all_finite_floats, epoch_number, real, short
+from .groups import LR, NO_FACTORS, ParamGroup, Seen, copy_of
+
+AnyPolicy = TypeVar("AnyPolicy", bound="Policy")
+
+# What a state holds of a binding, and what else a binding sets.
+_STATE = frozenset({"last_epoch", "_step_count", "base_lrs", "_last_lr", "_group_lrs"})
+_TORCH = frozenset({"_is_initial", "_get_lr_called_within_step"})  # in states of older versions
+_BINDING = _STATE | _TORCH | {"optimizer", "_seen", "_changes", "_shared", "_short_cut"}
+
+
+class UnboundPolicyError(RuntimeError, AttributeError):
+    """Something was asked of a policy that only a bound one can answer.
+
+    It is an ``AttributeError`` too, because accelerate and torch ask for ``optimizer`` with
+    ``getattr`` and ``hasattr``.
+    """
+
+
+class _NeedsOptimizer:
+    """Stands in for an attribute until a binding puts the real one into the instance.
+
+    A ``__getattr__`` would do too, but with one Python 3.11 caches no attribute access at all.
+    """
+
+    def __get__(self, policy: Policy | None, owner: type[Policy]) -> NoReturn:
+        raise UnboundPolicyError(
+            f"{owner.__name__} is not bound to an optimizer: call policy(optimizer) first"
+        )
+
+
+class _Watcher(LRScheduler):
+    """A torch scheduler without lrs: it watches the order of the two calls of ``step``.
+
+    Making one has torch note the calls of ``optimizer.step``, and its own ``step`` warns where torch
+    does; texts and rules are those of the torch in use.
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        bare = [group for group in optimizer.param_groups if "initial_lr" not in group]
+        super().__init__(optimizer)
+        for group in bare:
+            del group["initial_lr"]
+
+    def _initial_step(self) -> None:
+        pass
+
+    def _update_lr(self, epoch: int | None = None) -> None:
+        pass
+
+    def get_lr(self) -> list[float | Tensor]:
+        return []
+
+
+class Policy(LRScheduler, ABC):
+    """A learning-rate scheduler that needs no optimizer until it is called with one.
+
+    A subclass defines `get_lr` and nothing else; it may have an ``__init__`` of its own, which need
+    not call this one.
+
+    Example:
+        >>> from torch import nn, optim
+        >>> class Halve(Policy):
+        ...     def get_lr(self) -> list[float]:
+        ...         return [lr * 0.5**self.last_epoch for lr in self.base_lrs]
+        >>> optimizer = optim.SGD(nn.Linear(2, 1).parameters(), lr=0.8)
+        >>> policy = Halve()(optimizer)
+        >>> for _ in range(2):
+        ...     optimizer.step()
+        ...     policy.step()
+        >>> policy.get_last_lr()
+        [0.2]
+    """
+
+    last_epoch: int = -1
+    _step_count: int = 0
+    # torch warns where get_lr is called outside a step; here it is pure, and may be.
+    _get_lr_called_within_step = True
+    # Whether exactly this class has no state but the package's: foreign attributes are left alone.
+    _closed_state = False
+
+    # For the short cut in `step`, where get_lr is the package's own: the epochs at which a lr may
+    # change, or else the callable that gives the lr of all groups; and the groups to take it with.
+    _changes: Container[int] | None = None
+    _shared: Callable[[int], SupportsFloat] | None = None
+    _short_cut: list[ParamGroup] | None = None
+
+    if TYPE_CHECKING:
+        optimizer: Optimizer
+        base_lrs: list[float | Tensor]
+        _seen: Seen
+    else:
+        optimizer = _NeedsOptimizer()
+        base_lrs = _NeedsOptimizer()
+
+    def __init__(self) -> None:
+        """Make an unbound policy."""
+
+    # torch declares list[float | Tensor]; list is invariant, so no subclass could say list[float].
+    @abstractmethod
+    def get_lr(self) -> Sequence[float | Tensor]:  # type: ignore[override, unused-ignore]
+        """Compute the lrs to be written at ``last_epoch``.
+
+        It is pure: it writes nothing, and answers the same until ``last_epoch`` or a group changes.
+        Ask `get_last_lr` for the lrs in use.
+
+        Returns:
+            One finite lr a param group, in a list or another ``Sequence``.
+        """
+
+    # ------------------------------------------------------------------------------------ binding
+
+    def __call__(self: AnyPolicy, optimizer: Optimizer) -> AnyPolicy:
+        """Bind the policy to an optimizer, as `set_optimizer` does, and return it."""
+        self.set_optimizer(optimizer)
+        return self
+
+    def set_optimizer(self, optimizer: Optimizer) -> None:
+        """Bind the policy to an optimizer, at epoch 0; a policy that was bound starts over.
+
+        A subclass with state of its own resets it here. Where the binding fails, policy and
+        optimizer are as they were.
+
+        Args:
+            optimizer: Its groups get the lrs at epoch 0.
+
+        Raises:
+            TypeError: If that is no ``torch.optim.Optimizer``.
+            ValueError: If `get_lr` returns anything but one finite lr a group.
+        """
+        self._bind(optimizer)
+
+    def _bind(
+        self, optimizer: Optimizer, lr_init: Sequence[float] | None = None, **attributes: object
+    ) -> None:
+        """Bind with what a subclass starts from, and with attributes to set before `get_lr`."""
+        groups = param_groups(self, optimizer)
+        bare = [group for group in groups if "initial_lr" not in group]
+        before = self.__dict__.copy()
+        try:
+            self.__dict__.update(attributes)
+            self.optimizer = optimizer
+            if lr_init is None:
+                starts = [
+                    group["initial_lr" if "initial_lr" in group else "lr"] for group in groups
+                ]
+                self.base_lrs = [*map(copy_of, starts)]
+            else:
+                self.base_lrs = list(lr_init)
+            for group, lr in zip(groups, self.base_lrs):
+                group.setdefault("initial_lr", copy_of(lr))
+            self.last_epoch = 0
+            self._step_count = 1
+            self._seen = Seen(groups)
+            self._seen.look(groups)
+            lrs = self._writable(self._asked(self.get_lr))
+            _Watcher(optimizer)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            for group in bare:
+                group.pop("initial_lr", None)
+            raise
+        self._seen.separate_initial_lrs()
+        self._write(lrs)
+
+    def _initial_step(self) -> None:
+        self._short_cut = None  # SequentialLR starts again at 0, which `_changes` may not hold
+        super()._initial_step()
+
+    # ----------------------------------------------------------------------------------- stepping
+
+    def step(self, epoch: int | None = None) -> None:
+        """Go on to the next epoch and write its lrs into the param groups.
+
+        Where `get_lr` raises, or returns something that no group can hold, nothing has changed and
+        the step can be taken again.
+
+        Args:
+            epoch: Deprecated in torch: go to this epoch, by the closed form where there is one.
+
+        Raises:
+            UnboundPolicyError: Before the policy is bound.
+            ValueError: If there is not one finite lr a group, which its dtype can hold.
+            TypeError: If a lr is no number, or `get_lr` returns no sequence.
+        """
+        # The short cut, for float lrs. Even where no lr changes, a step has to notice that the
+        # param groups were replaced (load_state_dict) or have become more (add_param_group), and to
+        # record the lrs, which somebody else may have changed. Both are done in C: two lists are
+        # compared by identity first, so that reads no dict, and the map reads the lrs. A callable
+        # for all groups is called once, and its value goes wherever the last one still is. All
+        # that is different goes the long way, by `_update_lr`.
+        groups = self.optimizer.param_groups
+        try:
+            short_cut = groups is self._short_cut and groups == self._seen.groups
+        except RuntimeError:  # one dict was replaced by another, and that compares tensors
+            short_cut = False
+        if short_cut and epoch is None:
+            now = self.last_epoch + 1
+            changes = self._changes
+            if changes is None:
+                self._step_shared(groups, now)
+                return
+            if now not in changes:
+                self._last_lr = [*map(LR, groups)]
+                self.last_epoch = now
+                self._step_count += 1
+                return
+        if self._step_count == 1 or epoch is not None:
+            self._warn(epoch)
+        self._step_count += 1
+        try:
+            self._update_lr(epoch)
+        except BaseException:
+            self._step_count -= 1
+            raise
+
+    def _step_shared(self, groups: list[ParamGroup], now: int) -> None:
+        """Step with one callable for all groups, which hold the same float unless meddled with."""
+        lr = self._shared_lr(now)
+        last = self._last_lr[0]
+        for group in groups:
+            if group["lr"] is not last:
+                break
+            group["lr"] = lr
+        else:
+            self._last_lr = [lr] * len(groups)
+            self.last_epoch = now
+            self._step_count += 1
+            return
+        # Somebody changed a lr, perhaps to a tensor. Undo, and go the long way with the same value.
+        for written in groups:
+            if written is group:
+                break
+            written["lr"] = last
+        self._advance(now, lambda: [lr] * len(groups))
+        self._step_count += 1
+
+    def _shared_lr(self, now: int) -> float:
+        assert self._shared is not None
+        try:
+            lr: Any = self._shared(now)
+        except Exception as error:
+            add_note(error, self._at(now), ", all param groups")
+            raise
+        if type(lr) is float and -inf < lr < inf:
+            return lr
+        return real(lr, f"{self._at(now)}, all param groups: the lr", any_shape=True)
+
+    def _warn(self, epoch: int | None) -> None:
+        """Give torch's warnings on the order of calls and on the epoch, at the caller's line."""
+        watcher = _Watcher.__new__(_Watcher)
+        watcher.optimizer, watcher._step_count = self.optimizer, self._step_count
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            watcher.step(epoch)
+        for warning in caught:
+            warnings.warn(warning.message, stacklevel=3)
+
+    def _update_lr(self, epoch: int | None = None) -> None:
+        if epoch is None:
+            self._advance(self.last_epoch + 1, self.get_lr)
+        elif epoch == 0:  # from SequentialLR; get_lr is the closed form, and waits for no GPU
+            self._advance(0, self.get_lr)
+        else:
+            self._advance(epoch, getattr(self, "_get_closed_form_lr", self.get_lr))
+
+    def _advance(self, epoch: int, get_lr: Callable[[], Sequence[float | Tensor]]) -> None:
+        """Go to an epoch and write what `get_lr` says there; where that fails, stay."""
+        before, _ = self._enter(epoch)
+        try:
+            lrs = self._writable(self._asked(get_lr))
+        except BaseException:
+            self._leave(before)
+            raise
+        self._write(lrs)
+
+    def _enter(self, epoch: int) -> tuple[tuple[int, list[float | Tensor], Seen], list[Any]]:
+        """Go to an epoch and look at the groups; return where we came from, and their lrs."""
+        before = self.last_epoch, self.base_lrs, self._seen
+        groups = self.optimizer.param_groups
+        if not self._seen.same(groups):
+            self.base_lrs, self._seen = self._aligned(self.base_lrs, groups), Seen(groups)
+        lrs = self._seen.look(groups)
+        self.last_epoch = epoch
+        return before, lrs
+
+    def _leave(self, before: tuple[int, list[float | Tensor], Seen]) -> None:
+        """Go back to where `_enter` came from."""
+        self.last_epoch, self.base_lrs, self._seen = before
+
+    def _aligned(
+        self, records: Sequence[float | Tensor], groups: Sequence[ParamGroup]
+    ) -> list[float | Tensor]:
+        """Return the record of each of these groups; that of a new one is its lr."""
+        return [
+            copy_of(group["lr"]) if at is None else records[at]
+            for group, at in zip(groups, self._seen.positions(groups))
+        ]
+
+    def _asked(self, get_lr: Callable[[], Sequence[float | Tensor]]) -> Sequence[float | Tensor]:
+        try:
+            return get_lr()
+        except Exception as error:
+            add_note(error, self._at(), ", all param groups")
+            raise
+
+    def _at(self, epoch: int | None = None) -> str:
+        """Say who and when, for an error."""
+        return f"{type(self).__name__} at epoch {self.last_epoch if epoch is None else epoch}"
+
+    def _writable(self, lrs: Sequence[float | Tensor]) -> list[Any]:
+        """Return lrs as a new list of what can be written into the groups, or refuse them."""
+        seen = self._seen
+        if type(lrs) is not list and (not isinstance(lrs, Sequence) or isinstance(lrs, str)):
+            raise TypeError(
+                f"{self._at()}: get_lr() must return a list or another sequence of lrs, "
+                f"not {short(lrs)} ({type(lrs).__name__})"
+            )
+        if len(lrs) != len(seen.groups):
+            raise ValueError(
+                f"{self._at()}: got {len(lrs)} lrs from get_lr() and {len(seen.groups)} param groups"
+            )
+        if not seen.tensors and all_finite_floats(lrs):
+            return list(lrs)
+        return [self._writable_lr(i, lr) for i, lr in enumerate(lrs)]
+
+    def _writable_lr(self, i: int, lr: object) -> float | Tensor:
+        """Return a lr as it can be written into group i, or refuse it."""
+        where = f"{self._at()}, group {i}: the lr"
+        tensor = self._seen.tensors.get(i)
+        if tensor is None:
+            return real(lr, where, any_shape=True)
+        if isinstance(lr, Tensor) and tensor.takes(lr):
+            return lr
+        return tensor.checked(real(lr, where, any_shape=True), where)
+
+    def _write(self, lrs: list[Any], factors: Mapping[int, float] = NO_FACTORS) -> None:
+        """Write lrs that `_writable` has let through, and record them."""
+        seen = self._seen
+        seen.write(lrs, factors)
+        self._record(seen.look(seen.source) if seen.tensors else lrs)
+
+    def _record(self, lrs: list[Any]) -> None:
+        """Note what the groups hold after a step, and whether the next may take the short cut."""
+        seen = self._seen
+        own = self._changes is not None or self._shared is not None
+        self._last_lr = lrs
+        self._short_cut = (
+            seen.source if own and self._step_count > 1 and lrs and not seen.tensors else None
+        )
+
+    def get_last_lr(self) -> list[float | Tensor]:
+        """Return the lrs as the last step left them, or the binding or loading since.
+
+        Returns:
+            A new list with a lr for each group that the step saw: a ``float``, or a new tensor of
+            the same shape, dtype and device where the group holds one (pytorch#163103, #163120).
+            Where somebody else has filled a tensor that is not on the CPU, it shows that.
+        """
+        tensors = self._seen.tensors if self.optimizer is not None else {}
+        return [
+            tensors[i].like(lr) if i in tensors else copy_of(lr)
+            for i, lr in enumerate(self._last_lr)
+        ]
+
+    # -------------------------------------------------------------------------------------- state
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a snapshot of the policy that ``torch.load(..., weights_only=True)`` reads.
+
+        Returns:
+            ``last_epoch``, ``_step_count``, ``base_lrs``, ``_last_lr`` and ``_group_lrs``, which is
+            what the param groups hold now: one number a group, or a 1-D tensor where all groups hold
+            tensors of one dtype and device. Beside these, a custom policy's own attributes; a
+            nested scheduler by its own ``state_dict()``, an unbound policy not at all.
+
+        Raises:
+            UnboundPolicyError: Before the policy is bound.
+            TypeError: For an attribute that ``weights_only=True`` would refuse.
+        """
+        return self.prepare_state_dict()
+
+    def prepare_state_dict(self, *keys: str) -> dict[str, Any]:
+        """Return the `state_dict` without some of its keys, for a subclass that overrides it.
+
+        Args:
+            keys: Names of attributes to leave out.
+        """
+        groups = self.optimizer.param_groups
+        state: dict[str, Any] = {
+            # SequentialLR takes the policies that it has not come to below 0; they start at 0.
+            "last_epoch": max(self.last_epoch, 0),
+            "_step_count": self._step_count,
+            "base_lrs": states.pack(self._aligned(self.base_lrs, groups)),
+            "_last_lr": states.pack(self._aligned(self.get_last_lr(), groups)),
+            "_group_lrs": states.pack([*map(LR, groups)]),
+        }
+        if "_closed_state" not in vars(type(self)):
+            for name, value in states.attributes(self).items():
+                if name in _BINDING or name in keys or not states.is_attribute(type(self), name):
+                    continue
+                if not states.is_unbound(value):
+                    state[name] = states.saved(value, f"{type(self).__name__}.{name}")
+        return {key: value for key, value in state.items() if key not in keys}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore a `state_dict`, and write its lrs into the param groups.
+
+        So it does not matter whether the optimizer's state is loaded before, after or never
+        (pytorch#119168, #65342, #29697). Where anything is wrong, nothing has changed.
+
+        Args:
+            state_dict: What `state_dict` returned; it is neither changed nor kept (pytorch#32756).
+
+        Raises:
+            UnboundPolicyError: Before the policy is bound.
+            TypeError: If that is no dict, or a value is of the wrong type.
+            ValueError: If a key is missing or names something that is no attribute, or there is not
+                one finite lr a group.
+        """
+        self._load(state_dict)
+
+    def _load(
+        self,
+        state: dict[str, Any],
+        attributes: Mapping[str, object] = MappingProxyType({}),
+        warning: str = "",
+    ) -> None:
+        """Load a state with attributes that a subclass has made of it; the warning comes first."""
+        groups = self.optimizer.param_groups
+        who = type(self).__name__
+        if not isinstance(state, dict):
+            raise TypeError(f"{who}: a state must be a dict, not {short(state)}")
+        held_key = "_group_lrs" if "_group_lrs" in state else "_last_lr"
+        for key in ("last_epoch", held_key):
+            if key not in state:
+                raise ValueError(f"{who}: the state has no {key}: is it that of a scheduler?")
+        epoch = epoch_number(state["last_epoch"], f"{who}: last_epoch in the state")
+        count = epoch_number(
+            state.get("_step_count", epoch + 1), f"{who}: _step_count in the state"
+        )
+
+        def unpacked(key: str, default: object) -> list[float | Tensor]:
+            return states.unpack(state.get(key, default), len(groups), f"{who}: {key} in the state")
+
+        held = [float(lr) for lr in unpacked(held_key, None)]
+        last = [float(lr) for lr in unpacked("_last_lr", held)]
+        base = unpacked("base_lrs", self._aligned(self.base_lrs, groups))
+        seen = Seen(groups)
+        seen.look(groups)
+        for i, tensor in seen.tensors.items():
+            tensor.checked(held[i], f"{who}: {held_key} in the state, group {i}: the lr")
+            if isinstance(lr := base[i], Tensor):
+                base[i] = lr.to(tensor.lr.device)
+        own = {}
+        for key in state.keys() - _STATE - _TORCH - attributes.keys():
+            if key in _BINDING or not states.is_attribute(type(self), key):
+                raise ValueError(f"{who}: the state has the key {key!r}, which is no attribute")
+            if "_closed_state" not in vars(type(self)):
+                own[key] = state[key]
+        undo = states.Undo(getattr(self, key, None) for key in own)
+        try:
+            loaded = {key: states.loaded(getattr(self, key, None), own[key]) for key in own}
+            if warning:
+                warnings.warn(warning, UserWarning, stacklevel=3)
+        except BaseException:
+            undo()
+            raise
+        for key, value in {**loaded, **attributes}.items():
+            setattr(self, key, value)
+        self.base_lrs = base
+        self.last_epoch = epoch
+        self._step_count = count
+        self._seen = seen
+        self._write(held)
+        self._last_lr = [*last]
+
+    def __copy__(self: AnyPolicy) -> AnyPolicy:
+        """Return an unbound policy of the same value."""
+        new = type(self).__new__(type(self))
+        for name, value in states.attributes(self).items():
+            if name not in _BINDING:
+                setattr(new, name, value)
+        return new
+
+    def __getstate__(self) -> tuple[dict[str, Any], bool | None]:
+        # An optimizer leaves out what torch has put into it to watch the order of calls.
+        called = getattr(self.optimizer, "_opt_called", False) if is_bound(self) else None
+        return states.attributes(self), called
+
+    def __setstate__(self, state: tuple[dict[str, Any], bool | None]) -> None:
+        attributes, called = state
+        for name, value in attributes.items():
+            setattr(self, name, value)
+        if called is not None:
+            _Watcher(self.optimizer)
+            vars(self.optimizer).setdefault("_opt_called", called)
+
+
+def is_bound(policy: Policy) -> bool:
+    """Tell whether a policy has an optimizer."""
+    return "optimizer" in vars(policy)
+
+
+def param_groups(policy: Policy, optimizer: Optimizer) -> list[ParamGroup]:
+    """Return the param groups of an optimizer, or refuse what is none."""
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"{type(policy).__name__} binds to a torch.optim.Optimizer, "
+            f"not to {short(optimizer)} ({type(optimizer).__name__}): call policy(optimizer)"
+        )
+    return optimizer.param_groups

@@ -1,0 +1,147 @@
+"""What goes into a state, and what comes back out of it."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from types import MemberDescriptorType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
+
+from .checks import real, short
+from .groups import copy_of
+
+
+def pack(lrs: Sequence[float | Tensor]) -> list[float | Tensor] | Tensor:
+    """Copy lrs for a state: one 1-D tensor for tensors of one dtype and device, else a list.
+
+    A pickled tensor takes 800 bytes, whatever it holds; one for all of them keeps a state small.
+    """
+    tensors = [lr.detach() for lr in lrs if isinstance(lr, Tensor)]
+    if tensors and len(tensors) == len(lrs) and len({(t.dtype, t.device) for t in tensors}) == 1:
+        return torch.stack([tensor.reshape(()) for tensor in tensors])
+    return [copy_of(lr) if isinstance(lr, Tensor) else float(lr) for lr in lrs]
+
+
+def unpack(packed: object, count: int, what: str) -> list[float | Tensor]:
+    """Return lrs that were packed, as new numbers and 0-dim tensors, or refuse them."""
+    if isinstance(packed, Tensor) and packed.ndim == 1:
+        packed = [*packed]
+    if not isinstance(packed, (list, tuple)):
+        raise TypeError(f"{what} must be a list of lrs, not {short(packed)}")
+    if len(packed) != count:
+        raise ValueError(f"{what}: got {len(packed)} lrs and {count} param groups")
+    numbers = [
+        real(lr, f"{what}, group {i}: the lr", any_shape=True) for i, lr in enumerate(packed)
+    ]
+    return [
+        lr.detach().reshape(()).clone() if isinstance(lr, Tensor) else number
+        for lr, number in zip(packed, numbers)
+    ]
+
+
+def attributes(instance: object) -> dict[str, Any]:
+    """Return the attributes of an instance, from ``__dict__`` and from ``__slots__``."""
+    slots = [
+        name
+        for owner in type(instance).__mro__
+        for name, member in vars(owner).items()
+        if isinstance(member, MemberDescriptorType)
+    ]
+    return {
+        **{name: getattr(instance, name) for name in slots if hasattr(instance, name)},
+        **vars(instance),
+    }
+
+
+def is_attribute(owner: type, name: object) -> bool:
+    """Tell whether a name can be an attribute of an instance, and is no method or property."""
+    if not isinstance(name, str) or name.startswith("__"):
+        return False
+    found = inspect.getattr_static(owner, name, None)
+    if isinstance(found, MemberDescriptorType):
+        return True
+    return not callable(found) and not hasattr(found, "__get__")
+
+
+def is_unbound(value: object) -> bool:
+    """Tell whether a value is a scheduler without an optimizer: configuration, no state."""
+    return isinstance(value, LRScheduler) and not hasattr(value, "optimizer")
+
+
+def saved(value: object, what: str) -> object:
+    """Copy an attribute for a state, with the states of the schedulers in it.
+
+    Raises:
+        TypeError: If ``torch.load(..., weights_only=True)`` would refuse it (pytorch#98921, #163105,
+            #94450).
+    """
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    buffer = io.BytesIO()
+    try:
+        torch.save(_with_states(value), buffer)
+        buffer.seek(0)
+        return torch.load(buffer, weights_only=True)
+    except Exception as error:
+        raise TypeError(
+            f"{what} is {short(value)} ({type(value).__name__}), which torch.load(..., "
+            "weights_only=True) refuses: leave it out by prepare_state_dict in state_dict()"
+        ) from error
+
+
+def _with_states(value: Any) -> object:
+    if isinstance(value, LRScheduler):
+        return None if is_unbound(value) else value.state_dict()
+    if type(value) in (list, tuple):
+        return type(value)(map(_with_states, value))
+    if type(value) is dict:
+        return {key: _with_states(item) for key, item in value.items()}
+    return value
+
+
+def loaded(live: Any, value: Any) -> object:
+    """Return an attribute from a state; schedulers in the live one load what is theirs."""
+    if isinstance(live, LRScheduler):
+        if value is not None:
+            live.load_state_dict(value)
+        return live
+    if type(live) in (list, tuple) and type(value) is type(live) and len(value) == len(live):
+        return type(live)(map(loaded, live, value))
+    if type(live) is dict and type(value) is dict:
+        return {key: loaded(live.get(key), item) for key, item in value.items()}
+    return copy.deepcopy(value)
+
+
+class Undo:
+    """Takes back what loading has done to the schedulers in some attributes."""
+
+    def __init__(self, values: Iterable[object]) -> None:
+        self.schedulers = [(s, vars(s).copy()) for value in values for s in _schedulers(value)]
+        self.lrs: list[tuple[dict[str, Any], Any, Any]] = [
+            (group, group["lr"], copy_of(group["lr"]))
+            for scheduler, _ in self.schedulers
+            for group in scheduler.optimizer.param_groups
+        ]
+
+    def __call__(self) -> None:
+        for scheduler, attributes in self.schedulers:
+            vars(scheduler).clear()
+            vars(scheduler).update(attributes)
+        for group, lr, value in self.lrs:
+            group["lr"] = lr.copy_(value) if isinstance(lr, Tensor) else lr
+
+
+def _schedulers(value: object) -> Iterator[LRScheduler]:
+    if isinstance(value, LRScheduler) and not is_unbound(value):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _schedulers(item)
+    elif isinstance(value, dict):
+        yield from _schedulers([*value.values()])
