@@ -1,7 +1,7 @@
 """Learning-rate policies for PyTorch: values first, schedulers once bound to an optimizer."""
 
-from .mapping import EpochMapping, MappingPolicy, Multiply, Schedule, ScheduleFn, Switch
-from .policy import Policy, UnboundPolicyError
+from .mapping import EpochMapping, MappingPolicy, Multiply, Schedule, Switch
+from .policy import Policy, ScheduleFn, UnboundPolicyError
 from .simulate import simulate
 
 __version__ = "0.1.0"

@@ -10,12 +10,14 @@ from typing import Any
 
 from torch import Tensor
 
+_FLOATS = frozenset({float})
+
 
 def real(value: Any, what: str, *, any_shape: bool = False) -> float:
     """Turn one real number into a finite ``float``.
 
     Args:
-        value: An ``int``, ``float``, ``Fraction`` or NumPy scalar, or a tensor or array of shape ().
+        value: An ``int``, ``float``, ``Fraction``, NumPy scalar, or 0-dim tensor or array.
         what: What the number is, for the error: ``"Switch: lr at epoch 3"``.
         any_shape: Whether a tensor or array of one element may have any shape.
 
@@ -64,7 +66,10 @@ def epoch_number(value: Any, what: str) -> int:
 
 def all_finite_floats(values: Collection[Any]) -> bool:
     """Tell, in C loops, whether the values are ``float`` objects, none nan or inf."""
-    return {*map(type, values)} <= {float} and all(map(math.isfinite, values))
+    if not _FLOATS.issuperset(map(type, values)):
+        return False
+    # Finite numbers can have an infinite sum, but not the other way round.
+    return math.isfinite(sum(values)) or all(map(math.isfinite, values))
 
 
 def short(value: object) -> str:

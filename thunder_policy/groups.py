@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
+from functools import cache
+from operator import attrgetter, is_, itemgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +15,8 @@ from torch import Tensor
 ParamGroup = dict[str, Any]
 LR = itemgetter("lr")
 NO_FACTORS: Mapping[int, float] = MappingProxyType({})
+
+_VERSION = attrgetter("_version")
 
 
 def copy_of(lr: float | Tensor) -> float | Tensor:
@@ -30,58 +33,75 @@ def element(lr: Tensor) -> tuple[object, ...]:
     return storage.device, start, lr.storage_offset() * lr.element_size()
 
 
-class TensorLR:
-    """A group's tensor lr: the object, its version when last seen, and its value where known.
+def on_host(lr: object) -> bool:
+    """Tell whether a lr can be read without waiting: fake tensors and subclasses cannot."""
+    return type(lr) is Tensor and lr.device.type == "cpu"
 
-    A tensor counts its in-place writes (``_version``), so looking for outside changes costs neither
-    a kernel nor a synchronisation (pytorch#133663). The value itself is read on plain CPU tensors
-    alone; elsewhere it is known only while it is what the host wrote.
-    """
 
-    __slots__ = ("limit", "lr", "on_host", "value", "version")
+@cache
+def limit(dtype: torch.dtype) -> float:
+    """Return the largest lr that fill_ takes; an integer tensor can hold none at all."""
+    return torch.finfo(dtype).max if dtype.is_floating_point else -1.0
 
-    def __init__(self, lr: Tensor) -> None:
-        self.on_host = type(lr) is Tensor and lr.device.type == "cpu"
-        # The largest lr that fill_ takes; an integer tensor can hold no lr at all.
-        self.limit = torch.finfo(lr.dtype).max if lr.is_floating_point() else -1.0
-        self.hold(lr, lr.item() if self.on_host else None)
 
-    def hold(self, lr: Tensor, value: float | None) -> None:
-        """Remember the tensor as it stands now, and what it holds."""
-        self.lr = lr
-        self.value = value
-        self.version = lr._version
+def overwrite(groups: Sequence[ParamGroup], old: Sequence[Any], new: Sequence[float]) -> bool:
+    """Write floats into the groups if they all still hold the old ones; else write nothing."""
+    for group, was, lr in zip(groups, old, new):
+        if group["lr"] is not was:
+            for written, was_written in zip(groups, old):
+                if written is group:
+                    return False
+                written["lr"] = was_written
+        group["lr"] = lr
+    return True
 
-    def like(self, value: float | Tensor) -> Tensor:
-        """Return a lr as a new tensor of this one's shape, dtype and device."""
-        return torch.full_like(self.lr, value) if isinstance(value, float) else value.clone()
 
-    def takes(self, lr: Tensor) -> bool:
-        """Tell whether a lr can be copied on its device: to read it would wait for the GPU."""
-        same = not self.on_host and lr.device == self.lr.device and lr.numel() == 1
-        return same and lr.is_floating_point()
-
-    def checked(self, lr: float, what: str) -> float:
-        """Return a lr that the dtype can hold, or refuse it."""
-        if abs(lr) > self.limit:
-            raise ValueError(f"{what} {lr} does not fit the group's tensor, of {self.lr.dtype}")
-        return lr
+def overwrite_all(groups: Sequence[ParamGroup], old: object, new: float) -> bool:
+    """Write one float into the groups if they all still hold the same old one, else nothing."""
+    for group in groups:
+        if group["lr"] is not old:
+            for written in groups:
+                if written is group:
+                    return False
+                written["lr"] = old
+        group["lr"] = new
+    return True
 
 
 class Seen:
     """The param groups of an optimizer as a policy last saw them.
 
-    ``source`` is the optimizer's list and ``groups`` a shallow copy of it; ``tensors`` tells which
-    groups hold a tensor lr, by position; ``separate`` says that no two of these share an element.
+    A tensor counts its in-place writes (``_version``), so looking for outside changes costs neither
+    a kernel nor a synchronisation (pytorch#133663). What a tensor holds is read on the CPU alone;
+    elsewhere it is known while it is what the host wrote.
+
+    Attributes:
+        source: The optimizer's own list of groups, and ``groups`` a shallow copy of it.
+        held: The tensor lr of each group, None for a number; empty if there are numbers alone.
+        versions: The version of each of these when last seen, and ``values`` what it then held;
+            None where that is not known, or there is no tensor.
+        uniform: The dtype, if all groups hold CPU tensors of that one.
+        separate: Whether it is known that no two of ``held`` share an element.
     """
 
-    __slots__ = ("groups", "separate", "source", "tensors")
+    __slots__ = ("groups", "held", "separate", "source", "uniform", "values", "versions")
 
     def __init__(self, groups: list[ParamGroup]) -> None:
         self.source = groups
         self.groups = list(groups)
-        self.tensors: dict[int, TensorLR] = {}
+        self.held: list[Any] = []
+        self.versions: list[int | None] = []
+        self.values: list[float | None] = []
+        self.uniform: torch.dtype | None = None
         self.separate = True
+
+    def same(self, groups: list[ParamGroup]) -> bool:
+        """Tell whether these are the groups seen."""
+        try:
+            # Equality of lists asks for identity first, so this reads no dict that is the same.
+            return groups is self.source and groups == self.groups
+        except RuntimeError:  # one dict was replaced by another, and that compares tensors
+            return False
 
     def positions(self, groups: Sequence[ParamGroup]) -> list[int | None]:
         """Tell where each group stood when last seen; ``None`` for a new one.
@@ -95,30 +115,74 @@ class Seen:
             by_dict.get(id(group), by_params.get((*map(id, group["params"]),))) for group in groups
         ]
 
-    def same(self, groups: list[ParamGroup]) -> bool:
-        """Tell whether these are the groups seen."""
-        return groups is self.source and [*map(id, groups)] == [*map(id, self.groups)]
+    def unchanged(self, groups: Sequence[ParamGroup]) -> bool:
+        """Tell whether each group still holds its tensor lr, and nobody has written into it."""
+        held = self.held
+        return all(map(is_, map(LR, groups), held)) and [*map(_VERSION, held)] == self.versions
 
-    def look(self, groups: Sequence[ParamGroup]) -> list[Any]:
+    def look(self) -> list[Any]:
         """Return the lrs as they stand: a number where the value is known, else the live tensor."""
-        lrs = [*map(LR, groups)]
-        tensors = self.tensors
-        if not tensors and {*map(type, lrs)} == {float}:
+        if self.uniform is not None and self.unchanged(self.source):
+            return [*self.values]
+        lrs = [*map(LR, self.source)]
+        if {*map(type, lrs)} <= {float} or not any(isinstance(lr, Tensor) for lr in lrs):
+            self.held, self.uniform = [], None
             return lrs
-        for i, lr in enumerate(lrs):
-            seen = tensors.get(i)
-            if not isinstance(lr, Tensor):
-                if seen is not None:
-                    del tensors[i]
-                continue
-            if seen is None or seen.lr is not lr:
-                seen = tensors[i] = TensorLR(lr)
-                self.separate = False
-            elif seen.version != lr._version:
-                seen.hold(lr, lr.item() if seen.on_host else None)
-            if seen.value is not None:
-                lrs[i] = seen.value
+        tensors = [lr if isinstance(lr, Tensor) else None for lr in lrs]
+        if len(self.held) != len(tensors) or not all(map(is_, tensors, self.held)):
+            self.held = tensors
+            self.versions = [None] * len(tensors)
+            self.values = [None] * len(tensors)
+            self.separate = False
+            dtypes = {lr.dtype if on_host(lr) else None for lr in lrs}
+            self.uniform = dtypes.pop() if len(dtypes) == 1 else None
+        for i, lr in enumerate(tensors):
+            if lr is not None:
+                if lr._version != self.versions[i]:
+                    self._hold(i, lr.item() if on_host(lr) else None)
+                if self.values[i] is not None:
+                    lrs[i] = self.values[i]
         return lrs
+
+    def _hold(self, i: int, value: float | None) -> None:
+        self.versions[i], self.values[i] = self.held[i]._version, value
+
+    def tensor(self, i: int) -> Tensor | None:
+        """Return the tensor lr of a group, if it holds one."""
+        return self.held[i] if self.held else None
+
+    def like(self, i: int, lr: float | Tensor) -> float | Tensor:
+        """Return a lr of a group, seen earlier, in the form in which it holds lrs; a copy."""
+        held = self.held[i] if i < len(self.held) else None
+        if held is None or isinstance(lr, Tensor):
+            return copy_of(lr)
+        return torch.full_like(held, lr)
+
+    def takes(self, i: int, lr: object) -> bool:
+        """Tell whether a lr can be copied on its device: to read it would wait for the GPU."""
+        held = self.tensor(i)
+        return (
+            held is not None
+            and not on_host(held)
+            and isinstance(lr, Tensor)
+            and lr.device == held.device
+            and lr.numel() == 1
+            and lr.is_floating_point()
+        )
+
+    def check(self, i: int, lr: float, what: str) -> float:
+        """Return a lr that the group can hold, or refuse it."""
+        held = self.tensor(i)
+        if held is not None and abs(lr) > limit(held.dtype):
+            raise ValueError(f"{what} {lr} does not fit the group's tensor, of {held.dtype}")
+        return lr
+
+    def can_hold(self, lrs: Sequence[Any]) -> bool:
+        """Tell, for numbers or tensors of one dtype, whether the groups can hold these floats."""
+        if not self.held:
+            return True
+        most = 0.0 if self.uniform is None else limit(self.uniform)
+        return bool(-most <= min(lrs) and max(lrs) <= most)
 
     def write(self, lrs: Sequence[Any], factors: Mapping[int, float] = NO_FACTORS) -> None:
         """Write one lr a group, ``None`` to leave a tensor, after a look at the groups.
@@ -128,64 +192,66 @@ class Seen:
         which costs no read. Off the CPU that is two ``_foreach_`` ops a device and dtype at most,
         however many groups there are.
         """
-        groups = self.source
-        tensors = self.tensors
-        if not tensors:
-            for group, lr in zip(groups, lrs):
+        if not self.held:
+            for group, lr in zip(self.source, lrs):
                 group["lr"] = lr
             return
         self._separate()
-        fills: dict[Any, list[int]] = defaultdict(list)
-        copies: dict[Any, list[int]] = defaultdict(list)
-        scales: dict[Any, list[int]] = defaultdict(list)
-        for i, lr in enumerate(lrs):
-            if i not in tensors:
-                groups[i]["lr"] = lr
-                continue
-            kind = tensors[i].lr.device, tensors[i].lr.dtype
-            if isinstance(lr, float):
-                # On the CPU one value for many is a batch: copying one tensor beats n fills.
-                fills[(*kind, lr if tensors[i].on_host else None)].append(i)
-            elif lr is not None:
-                copies[kind].append(i)
-            elif i in factors:
-                scales[kind].append(i)
-        for (device, dtype, value), batch in fills.items():
-            held = [tensors[i].lr for i in batch]
-            if value is None:
+        if self.uniform is None:
+            self._write_mixed(lrs, factors)
+            return
+        if len(lrs) > 1 and lrs.count(lrs[0]) == len(lrs):
+            # Copies of one tensor take a third of the time of as many fills.
+            source = torch.full((), lrs[0], dtype=self.uniform, device=self.held[0].device)
+            torch._foreach_copy_(self.held, [source] * len(lrs))
+        else:
+            for held, lr in zip(self.held, lrs):
+                if lr is not None:
+                    held.fill_(lr)
+        self.versions = [*map(_VERSION, self.held)]
+        self.values = [old if lr is None else lr for old, lr in zip(self.values, lrs)]
+
+    def _write_mixed(self, lrs: Sequence[Any], factors: Mapping[int, float]) -> None:
+        batches: dict[Any, list[int]] = defaultdict(list)
+        for i, (held, lr) in enumerate(zip(self.held, lrs)):
+            if held is None:
+                self.source[i]["lr"] = lr
+            elif on_host(held):
+                if lr is not None:
+                    held.fill_(lr)
+                    self._hold(i, lr)
+            elif lr is not None or i in factors:
+                batches[type(lr) is float, i in factors, held.device, held.dtype].append(i)
+        for (fills, scales, *_), batch in batches.items():
+            held = [self.held[i] for i in batch]
+            if fills:
                 # A CPU tensor as the source would be n copies to the device; numbers are arguments.
                 torch._foreach_zero_(held)
                 torch._foreach_add_(held, [lrs[i] for i in batch])
-            elif len(held) == 1:
-                held[0].fill_(value)
+            elif scales:
+                torch._foreach_mul_(held, [factors[i] for i in batch])
             else:
-                source = torch.full((), value, dtype=dtype, device=device)
-                torch._foreach_copy_(held, [source] * len(held))
-        for batch in copies.values():
-            torch._foreach_copy_([tensors[i].lr for i in batch], [lrs[i] for i in batch])
-        for batch in scales.values():
-            torch._foreach_mul_([tensors[i].lr for i in batch], [factors[i] for i in batch])
-        for i, seen in tensors.items():
-            lr = lrs[i]
-            if lr is not None or i in factors:
-                seen.hold(seen.lr, lr if isinstance(lr, float) else None)
+                torch._foreach_copy_(held, [lrs[i] for i in batch])
+            for i in batch:
+                self._hold(i, lrs[i] if fills else None)
 
     def _separate(self) -> None:
         """Give each group that shares its tensor lr with an earlier one a clone of its own."""
         if self.separate:
             return
         taken = set()
-        for i, seen in sorted(self.tensors.items()):
-            if (memory := element(seen.lr)) in taken:
-                seen.hold(seen.lr.detach().clone(), seen.value)
-                self.source[i]["lr"] = seen.lr
-            else:
-                taken.add(memory)
+        for i, held in enumerate(self.held):
+            if held is not None:
+                if (memory := element(held)) in taken:
+                    self.held[i] = self.source[i]["lr"] = held.detach().clone()
+                    self._hold(i, self.values[i])
+                else:
+                    taken.add(memory)
         self.separate = True
 
     def separate_initial_lrs(self) -> None:
         """Give each group whose initial_lr shares memory with a lr a clone of it."""
-        taken = {element(seen.lr) for seen in self.tensors.values()}
+        taken = {element(held) for held in self.held if held is not None}
         for group in self.source:
             initial = group["initial_lr"]
             if isinstance(initial, Tensor) and element(initial) in taken:

@@ -11,15 +11,12 @@ from toolz import merge  # type: ignore[import-untyped, unused-ignore]  # toolz 
 from torch import Tensor
 from torch.optim import Optimizer
 
-from .checks import add_note, all_finite_floats, epoch_number, non_negative, real, short
-from .groups import copy_of
-from .policy import Policy, is_bound, param_groups
+from .checks import all_finite_floats, epoch_number, non_negative, real, short
+from .groups import copy_of, on_host
+from .policy import Policy, ScheduleFn, is_bound, param_groups
 
 EpochMapping = Mapping[int, SupportsFloat]
 """Epoch to lr (Switch) or factor (Multiply)."""
-
-ScheduleFn = Callable[[int], SupportsFloat]
-"""Epoch to lr."""
 
 InitialLR = SupportsFloat | Sequence[SupportsFloat] | None
 """One lr for all groups, one a group, or None for what each group has."""
@@ -125,9 +122,9 @@ class MappingPolicy(Policy, Generic[M]):
     def _check_counts(self) -> None:
         """Refuse groups that came or went, where something was given a group."""
         n = len(self.optimizer.param_groups)
-        self._mappings(n)
-        if isinstance(self.lr_init, list):
-            _per_group(self.lr_init, n, "lr_init")
+        for given, what in ((self.mapping, "mappings"), (self.lr_init, "lr_init")):
+            if isinstance(given, list):
+                _per_group(given, n, what)
 
     def _starts(self, groups: int | None = None) -> list[float | None]:
         """Return what each group starts from, ``None`` where that is not known."""
@@ -248,7 +245,7 @@ class _EpochPolicy(MappingPolicy[dict[int, float]]):
             *_, (_, lr) = self._path(mapping, start, epoch)
             if lr is None:
                 raise ValueError(
-                    f"{type(self).__name__}: with lr_init=None the lr of group {i} at epoch {epoch} "
+                    f"{type(self).__name__}: with lr_init=None the lr at epoch {epoch}, group {i}, "
                     "is the optimizer's: call policy(optimizer) first, or give an lr_init"
                 )
             lrs.append(lr)
@@ -284,8 +281,8 @@ class _EpochPolicy(MappingPolicy[dict[int, float]]):
 class Switch(_EpochPolicy):
     """Switch to the given lr at each epoch of a mapping, and keep it until the next.
 
-    ``lr(t) = mapping[t]`` where t is a key, else the lr as it stands; ``lr(0) = lr_init`` where 0 is
-    none.
+    ``lr(t) = mapping[t]`` where t is a key, else the lr as it stands; ``lr(0) = lr_init`` where 0
+    is none.
 
     Args:
         mapping: Epoch to lr, for all groups, or a list or tuple with one a group.
@@ -312,12 +309,10 @@ class Switch(_EpochPolicy):
         return [mapping.get(self.last_epoch, lr) for mapping, lr in zip(mappings, lrs)]
 
     def _planned(self, lrs: list[Any]) -> tuple[list[Any], dict[int, float]]:
-        now, tensors = self.last_epoch, self._seen.tensors
+        now, seen = self.last_epoch, self._seen
         return [
-            self._writable_lr(i, mapping[now])
-            if now in mapping
-            else (None if i in tensors else lrs[i])
-            for i, mapping in enumerate(self._mappings(len(lrs)))
+            self._writable_lr(i, mapping[now]) if now in mapping else _left(seen.tensor(i), lr)
+            for i, (mapping, lr) in enumerate(zip(self._mappings(len(lrs)), lrs))
         ], {}
 
     def _changed(self, lr: float | None, value: float, epoch: int) -> float:
@@ -358,17 +353,17 @@ class Multiply(_EpochPolicy):
         return lrs
 
     def _planned(self, lrs: list[Any]) -> tuple[list[Any], dict[int, float]]:
-        now, tensors = self.last_epoch, self._seen.tensors
+        now = self.last_epoch
         planned: list[Any] = []
         factors: dict[int, float] = {}
         for i, (mapping, lr) in enumerate(zip(self._mappings(len(lrs)), lrs)):
+            tensor = self._seen.tensor(i)
             if now not in mapping:
-                planned.append(None if i in tensors else lr)
-            elif i not in tensors:
+                planned.append(_left(tensor, lr))
+            elif tensor is None or on_host(tensor):
+                # In the dtype of a tensor, as torch's schedulers multiply.
+                lr = lr if tensor is None else tensor
                 planned.append(self._writable_lr(i, lr * mapping[now]))
-            elif tensors[i].on_host:
-                # The product is that of the dtype, as in torch's schedulers.
-                planned.append(self._writable_lr(i, tensors[i].lr * mapping[now]))
             else:
                 planned.append(None)
                 factors[i] = mapping[now]
@@ -406,8 +401,9 @@ class Schedule(MappingPolicy[ScheduleFn]):
         super().__init__(_each(mapping, f"{who}: mapping", _schedule_fn), lr_init)
 
     def set_optimizer(self, optimizer: Optimizer) -> None:
-        one = self._own_get_lr() and not isinstance(self.mapping, list)
-        self._bind_mapping(optimizer, _shared=self.mapping if one else None)
+        """Bind the policy to an optimizer, as `MappingPolicy.set_optimizer` does."""
+        schedules = self._distinct() if self._own_get_lr() else None
+        self._bind_mapping(optimizer, _schedules=schedules)
 
     def get_lr(self) -> list[float | Tensor]:
         """Compute the lrs to be written at ``last_epoch``: one a param group."""
@@ -428,31 +424,20 @@ class Schedule(MappingPolicy[ScheduleFn]):
 
     def _trajectory(self, epochs: int, starts: Sequence[float]) -> Tensor:
         """Return the lrs of the first epochs, as `simulate` does."""
-        n = len(self._mappings(len(starts))) if isinstance(self.mapping, list) else 1
-        rows = [self._values(epoch, n) for epoch in range(epochs)]
-        return (
-            torch.tensor(rows, dtype=torch.float64).reshape(epochs, n).repeat(1, len(starts) // n)
-        )
+        n = len(starts)
+        self._mappings(n)
+        schedules = self._distinct()
+        rows = [self._called(schedules, epoch) for epoch in range(epochs)]
+        lrs = torch.tensor(rows, dtype=torch.float64).reshape(epochs, len(schedules))
+        return lrs if len(schedules) == n else lrs.repeat(1, n)
+
+    def _distinct(self) -> list[ScheduleFn]:
+        """Return the callables to call: one for all groups is called once."""
+        return self.mapping if isinstance(self.mapping, list) else [self.mapping]
 
     def _values(self, epoch: int, n: int) -> list[float]:
-        """Call one callable for all n groups, or the one of each."""
-        one = not isinstance(self.mapping, list)
-        schedules = self._mappings(1 if one else n)
-        lrs: list[Any] = []
-        try:
-            # No juxt: that hides which one raised, and turns StopIteration into RuntimeError.
-            for schedule in schedules:
-                lrs.append(schedule(epoch))  # noqa: PERF401
-        except Exception as error:
-            add_note(error, self._at(epoch), ", all param groups" if one else f", group {len(lrs)}")
-            raise
-        if not all_finite_floats(lrs):
-            groups = ["all param groups"] if one else [f"group {i}" for i in range(n)]
-            lrs = [
-                real(lr, f"{self._at(epoch)}, {group}: the lr", any_shape=True)
-                for lr, group in zip(lrs, groups)
-            ]
-        return lrs * n if one else lrs
+        lrs = self._called(self._distinct(), epoch)
+        return [*lrs] * n if len(lrs) < n else lrs
 
     def state_dict(self) -> dict[str, Any]:
         """Return a snapshot, as `Policy.state_dict` does; without the callables."""
@@ -507,8 +492,8 @@ def _schedule_fn(value: Any, what: str) -> ScheduleFn:
         )
     if not callable(value):
         raise TypeError(
-            f"{what} must be a callable from epoch to lr, or a list or tuple with one a param group, "
-            f"not {short(value)} ({type(value).__name__})"
+            f"{what} must be a callable from epoch to lr, or a list or tuple with one a param "
+            f"group, not {short(value)} ({type(value).__name__})"
         )
     return cast("ScheduleFn", value)
 
@@ -520,6 +505,11 @@ def _per_group(values: Any, n: int, what: str) -> list[Any]:
     if len(values) != n:
         raise ValueError(f"Got {len(values)} {what} and {n} param groups")
     return values
+
+
+def _left(tensor: Tensor | None, lr: float) -> float | None:
+    """Return what to plan for a group that does not change: nothing for a tensor lr."""
+    return lr if tensor is None else None
 
 
 def _scaled(lr: float | Tensor, factor: float, held: float | Tensor) -> float | Tensor:

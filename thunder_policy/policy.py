@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Mapping, Sequence
-from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, SupportsFloat, TypeVar
 
@@ -15,14 +14,17 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from . import state as states
 from .checks import add_note, all_finite_floats, epoch_number, real, short
-from .groups import LR, NO_FACTORS, ParamGroup, Seen, copy_of
+from .groups import LR, NO_FACTORS, ParamGroup, Seen, copy_of, overwrite, overwrite_all
 
 AnyPolicy = TypeVar("AnyPolicy", bound="Policy")
+
+ScheduleFn = Callable[[int], SupportsFloat]
+"""Epoch to lr."""
 
 # What a state holds of a binding, and what else a binding sets.
 _STATE = frozenset({"last_epoch", "_step_count", "base_lrs", "_last_lr", "_group_lrs"})
 _TORCH = frozenset({"_is_initial", "_get_lr_called_within_step"})  # in states of older versions
-_BINDING = _STATE | _TORCH | {"optimizer", "_seen", "_changes", "_shared", "_short_cut"}
+_BINDING = _STATE | _TORCH | {"optimizer", "_seen", "_changes", "_schedules", "_short_cut"}
 
 
 class UnboundPolicyError(RuntimeError, AttributeError):
@@ -48,8 +50,8 @@ class _NeedsOptimizer:
 class _Watcher(LRScheduler):
     """A torch scheduler without lrs: it watches the order of the two calls of ``step``.
 
-    Making one has torch note the calls of ``optimizer.step``, and its own ``step`` warns where torch
-    does; texts and rules are those of the torch in use.
+    Making one has torch note the calls of ``optimizer.step``, and its own ``step`` warns where
+    torch does; texts and rules are those of the torch in use.
     """
 
     def __init__(self, optimizer: Optimizer) -> None:
@@ -88,26 +90,39 @@ class Policy(LRScheduler, ABC):
         [0.2]
     """
 
-    last_epoch: int = -1
-    _step_count: int = 0
     # torch warns where get_lr is called outside a step; here it is pure, and may be.
     _get_lr_called_within_step = True
     # Whether exactly this class has no state but the package's: foreign attributes are left alone.
     _closed_state = False
 
     # For the short cut in `step`, where get_lr is the package's own: the epochs at which a lr may
-    # change, or else the callable that gives the lr of all groups; and the groups to take it with.
-    _changes: Container[int] | None = None
-    _shared: Callable[[int], SupportsFloat] | None = None
-    _short_cut: list[ParamGroup] | None = None
+    # change, or the callables that give the lrs of every epoch; and the groups to take it with.
+    _changes: Container[int] | None
+    _schedules: list[ScheduleFn] | None
+    _short_cut: list[ParamGroup] | None
+    _seen: Seen
 
     if TYPE_CHECKING:
         optimizer: Optimizer
         base_lrs: list[float | Tensor]
-        _seen: Seen
     else:
         optimizer = _NeedsOptimizer()
         base_lrs = _NeedsOptimizer()
+
+    def __new__(cls: type[AnyPolicy], *args: object, **kwargs: object) -> AnyPolicy:
+        """Set what each policy has, as a subclass need not call ``Policy.__init__``."""
+        # CPython caches no access to an attribute that the class has too, nor one to a dict that
+        # vars() has had to make of an instance: together a fifth of a step.
+        self = super().__new__(cls)
+        self.__dict__ = {
+            "last_epoch": -1,
+            "_step_count": 0,
+            "_seen": Seen([]),
+            "_changes": None,
+            "_schedules": None,
+            "_short_cut": None,
+        }
+        return self
 
     def __init__(self) -> None:
         """Make an unbound policy."""
@@ -168,7 +183,7 @@ class Policy(LRScheduler, ABC):
             self.last_epoch = 0
             self._step_count = 1
             self._seen = Seen(groups)
-            self._seen.look(groups)
+            self._seen.look()
             lrs = self._writable(self._asked(self.get_lr))
             _Watcher(optimizer)
         except BaseException:
@@ -200,25 +215,27 @@ class Policy(LRScheduler, ABC):
             ValueError: If there is not one finite lr a group, which its dtype can hold.
             TypeError: If a lr is no number, or `get_lr` returns no sequence.
         """
-        # The short cut, for float lrs. Even where no lr changes, a step has to notice that the
-        # param groups were replaced (load_state_dict) or have become more (add_param_group), and to
-        # record the lrs, which somebody else may have changed. Both are done in C: two lists are
-        # compared by identity first, so that reads no dict, and the map reads the lrs. A callable
-        # for all groups is called once, and its value goes wherever the last one still is. All
-        # that is different goes the long way, by `_update_lr`.
+        # The short cut, for groups that are all floats or all CPU tensors. Even where no lr
+        # changes, a step has to notice that the param groups were replaced (load_state_dict) or
+        # have become more (add_param_group), and to record the lrs, which somebody else may have
+        # changed. Both are done in C: two lists are compared by identity first, so that reads no
+        # dict, and the map reads the lrs. New floats are written where the last ones still are.
+        # All that is different goes the long way, by `_update_lr`.
         groups = self.optimizer.param_groups
+        seen = self._seen
         try:
-            short_cut = groups is self._short_cut and groups == self._seen.groups
-        except RuntimeError:  # one dict was replaced by another, and that compares tensors
+            short_cut = groups is self._short_cut and groups == seen.groups
+        except RuntimeError:  # see Seen.same
             short_cut = False
         if short_cut and epoch is None:
-            now = self.last_epoch + 1
             changes = self._changes
             if changes is None:
-                self._step_shared(groups, now)
+                self._step_floats(groups)
                 return
-            if now not in changes:
-                self._last_lr = [*map(LR, groups)]
+            now = self.last_epoch + 1
+            if now not in changes and (not seen.held or seen.unchanged(groups)):
+                if not seen.held:
+                    self._last_lr = [*map(LR, groups)]
                 self.last_epoch = now
                 self._step_count += 1
                 return
@@ -231,37 +248,47 @@ class Policy(LRScheduler, ABC):
             self._step_count -= 1
             raise
 
-    def _step_shared(self, groups: list[ParamGroup], now: int) -> None:
-        """Step with one callable for all groups, which hold the same float unless meddled with."""
-        lr = self._shared_lr(now)
-        last = self._last_lr[0]
-        for group in groups:
-            if group["lr"] is not last:
-                break
-            group["lr"] = lr
-        else:
-            self._last_lr = [lr] * len(groups)
-            self.last_epoch = now
-            self._step_count += 1
-            return
-        # Somebody changed a lr, perhaps to a tensor. Undo, and go the long way with the same value.
-        for written in groups:
-            if written is group:
-                break
-            written["lr"] = last
-        self._advance(now, lambda: [lr] * len(groups))
+    def _step_floats(self, groups: list[ParamGroup]) -> None:
+        """Step where every epoch may change a lr, in groups that held floats at the last step."""
+        self.last_epoch += 1
         self._step_count += 1
-
-    def _shared_lr(self, now: int) -> float:
-        assert self._shared is not None
+        last = self._last_lr
         try:
-            lr: Any = self._shared(now)
-        except Exception as error:
-            add_note(error, self._at(now), ", all param groups")
+            if self._schedules is None:
+                lrs = self._writable(self._asked(self.get_lr))
+            else:
+                lrs = self._called(self._schedules, self.last_epoch)
+            if len(lrs) < len(groups):
+                done = overwrite_all(groups, last[0], lrs[0])
+                lrs *= len(groups)
+            else:
+                done = overwrite(groups, last, lrs)
+            if done:
+                self._last_lr = lrs
+            else:
+                self._seen.look()
+                self._write(self._writable(lrs))
+        except BaseException:
+            self.last_epoch -= 1
+            self._step_count -= 1
             raise
-        if type(lr) is float and -inf < lr < inf:
-            return lr
-        return real(lr, f"{self._at(now)}, all param groups: the lr", any_shape=True)
+
+    def _called(self, schedules: Sequence[ScheduleFn], epoch: int) -> list[Any]:
+        """Call the callable of each group, or the one for all of them."""
+        lrs: list[Any] = []
+        try:
+            # No juxt: that hides which one raised, and turns StopIteration into RuntimeError.
+            for schedule in schedules:
+                lrs.append(schedule(epoch))  # noqa: PERF401
+        except Exception as error:
+            add_note(error, self._at(epoch), _of_group(len(lrs), len(schedules)))
+            raise
+        if all_finite_floats(lrs):
+            return lrs
+        return [
+            real(lr, f"{self._at(epoch)}{_of_group(i, len(lrs))}: the lr", any_shape=True)
+            for i, lr in enumerate(lrs)
+        ]
 
     def _warn(self, epoch: int | None) -> None:
         """Give torch's warnings on the order of calls and on the epoch, at the caller's line."""
@@ -297,7 +324,7 @@ class Policy(LRScheduler, ABC):
         groups = self.optimizer.param_groups
         if not self._seen.same(groups):
             self.base_lrs, self._seen = self._aligned(self.base_lrs, groups), Seen(groups)
-        lrs = self._seen.look(groups)
+        lrs = self._seen.look()
         self.last_epoch = epoch
         return before, lrs
 
@@ -328,43 +355,38 @@ class Policy(LRScheduler, ABC):
     def _writable(self, lrs: Sequence[float | Tensor]) -> list[Any]:
         """Return lrs as a new list of what can be written into the groups, or refuse them."""
         seen = self._seen
-        if type(lrs) is not list and (not isinstance(lrs, Sequence) or isinstance(lrs, str)):
+        if type(lrs) is not list and not isinstance(lrs, Sequence):
             raise TypeError(
                 f"{self._at()}: get_lr() must return a list or another sequence of lrs, "
                 f"not {short(lrs)} ({type(lrs).__name__})"
             )
         if len(lrs) != len(seen.groups):
             raise ValueError(
-                f"{self._at()}: got {len(lrs)} lrs from get_lr() and {len(seen.groups)} param groups"
+                f"{self._at()}: got {len(lrs)} lrs from get_lr() "
+                f"and {len(seen.groups)} param groups"
             )
-        if not seen.tensors and all_finite_floats(lrs):
-            return list(lrs)
+        if all_finite_floats(lrs) and seen.can_hold(lrs):
+            return [*lrs]
         return [self._writable_lr(i, lr) for i, lr in enumerate(lrs)]
 
     def _writable_lr(self, i: int, lr: object) -> float | Tensor:
         """Return a lr as it can be written into group i, or refuse it."""
-        where = f"{self._at()}, group {i}: the lr"
-        tensor = self._seen.tensors.get(i)
-        if tensor is None:
-            return real(lr, where, any_shape=True)
-        if isinstance(lr, Tensor) and tensor.takes(lr):
+        if isinstance(lr, Tensor) and self._seen.takes(i, lr):
             return lr
-        return tensor.checked(real(lr, where, any_shape=True), where)
+        where = f"{self._at()}, group {i}: the lr"
+        return self._seen.check(i, real(lr, where, any_shape=True), where)
 
     def _write(self, lrs: list[Any], factors: Mapping[int, float] = NO_FACTORS) -> None:
         """Write lrs that `_writable` has let through, and record them."""
-        seen = self._seen
-        seen.write(lrs, factors)
-        self._record(seen.look(seen.source) if seen.tensors else lrs)
+        self._seen.write(lrs, factors)
+        self._record(self._seen.look() if self._seen.held else lrs)
 
     def _record(self, lrs: list[Any]) -> None:
         """Note what the groups hold after a step, and whether the next may take the short cut."""
         seen = self._seen
-        own = self._changes is not None or self._shared is not None
         self._last_lr = lrs
-        self._short_cut = (
-            seen.source if own and self._step_count > 1 and lrs and not seen.tensors else None
-        )
+        simple = not seen.held or (self._changes is not None and seen.uniform is not None)
+        self._short_cut = seen.source if simple and lrs and self._step_count > 1 else None
 
     def get_last_lr(self) -> list[float | Tensor]:
         """Return the lrs as the last step left them, or the binding or loading since.
@@ -374,11 +396,8 @@ class Policy(LRScheduler, ABC):
             the same shape, dtype and device where the group holds one (pytorch#163103, #163120).
             Where somebody else has filled a tensor that is not on the CPU, it shows that.
         """
-        tensors = self._seen.tensors if self.optimizer is not None else {}
-        return [
-            tensors[i].like(lr) if i in tensors else copy_of(lr)
-            for i, lr in enumerate(self._last_lr)
-        ]
+        self.optimizer  # noqa: B018  an unbound policy raises here
+        return [self._seen.like(i, lr) for i, lr in enumerate(self._last_lr)]
 
     # -------------------------------------------------------------------------------------- state
 
@@ -387,8 +406,8 @@ class Policy(LRScheduler, ABC):
 
         Returns:
             ``last_epoch``, ``_step_count``, ``base_lrs``, ``_last_lr`` and ``_group_lrs``, which is
-            what the param groups hold now: one number a group, or a 1-D tensor where all groups hold
-            tensors of one dtype and device. Beside these, a custom policy's own attributes; a
+            what the param groups hold now: one number a group, or a 1-D tensor where all groups
+            hold tensors of one dtype and device. Beside these, a custom policy's own attributes; a
             nested scheduler by its own ``state_dict()``, an unbound policy not at all.
 
         Raises:
@@ -464,11 +483,12 @@ class Policy(LRScheduler, ABC):
         last = [float(lr) for lr in unpacked("_last_lr", held)]
         base = unpacked("base_lrs", self._aligned(self.base_lrs, groups))
         seen = Seen(groups)
-        seen.look(groups)
-        for i, tensor in seen.tensors.items():
-            tensor.checked(held[i], f"{who}: {held_key} in the state, group {i}: the lr")
-            if isinstance(lr := base[i], Tensor):
-                base[i] = lr.to(tensor.lr.device)
+        seen.look()
+        for i, tensor in enumerate(seen.held):
+            if tensor is not None:
+                seen.check(i, held[i], f"{who}: {held_key} in the state, group {i}: the lr")
+                if isinstance(lr := base[i], Tensor):
+                    base[i] = lr.to(tensor.device)
         own = {}
         for key in state.keys() - _STATE - _TORCH - attributes.keys():
             if key in _BINDING or not states.is_attribute(type(self), key):
@@ -512,6 +532,10 @@ class Policy(LRScheduler, ABC):
         if called is not None:
             _Watcher(self.optimizer)
             vars(self.optimizer).setdefault("_opt_called", called)
+
+
+def _of_group(i: int, n: int) -> str:
+    return ", all param groups" if n == 1 else f", group {i}"
 
 
 def is_bound(policy: Policy) -> bool:

@@ -78,8 +78,8 @@ def saved(value: object, what: str) -> object:
     """Copy an attribute for a state, with the states of the schedulers in it.
 
     Raises:
-        TypeError: If ``torch.load(..., weights_only=True)`` would refuse it (pytorch#98921, #163105,
-            #94450).
+        TypeError: If ``torch.load(..., weights_only=True)`` would refuse it (pytorch#98921,
+            #163105, #94450).
     """
     if value is None or type(value) in (bool, int, float, str):
         return value
@@ -130,6 +130,7 @@ class Undo:
         ]
 
     def __call__(self) -> None:
+        """Put everything back."""
         for scheduler, attributes in self.schedulers:
             vars(scheduler).clear()
             vars(scheduler).update(attributes)
