@@ -42,6 +42,16 @@ class MappingPolicy(Policy, Generic[M]):
         TypeError: For an epoch that is no integer, or a value that is no real number.
         ValueError: For a negative epoch, a value that is negative, nan or inf, an empty list, or
             lists of different lengths.
+
+    Example:
+        >>> from torch import nn, optim
+        >>> class Share(MappingPolicy[dict[int, float]]):
+        ...     def get_lr(self) -> list[float]:
+        ...         pairs = zip(self.current_mapping, self.current_lr_init)
+        ...         return [lr * shares.get(self.last_epoch, 0.0) for shares, lr in pairs]
+        >>> optimizer = optim.SGD(nn.Linear(2, 1).parameters(), lr=0.1)
+        >>> Share({0: 0.25, 1: 1}, lr_init=0.8)(optimizer).get_last_lr()
+        [0.2]
     """
 
     mapping: M | list[M]

@@ -234,8 +234,7 @@ class Policy(LRScheduler, ABC):
                 return
             now = self.last_epoch + 1
             if now not in changes and (not seen.held or seen.unchanged(groups)):
-                if not seen.held:
-                    self._last_lr = [*map(LR, groups)]
+                self._last_lr = [*seen.values] if seen.held else [*map(LR, groups)]
                 self.last_epoch = now
                 self._step_count += 1
                 return

@@ -1,0 +1,1 @@
+"""Training runs and measurements; each module is a script of its own."""

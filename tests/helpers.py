@@ -1,0 +1,184 @@
+"""What several test files share: optimizers, a correct training step, and "nothing changed"."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.optim import SGD, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from thunder_policy import Multiply, Policy, Schedule, Switch
+
+Value: TypeAlias = float | Tensor
+MakePolicy: TypeAlias = Callable[[], Policy]
+
+
+def parameter() -> torch.nn.Parameter:
+    """Make a parameter for a group of its own."""
+    return torch.nn.Parameter(torch.zeros(1))
+
+
+def sgd(*lrs: Value) -> SGD:
+    """Make an optimizer with one group for each lr; without any, one group at 0.1."""
+    groups = [{"params": [parameter()], "lr": lr} for lr in lrs or (0.1,)]
+    return SGD(groups, lr=0.1)
+
+
+def tensor(value: float, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Make a 0-dim tensor; float64 unless said otherwise."""
+    return torch.tensor(value, dtype=dtype)
+
+
+def lrs(optimizer: Optimizer) -> list[float]:
+    """Return what the groups hold now, as floats."""
+    return [float(group["lr"]) for group in optimizer.param_groups]
+
+
+def advance(policy: LRScheduler, steps: int = 1) -> None:
+    """Take steps of a correct loop: the optimizer first, then the scheduler."""
+    for _ in range(steps):
+        policy.optimizer.step()
+        policy.step()
+
+
+def through_disk(state: Any) -> Any:
+    """Save and load as a careful user does: `weights_only=True`."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    buffer.seek(0)
+    return torch.load(buffer, weights_only=True)
+
+
+def named(value: object) -> str:
+    """Name a test case by the type of its value and the value, in short."""
+    if isinstance(value, type | str):
+        return getattr(value, "__name__", str(value)) or "''"
+    if isinstance(value, int) and value.bit_length() > 64:
+        return f"an int of {value.bit_length()} bits"
+    text = re.sub(r"\s+|0x\w+", " ", repr(value))
+    return f"{type(value).__name__} {text}"[:60]
+
+
+def line_of_call(function: Callable[..., object], call: str) -> int:
+    """Return the line number at which `function` first says `call`."""
+    lines, start = inspect.getsourcelines(function)
+    return start + next(i for i, line in enumerate(lines) if call in line)
+
+
+class Halving(Policy):
+    """The smallest custom policy: it has `get_lr` alone, and halves every group's lr."""
+
+    def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+        scale = 0.5 if self.last_epoch else 1.0
+        return [float(group["lr"]) * scale for group in self.optimizer.param_groups]
+
+
+# One maker for each kind of policy; the first step of each changes the lr.
+POLICIES: dict[str, MakePolicy] = {
+    "Switch": lambda: Switch({1: 0.01, 3: 0.002}),
+    "Multiply": lambda: Multiply({1: 0.5, 3: 0.1}),
+    "Schedule": lambda: Schedule(reciprocal),
+    "custom": Halving,
+}
+
+
+def reciprocal(epoch: int) -> float:
+    """Return 1 / (1 + epoch): a schedule that pickles."""
+    return 1 / (1 + epoch)
+
+
+# "Nothing changed": a picture of everything that can be seen of a policy or an optimizer.
+
+
+def picture(thing: Any) -> Any:
+    """Freeze a value so that two pictures are equal only where nothing changed."""
+    match thing:
+        case LRScheduler():
+            return type(thing).__name__, repr(thing), picture(attributes(thing))
+        case Optimizer():
+            # An attribute more is a change too: torch hangs a wrapped `step` on the instance.
+            groups = [(id(group), picture(group)) for group in thing.param_groups]
+            return id(thing), sorted(vars(thing)), id(thing.param_groups), groups
+        case Tensor():
+            values = thing.detach().to(torch.float64).flatten().tolist()
+            return id(thing), str(thing.dtype), list(thing.shape), repr(values)
+        case Mapping():
+            return type(thing), [(key, picture(value)) for key, value in thing.items()]
+        case list() | tuple():
+            return type(thing), [picture(value) for value in thing]
+        case int() | float() | complex() | str() | bytes() | None:
+            return type(thing), repr(thing)
+        case _:
+            return id(thing)
+
+
+def attributes(policy: object) -> dict[str, Any]:
+    """Return what a policy holds, in its dict and in the slots of its classes."""
+    slots = (getattr(cls, "__slots__", ()) for cls in type(policy).__mro__)
+    names = [name for group in slots for name in ([group] if isinstance(group, str) else group)]
+    slotted = {name: getattr(policy, name) for name in names if hasattr(policy, name)}
+    held = {**vars(policy), **slotted}
+    # The optimizer has a picture of its own; here only which one it is.
+    return {key: id(value) if key == "optimizer" else value for key, value in held.items()}
+
+
+@contextmanager
+def unchanged(*things: object) -> Iterator[None]:
+    """Check that the block changes nothing of these policies and optimizers."""
+    before = [picture(thing) for thing in things]
+    states = [state_of(thing) for thing in things]
+    yield
+    assert [picture(thing) for thing in things] == before
+    assert [state_of(thing) for thing in things] == states
+
+
+def state_of(thing: object) -> Any:
+    """Return the state of a bound scheduler, tensors as numbers; None for everything else."""
+    bound = isinstance(thing, LRScheduler) and hasattr(thing, "optimizer")
+    return numbers(thing.state_dict()) if bound else None  # type: ignore[attr-defined]
+
+
+def numbers(value: Any) -> Any:
+    """Return a copy of a state in which tensors are lists of numbers, for comparison by `==`."""
+    match value:
+        case Tensor():
+            return str(value.dtype), value.detach().to(torch.float64).tolist()
+        case dict():
+            return {key: numbers(entry) for key, entry in value.items()}
+        case list() | tuple():
+            return [numbers(entry) for entry in value]
+        case _:
+            return value
+
+
+def overlap(first: object, second: object) -> bool:
+    """Say whether two values are tensors that share memory."""
+    if not (isinstance(first, Tensor) and isinstance(second, Tensor)):
+        return False
+    return spans(first) & spans(second) != set()
+
+
+def spans(value: Tensor) -> set[int]:
+    """Return the addresses of a tensor's elements."""
+    index = torch.arange(value.untyped_storage().size() // value.element_size())
+    view = index.as_strided(value.size(), value.stride(), value.storage_offset())
+    start = value.untyped_storage().data_ptr()
+    return {start + i * value.element_size() for i in view.flatten().tolist()}
+
+
+def tensors_in(value: object) -> list[Tensor]:
+    """Return every tensor inside a state or a list."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, Mapping):
+        return [found for entry in value.values() for found in tensors_in(entry)]
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [found for entry in value for found in tensors_in(entry)]
+    return []

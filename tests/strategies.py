@@ -1,0 +1,266 @@
+"""Hypothesis strategies: how groups hold their lr, how policies are written, how runs resume."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+from oracle import Rule, stored
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from thunder_policy import MappingPolicy, Multiply, Policy, Schedule, Switch
+
+HORIZON = 10
+NARROW = (torch.float32, torch.float16, torch.bfloat16)
+POLICIES: dict[str, type[MappingPolicy]] = {
+    "Switch": Switch,
+    "Multiply": Multiply,
+    "Schedule": Schedule,
+}
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "SGD": SGD,
+    "Adam": Adam,
+    "AdamW": AdamW,
+    # Its groups hold no gradients: on a CPU torch refuses to update a parameter with it.
+    "capturable Adam": partial(Adam, capturable=True),
+}
+SHARED = ("one tensor", "views of one element")
+TENSORS = ("0-dim", "shape [1]", "views of one buffer", *SHARED)
+
+# Coarse numbers have at most four significant bits, so that a product of two of them is exact in
+# every dtype: the lr at 0 does not depend on where Multiply's first product is rounded.
+coarse = st.builds(math.ldexp, st.integers(0, 15).map(float), st.integers(-6, -2))
+lr_values = {
+    "coarse": coarse,
+    "any": coarse | st.floats(0, 4),
+}
+
+
+def parameter() -> torch.nn.Parameter:
+    """A parameter for a group of its own."""
+    return torch.nn.Parameter(torch.zeros(1))
+
+
+@dataclass(frozen=True)
+class Groups:
+    """An optimizer's groups and the form in which they hold their lrs."""
+
+    optimizer: str
+    form: str
+    dtype: torch.dtype | None
+    lrs: tuple[float, ...]
+
+    def build(self) -> Optimizer:
+        """A fresh optimizer."""
+        groups: list[dict[str, object]] = [{"params": [parameter()]} for _ in self.lrs]
+        buffer = torch.tensor(self.lrs, dtype=self.dtype)
+        if self.form == "one tensor":
+            # The usual way to get there: Adam(params, lr=tensor), which is the default lr as well.
+            return OPTIMIZERS[self.optimizer](groups, lr=buffer[0])
+        held: Sequence[object] = {
+            "float": self.lrs,
+            "0-dim": [torch.tensor(lr, dtype=self.dtype) for lr in self.lrs],
+            "shape [1]": [torch.tensor([lr], dtype=self.dtype) for lr in self.lrs],
+            "views of one buffer": buffer.unbind(),
+            "views of one element": [
+                buffer[0] if i % 2 else buffer[:1] for i in range(len(groups))
+            ],
+        }[self.form]
+        for group, lr in zip(groups, held, strict=True):
+            group["lr"] = lr
+        return OPTIMIZERS[self.optimizer](groups, lr=1.0)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the groups hold what Python computes with."""
+        return self.dtype in (None, torch.float64)
+
+
+@st.composite
+def groups(
+    draw: st.DrawFn,
+    forms: Sequence[str] = ("float", *TENSORS),
+    dtypes: Sequence[torch.dtype] = (torch.float64, *NARROW),
+    values: st.SearchStrategy[float] = coarse,
+) -> Groups:
+    """One to five groups."""
+    form = draw(st.sampled_from(forms))
+    held = draw(st.lists(values, min_size=1, max_size=5))
+    return Groups(
+        optimizer=draw(st.sampled_from(sorted(OPTIMIZERS))),
+        form=form,
+        dtype=None if form == "float" else draw(st.sampled_from(dtypes)),
+        lrs=tuple(held[:1] * len(held) if form in SHARED else held),
+    )
+
+
+@dataclass(frozen=True)
+class Wave:
+    """A function of the epoch that can be pickled; `result` is the type of what it returns."""
+
+    offset: float
+    amplitude: float
+    result: Callable[[float], object] = float
+
+    def __call__(self, epoch: int) -> object:
+        return self.result(self.offset + self.amplitude * math.cos(epoch))
+
+
+@dataclass(frozen=True)
+class LrInit:
+    """An `lr_init` as it is given, and the numbers that it stands for (None: the groups' own)."""
+
+    given: object
+    values: tuple[float, ...] | None
+
+
+@dataclass(frozen=True)
+class Case:
+    """A policy as it is written down, with groups to bind it to."""
+
+    name: str
+    mapping: object
+    rules: tuple[Rule, ...]
+    lr_init: LrInit
+    groups: Groups
+
+    def policy(self) -> MappingPolicy:
+        """A fresh, unbound policy."""
+        # Each mapping here is one that the constructor takes; the strategy below sees to that.
+        return POLICIES[self.name](self.mapping, self.lr_init.given)  # type: ignore[arg-type]
+
+    @property
+    def broadcast(self) -> bool:
+        """Whether one mapping and one lr_init stand for all groups."""
+        return not isinstance(self.mapping, (list, tuple)) and not isinstance(
+            self.lr_init.given, (list, tuple)
+        )
+
+    def rule(self, group: int) -> Rule:
+        """The rule that a group follows."""
+        return self.rules[group % len(self.rules)]
+
+    def starts(self, own: Iterable[float] | None = None) -> list[float]:
+        """The lr that each group starts from; `own` is what the groups hold, if not the usual."""
+        if self.lr_init.values is not None:
+            return list(self.lr_init.values)
+        return [stored(lr, self.groups.dtype) for lr in (self.groups.lrs if own is None else own)]
+
+
+Number: TypeAlias = Callable[[float], object]
+# Forms in which a user may write a number; each keeps the value exactly.
+WRITTEN: tuple[Number, ...] = (
+    float,
+    np.float64,
+    Fraction,
+    np.array,
+    lambda value: torch.tensor(value, dtype=torch.float64, requires_grad=True),
+    lambda value: int(value) if value.is_integer() else value,
+)
+
+
+@st.composite
+def rules(draw: st.DrawFn, name: str, values: st.SearchStrategy[float]) -> tuple[object, Rule]:
+    """One mapping as it is given, and the rule that it stands for."""
+    if name == "Schedule":
+        result = draw(st.sampled_from([float, np.float64, Fraction, torch.tensor]))
+        wave = Wave(draw(st.floats(-2, 2)), draw(st.floats(-2, 2)), result)
+        return wave, lambda epoch: float(wave(epoch))  # type: ignore[arg-type]
+    rule = draw(st.dictionaries(st.integers(0, HORIZON), values, max_size=5))
+    key = draw(st.sampled_from([int, np.int64]))
+    write = draw(st.sampled_from(WRITTEN))
+    order = draw(st.permutations(sorted(rule)))
+    return {key(epoch): write(rule[epoch]) for epoch in order}, rule
+
+
+@st.composite
+def lr_inits(draw: st.DrawFn, n: int, values: st.SearchStrategy[float]) -> LrInit:
+    """An lr_init for n groups: one number, a sequence with one a group, or None."""
+    form = draw(st.sampled_from(["number", "list", "tuple", "none"]))
+    write = draw(st.sampled_from(WRITTEN))
+    if form == "none":
+        return LrInit(None, None)
+    if form == "number":
+        value = draw(values)
+        return LrInit(write(value), (value,) * n)
+    several = draw(st.lists(values, min_size=n, max_size=n))
+    sequence = [write(value) for value in several]
+    return LrInit(sequence if form == "list" else tuple(sequence), tuple(several))
+
+
+@st.composite
+def cases(
+    draw: st.DrawFn,
+    names: Sequence[str] = tuple(POLICIES),
+    held: st.SearchStrategy[Groups] | None = None,
+) -> Case:
+    """A policy and the groups it will be bound to; any numbers at all where groups are exact."""
+    name = draw(st.sampled_from(names))
+    some = draw(groups() if held is None else held)
+    values = lr_values["any" if some.exact else "coarse"]
+    n = len(some.lrs)
+    if draw(st.booleans()):
+        given, rule = draw(rules(name, values))
+        mapping, every = given, (rule,)
+    else:
+        pairs = draw(st.lists(rules(name, values), min_size=n, max_size=n))
+        mapping = draw(st.sampled_from([list, tuple]))(given for given, _ in pairs)
+        every = tuple(rule for _, rule in pairs)
+    return Case(name, mapping, every, draw(lr_inits(n, values)), some)
+
+
+exact_groups = groups(dtypes=[torch.float64], values=lr_values["any"])
+
+
+def change(group: dict[str, object], lr: float) -> None:
+    """Change a group's lr from outside, as its kind wants it."""
+    held = group["lr"]
+    if isinstance(held, torch.Tensor):
+        held.fill_(lr)
+    else:
+        group["lr"] = lr
+
+
+# Every order that binds before it loads the policy, and the one that never loads the optimizer.
+ORDERS = (
+    ("bind", "optimizer", "policy"),
+    ("bind", "policy", "optimizer"),
+    ("optimizer", "bind", "policy"),
+    ("bind", "policy"),
+)
+
+
+def save(optimizer: Optimizer, policy: Policy) -> bytes:
+    """A checkpoint file."""
+    file = io.BytesIO()
+    torch.save({"optimizer": optimizer.state_dict(), "policy": policy.state_dict()}, file)
+    return file.getvalue()
+
+
+def resume(saved: bytes, optimizer: Optimizer, policy: Policy, order: Sequence[str]) -> None:
+    """Load a checkpoint into fresh objects, in the given order."""
+    states = torch.load(io.BytesIO(saved), weights_only=True)
+    load = {
+        "bind": lambda: policy(optimizer),
+        "optimizer": lambda: optimizer.load_state_dict(states["optimizer"]),
+        "policy": lambda: policy.load_state_dict(states["policy"]),
+    }
+    for what in order:
+        load[what]()
+
+
+def plain(state: object) -> object:
+    """A state with lists in place of tensors, so that two of them can be compared."""
+    if isinstance(state, dict):
+        return {key: plain(value) for key, value in state.items()}
+    if isinstance(state, (list, tuple)):
+        return [plain(value) for value in state]
+    return state.tolist() if isinstance(state, torch.Tensor) else state

@@ -1,0 +1,293 @@
+"""Stepping, the closed form, simulation and resumption, against an independent oracle."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from oracle import lr_after, lr_at, lrs, stored
+from strategies import (
+    HORIZON,
+    ORDERS,
+    Case,
+    Groups,
+    cases,
+    change,
+    coarse,
+    exact_groups,
+    lr_values,
+    parameter,
+    plain,
+    resume,
+    save,
+)
+from torch.optim import SGD, Optimizer
+
+from thunder_policy import Policy, Schedule, simulate
+
+epochs = st.integers(0, HORIZON + 2)
+
+
+def advance(optimizer: Optimizer, policy: Policy, times: int = 1) -> None:
+    """Some turns of a correct loop."""
+    for _ in range(times):
+        optimizer.step()
+        policy.step()
+
+
+def run(optimizer: Optimizer, policy: Policy, length: int) -> list[list[float]]:
+    """The lrs now and after each of `length` steps."""
+    rows = [lrs(optimizer)]
+    for _ in range(length):
+        advance(optimizer, policy)
+        rows.append(lrs(optimizer))
+    return rows
+
+
+def closed_form(case: Case, epoch: int, own: list[float] | None = None) -> list[float]:
+    """What the oracle says of an epoch, from the arguments alone."""
+    return [lr_at(case.name, case.rule(i), lr, epoch) for i, lr in enumerate(case.starts(own))]
+
+
+def one_step(case: Case, before: list[float], epoch: int) -> list[float]:
+    """What the oracle says of a step to `epoch`, from the lrs as they stand."""
+    dtype = case.groups.dtype
+    return [lr_after(case.name, case.rule(i), lr, epoch, dtype) for i, lr in enumerate(before)]
+
+
+class TestStepping:
+    @given(cases())
+    def test_binding_writes_the_value_at_0(self, case: Case) -> None:
+        optimizer, policy = case.groups.build(), case.policy()
+        assert policy(optimizer) is policy
+        at_0 = [stored(lr, case.groups.dtype) for lr in closed_form(case, 0)]
+        assert lrs(optimizer) == at_0
+        assert [float(lr) for lr in policy.get_last_lr()] == at_0
+        assert [float(lr) for lr in policy.base_lrs] == case.starts()
+        assert policy.last_epoch == 0
+
+    @given(cases(), epochs)
+    def test_each_step_writes_the_oracles_value(self, case: Case, length: int) -> None:
+        optimizer, policy = case.groups.build(), case.policy()
+        policy(optimizer)
+        for epoch in range(1, length + 1):
+            before = lrs(optimizer)
+            advance(optimizer, policy)
+            assert policy.last_epoch == epoch
+            assert lrs(optimizer) == one_step(case, before, epoch)
+            assert [float(lr) for lr in policy.get_last_lr()] == lrs(optimizer)
+
+    @given(cases(held=exact_groups), st.permutations(range(HORIZON + 3)))
+    def test_stepping_the_closed_form_and_simulation_agree_to_the_bit(
+        self, case: Case, any_order: list[int]
+    ) -> None:
+        optimizer, policy = case.groups.build(), case.policy()
+        policy(optimizer)
+        rows = run(optimizer, policy, length=HORIZON + 2)
+        assert rows == [closed_form(case, epoch) for epoch in range(HORIZON + 3)]
+        assert [policy.lr_at(epoch) for epoch in any_order] == [rows[epoch] for epoch in any_order]
+        assert simulate(policy, HORIZON + 3).tolist() == rows
+
+    @given(cases(), st.data())
+    def test_a_change_from_outside_is_respected(self, case: Case, data: st.DataObject) -> None:
+        """Switch and Multiply go on from the lr as it stands; Schedule has its own value."""
+        optimizer, policy = case.groups.build(), case.policy()
+        policy(optimizer)
+        for epoch in range(1, HORIZON + 1):
+            for group in optimizer.param_groups:
+                if data.draw(st.booleans(), label=f"change before epoch {epoch}"):
+                    change(group, data.draw(coarse))
+            before = lrs(optimizer)
+            advance(optimizer, policy)
+            assert lrs(optimizer) == one_step(case, before, epoch)
+
+    @given(cases(names=["Switch", "Multiply"]))
+    def test_between_two_milestones_nothing_is_written(self, case: Case) -> None:
+        optimizer, policy = case.groups.build(), case.policy()
+        policy(optimizer)
+        milestones = {epoch for rule in case.rules if isinstance(rule, dict) for epoch in rule}
+        for epoch in range(1, HORIZON + 2):
+            before = [written(group["lr"]) for group in optimizer.param_groups]
+            advance(optimizer, policy)
+            if epoch not in milestones:
+                assert [written(group["lr"]) for group in optimizer.param_groups] == before
+
+    @given(cases(), epochs)
+    def test_get_lr_is_pure(self, case: Case, length: int) -> None:
+        """It writes nothing, and answers the same until last_epoch or a group changes."""
+        optimizer, policy = case.groups.build(), case.policy()
+        policy(optimizer)
+        advance(optimizer, policy, length)
+        before, last = lrs(optimizer), policy.get_last_lr()
+        first, second = policy.get_lr(), policy.get_lr()
+        assert [float(lr) for lr in first] == [float(lr) for lr in second]
+        assert first is not second
+        to_write = [stored(float(lr), case.groups.dtype) for lr in first]
+        assert to_write == (one_step(case, before, length) if length else before)
+        assert (lrs(optimizer), policy.get_last_lr()) == (before, last)
+
+    @given(exact_groups, epochs)
+    def test_one_callable_for_all_groups_is_called_once_a_step(
+        self, held: Groups, length: int
+    ) -> None:
+        calls: list[int] = []
+
+        def log(epoch: int) -> float:
+            calls.append(epoch)
+            return 0.5
+
+        optimizer = held.build()
+        policy = Schedule(log)(optimizer)
+        advance(optimizer, policy, length)
+        assert calls == list(range(length + 1))
+
+
+def written(lr: object) -> tuple[int, int]:
+    """Which object a group holds, and how often it was written in place."""
+    return id(lr), lr._version if isinstance(lr, torch.Tensor) else 0
+
+
+class TestClosedForm:
+    @given(cases(held=exact_groups), epochs)
+    def test_unbound_it_needs_no_optimizer(self, case: Case, epoch: int) -> None:
+        """One value where all is broadcast, else one a group; None is no lr to start from."""
+        policy = case.policy()
+        at_epoch = closed_form(case, epoch)
+        covered = all(
+            callable(rule) or min(rule, default=epoch + 1) <= epoch for rule in case.rules
+        )
+        if case.lr_init.values is None and not (covered and case.name != "Multiply"):
+            with pytest.raises(ValueError, match="lr_init"):
+                policy.lr_at(epoch)
+        else:
+            assert policy.lr_at(epoch) == (at_epoch[:1] if case.broadcast else at_epoch)
+
+    @given(cases(held=exact_groups), epochs)
+    def test_bound_it_describes_the_policy_with_no_outside_change(
+        self, case: Case, epoch: int
+    ) -> None:
+        optimizer, policy = case.groups.build(), case.policy()
+        policy(optimizer)
+        for group in optimizer.param_groups:
+            change(group, 0.125)
+        assert policy.lr_at(epoch) == closed_form(case, epoch)
+        assert lrs(optimizer) == [0.125] * len(case.groups.lrs)
+
+
+class TestSimulate:
+    @given(cases(held=exact_groups), epochs, lr_values["any"])
+    def test_unbound(self, case: Case, length: int, lr: float) -> None:
+        n = len(case.groups.lrs)
+        rows = simulate(case.policy(), length, groups=n, lr=lr)
+        assert rows.shape == (length, n)
+        assert rows.dtype == torch.float64
+        assert rows.tolist() == [closed_form(case, epoch, own=[lr] * n) for epoch in range(length)]
+
+    @given(cases(held=exact_groups))
+    def test_unbound_it_has_as_many_groups_as_the_policy_asks_for(self, case: Case) -> None:
+        assert simulate(case.policy(), 2).shape == (
+            2,
+            1 if case.broadcast else len(case.groups.lrs),
+        )
+
+    @given(cases(), epochs, coarse)
+    def test_bound_it_starts_afresh_and_touches_nothing(
+        self, case: Case, length: int, lr: float
+    ) -> None:
+        optimizer, policy = case.groups.build(), case.policy()
+        policy(optimizer)
+        advance(optimizer, policy, length)
+        for group in optimizer.param_groups:
+            change(group, lr)
+        groups_before = [dict(group) for group in optimizer.param_groups]
+        versions = [written(group["lr"]) for group in optimizer.param_groups]
+        state = plain(policy.state_dict())
+        random_state = (
+            torch.get_rng_state(),
+            random.getstate(),
+            np.random.get_state()[1],
+        )
+
+        rows = simulate(policy, HORIZON)
+
+        if case.groups.exact:
+            assert rows.tolist() == [closed_form(case, epoch) for epoch in range(HORIZON)]
+        assert rows.shape == (HORIZON, len(case.groups.lrs))
+        assert [written(group["lr"]) for group in optimizer.param_groups] == versions
+        for before, after in zip(groups_before, optimizer.param_groups, strict=True):
+            assert before.keys() == after.keys()
+            assert all(before[key] is after[key] for key in before)
+        assert plain(policy.state_dict()) == state
+        assert torch.equal(random_state[0], torch.get_rng_state())
+        assert random_state[1] == random.getstate()
+        assert np.array_equal(random_state[2], np.random.get_state()[1])
+
+    @given(st.lists(lr_values["any"], min_size=1, max_size=5), epochs)
+    def test_a_custom_policy_sees_groups_and_base_lrs(self, own: list[float], length: int) -> None:
+        class Triangle(Policy):
+            """Add a tenth of the base to the lr as it stands, once an epoch."""
+
+            def get_lr(self) -> list[float]:
+                return [
+                    group["lr"] + self.last_epoch / 10 * base
+                    for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True)
+                ]
+
+        optimizer = SGD([{"params": [parameter()], "lr": lr} for lr in own], lr=1.0)
+        policy = Triangle()(optimizer)
+        rows = run(optimizer, policy, length)
+        assert rows[0] == own
+        assert simulate(policy, length + 1).tolist() == rows
+        assert simulate(Triangle(), length + 1, groups=2, lr=own[0]).tolist() == [
+            [row[0]] * 2 for row in rows
+        ]
+
+
+class TestResuming:
+    @given(cases(), epochs, epochs, st.sampled_from(ORDERS), st.data())
+    def test_a_run_cut_anywhere_and_resumed_in_any_order_is_the_same_run(
+        self,
+        case: Case,
+        cut: int,
+        rest: int,
+        order: tuple[str, ...],
+        data: st.DataObject,
+    ) -> None:
+        optimizer, policy = case.groups.build(), case.policy()
+        policy(optimizer)
+        advance(optimizer, policy, cut)
+        if data.draw(st.booleans(), label="change from outside before saving"):
+            change(optimizer.param_groups[0], 0.375)
+        saved = save(optimizer, policy)
+
+        fresh_optimizer, fresh_policy = case.groups.build(), case.policy()
+        resume(saved, fresh_optimizer, fresh_policy, order)
+
+        assert fresh_policy.last_epoch == policy.last_epoch == cut
+        assert fresh_policy._step_count == policy._step_count
+        assert fresh_policy.get_last_lr() == policy.get_last_lr()
+        assert fresh_policy.base_lrs == policy.base_lrs
+        assert run(fresh_optimizer, fresh_policy, rest) == run(optimizer, policy, rest)
+        assert fresh_policy.get_last_lr() == policy.get_last_lr()
+
+    @given(cases(names=["Switch", "Multiply"]), epochs, st.sampled_from(ORDERS))
+    def test_the_fresh_optimizers_own_lrs_do_not_matter(
+        self, case: Case, cut: int, order: tuple[str, ...]
+    ) -> None:
+        optimizer, policy = case.groups.build(), case.policy()
+        policy(optimizer)
+        advance(optimizer, policy, cut)
+
+        other, fresh_policy = case.groups.build(), case.policy()
+        for group in other.param_groups:
+            change(group, 3.0)
+        resume(save(optimizer, policy), other, fresh_policy, order)
+
+        assert [fresh_policy.lr_at(epoch) for epoch in range(HORIZON)] == [
+            policy.lr_at(epoch) for epoch in range(HORIZON)
+        ]
+        assert run(other, fresh_policy, HORIZON) == run(optimizer, policy, HORIZON)

@@ -1,0 +1,176 @@
+"""What the README and the docstrings say is true: their examples run, their numbers are checked."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from math import cos
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import thunder_policy
+from benchmarks import digits
+from thunder_policy import MappingPolicy, Multiply, Schedule, Switch, simulate
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+SHELL_BLOCK = re.compile(r"^```bash\n(.*?)\n^```$", re.DOTALL | re.MULTILINE)
+POLICY_ROW = re.compile(r"^\| `(.+?)` \| .+ \| (.+), … \|$", re.MULTILINE)
+
+MODULES = [
+    name
+    for _, name, _ in pkgutil.walk_packages(thunder_policy.__path__, "thunder_policy.")
+    if not name.endswith(".__main__")  # importing it runs it
+]
+
+NO_EXAMPLE = {"EpochMapping", "ScheduleFn", "UnboundPolicyError"}  # two types and an error
+
+
+# The README
+
+
+def test_python_blocks_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {"__name__": "readme"}
+    blocks = list(PYTHON_BLOCK.finditer(README))
+    assert len(blocks) == README.count("```python")
+    for block in blocks:
+        # Blank lines in front make a traceback point at the README's own line.
+        source = "\n" * README.count("\n", 0, block.start(1)) + block[1]
+        exec(compile(source, ROOT / "README.md", "exec"), namespace)
+    assert (tmp_path / "checkpoint.pt").exists()
+
+
+def policy_rows() -> list[tuple[str, list[float]]]:
+    """Read the table of policies: the constructor call and the lrs written beside it."""
+    return [
+        (call, [eval(cell, {"cos": cos}) for cell in cells.split(", ")])
+        for call, cells in POLICY_ROW.findall(README)
+    ]
+
+
+def test_the_table_of_policies_has_them_all() -> None:
+    assert {call.partition("(")[0] for call, _ in policy_rows()} == {
+        "Switch",
+        "Multiply",
+        "Schedule",
+    }
+
+
+@pytest.mark.parametrize(("call", "lrs"), policy_rows())
+def test_a_row_of_the_table_is_what_the_policy_gives(call: str, lrs: list[float]) -> None:
+    names = {"Switch": Switch, "Multiply": Multiply, "Schedule": Schedule, "np": np}
+    policy: MappingPolicy[Any] = eval(call, names)
+    expected = pytest.approx(lrs, rel=1e-12, abs=0)
+
+    assert len(lrs) == 6
+    assert [policy.lr_at(epoch)[0] for epoch in range(6)] == expected
+    assert simulate(policy, 6)[:, 0].tolist() == expected
+
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
+    policy(optimizer)
+    stepped = []
+    for _ in range(6):
+        stepped.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        policy.step()
+    assert stepped == expected
+
+
+def test_there_are_two_set_up_commands_and_they_name_what_exists() -> None:
+    commands = SHELL_BLOCK.findall(README)
+    steps = [command.split(" && ") for command in commands]
+
+    assert [step[-1] for step in steps] == ["python benchmarks/digits.py", "pytest"]
+    assert steps[0][:-1] == steps[1][:-1]
+    assert steps[0][1] == 'pip install -e ".[dev]"'
+    assert (ROOT / "benchmarks" / "digits.py").is_file()
+    assert f'"{steps[0][0].removeprefix("pip install ")}"' in PYPROJECT
+
+
+# The main job that the README names
+
+
+@pytest.fixture
+def _torch_settings() -> Iterator[None]:
+    """Give back the settings that the main job changes for its process."""
+    threads, deterministic = (
+        torch.get_num_threads(),
+        torch.are_deterministic_algorithms_enabled(),
+    )
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
+
+
+@pytest.mark.usefixtures("_torch_settings")
+def test_the_main_job_succeeds_where_the_resumed_runs_are_the_same(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert digits.main(["--epochs", "4"]) == 0
+
+    printed = capsys.readouterr()
+    assert printed.out.count("the same bits") == 4
+    assert printed.err == ""
+    assert max(map(len, printed.out.splitlines())) <= 80
+
+
+@pytest.mark.usefixtures("_torch_settings")
+@pytest.mark.parametrize("part", ["model", "optimizer", "policy"])
+def test_the_main_job_fails_and_says_so_where_a_part_is_not_resumed(
+    part: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_all = digits.Run.load_state_dict
+
+    def load_the_others(run: digits.Run, state: dict[str, Any]) -> None:
+        load_all(run, state | {part: run.state_dict()[part]})
+
+    monkeypatch.setattr(digits.Run, "load_state_dict", load_the_others)
+
+    assert digits.main(["--epochs", "4"]) == 1
+    complaints = capsys.readouterr().err.splitlines()
+    assert [complaint.partition(":")[0] for complaint in complaints] == [
+        "Switch",
+        "Multiply",
+        "Schedule",
+        "WarmupInverseSqrt",
+    ]
+    assert all("differs from the uninterrupted one" in complaint for complaint in complaints)
+
+
+def test_two_states_are_compared_to_the_last_bit() -> None:
+    def leaves(value: object) -> dict[str, object]:
+        return dict(digits.bits({"value": value}, ""))
+
+    assert leaves(0.0) != leaves(-0.0)
+    assert leaves(torch.tensor(0.0)) != leaves(torch.tensor(-0.0))
+    assert leaves(torch.ones(2)) != leaves(torch.ones(2, 1))
+    assert leaves(torch.zeros(2)) != leaves(torch.zeros(2, dtype=torch.int32))
+    assert leaves([1.0]) != leaves([1.0, 1.0])
+    assert leaves({"a": [1, torch.ones(2)]}) == leaves({"a": [1, torch.ones(2)]})
+
+
+# The docstrings
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_doctests(name: str) -> None:
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+@pytest.mark.parametrize("name", sorted(set(thunder_policy.__all__) - NO_EXAMPLE))
+def test_every_other_public_name_has_an_example(name: str) -> None:
+    finder = doctest.DocTestFinder(recurse=False)
+    (found,) = finder.find(getattr(thunder_policy, name), name)
+
+    assert found.examples
