@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import sys
 import warnings
 from collections import UserList
@@ -106,9 +107,7 @@ BAD_ANSWERS: dict[str, tuple[Any, type[BaseException], str]] = {
 }
 
 
-@pytest.mark.parametrize(
-    ("answer", "error", "text"), BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys()
-)
+@pytest.mark.parametrize(("answer", "error", "text"), BAD_ANSWERS.values(), ids=BAD_ANSWERS.keys())
 @EVERY_FORM
 def test_a_step_that_fails_changes_nothing_and_can_be_called_again(
     answer: Any,
@@ -139,7 +138,7 @@ def test_a_step_that_fails_changes_nothing_and_can_be_called_again(
 def test_a_schedule_that_fails_once_can_be_stepped_again(
     schedule_value: Any, error: type[Exception], optimize: Callable[[], Optimizer]
 ) -> None:
-    weather = {"value": 0.5}
+    weather: dict[str, Any] = {"value": 0.5}
 
     def flaky(epoch: int) -> Any:
         if isinstance(weather["value"], BaseException):
@@ -225,13 +224,608 @@ def test_an_overflow_that_an_outside_change_causes_is_an_error_too() -> None:
 # Somebody else's exception
 
 
-def test_somebody_else_s_exception_comes_through_as_the_same_object() -> None:
-    failure = OSError("disk")
+def failing(failure: BaseException) -> Callable[[int], float]:
+    """Make a schedule that raises at epoch 2."""
 
-    def fails(epoch: int) -> float:
+    def schedule(epoch: int) -> float:
         if epoch == 2:
             raise failure
         return 0.5
 
-    for policy in (Schedule([reciprocal, fails]), Schedule(fails)):
-        advance(policy(sgd(0.1, 0.2)[:0] if False else sgd(0.1, 0.2)))
+    return schedule
+
+
+@pytest.mark.parametrize(
+    ("make", "where"),
+    [
+        (lambda failure: Schedule([reciprocal, failing(failure)]), r"Schedule.*epoch 2.*group 1"),
+        (lambda failure: Schedule(failing(failure)), r"Schedule.*epoch 2.*group"),
+        (lambda failure: answering(failure), r"Answering.*epoch 2"),
+    ],
+    ids=["one group's schedule", "the schedule of all groups", "get_lr"],
+)
+@pytest.mark.parametrize("cls", [OSError, ZeroDivisionError, ValueError, TypeError])
+def test_somebody_else_s_exception_is_the_same_object_with_a_note(
+    make: Callable[[BaseException], Policy], where: str, cls: type[BaseException]
+) -> None:
+    failure = cls("disk")
+    policy = make(failure)(sgd(0.1, 0.2))
+    advance(policy)
+    policy.optimizer.step()
+    with pytest.raises(cls, match=r"^disk") as caught:
+        policy.step()
+    assert caught.value is failure
+    assert failure.args == ("disk",)
+    assert failure.__cause__ is None
+    if sys.version_info >= (3, 11):
+        assert len(failure.__notes__) == 1
+        assert re.search(f"(?s){where}", failure.__notes__[0])
+
+
+def test_lr_at_says_where_too() -> None:
+    failure = OSError("disk")
+    with pytest.raises(OSError, match=r"(?s)disk.*Schedule.*epoch 2.*group 1") as caught:
+        Schedule([reciprocal, failing(failure)]).lr_at(2)
+    assert caught.value is failure
+
+
+# What get_lr may return
+
+
+ANSWERS: dict[str, Any] = {
+    "a list": [0.5, 0.25],
+    "a tuple": (0.5, 0.25),
+    "another sequence": UserList([0.5, 0.25]),
+    "ints": [1, 0],
+    "fractions": [Fraction(1, 2), Fraction(1, 4)],
+    "numpy's numbers": [np.float32(0.5), np.float64(0.25)],
+    "0-dim tensors": [torch.tensor(0.5), tensor(0.25)],
+    "0-dim arrays": [np.array(0.5), np.array(0.25)],
+    "tensors of one element": [torch.tensor([0.5]), torch.tensor([0.25])],
+    "tensors with a gradient": [tensor(0.5).requires_grad_(), 0.25],
+    "negative numbers": [-0.5, -0.25],
+}
+
+
+def as_floats(answer: Any) -> list[float]:
+    """Return the numbers of an answer."""
+    return [float(lr.detach() if isinstance(lr, torch.Tensor) else lr) for lr in answer]
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS.keys())
+@EVERY_FORM
+def test_a_custom_policy_may_return_any_sequence_of_real_numbers(
+    answer: Any, optimize: Callable[[], Optimizer]
+) -> None:
+    optimizer = optimize()
+    kinds = [type(group["lr"]) for group in optimizer.param_groups]
+    policy = answering(answer)(optimizer)
+    advance(policy, 2)
+    assert lrs(optimizer) == as_floats(answer)
+    assert [type(group["lr"]) for group in optimizer.param_groups] == kinds
+    assert not any(overlap(group["lr"], lr) for group in optimizer.param_groups for lr in answer)
+
+
+# get_lr is pure
+
+
+@EVERY_POLICY
+@EVERY_FORM
+def test_get_lr_writes_nothing_and_answers_the_same_again(
+    make: MakePolicy, optimize: Callable[[], Optimizer]
+) -> None:
+    optimizer = optimize()
+    policy = make()(optimizer)
+    for _ in range(5):
+        with unchanged(policy, optimizer):
+            first, second = policy.get_lr(), policy.get_lr()
+            assert numbers(list(first)) == numbers(list(second))
+        advance(policy)
+
+
+@EVERY_POLICY
+@EVERY_FORM
+def test_get_lr_returns_a_new_list_that_no_one_else_holds(
+    make: MakePolicy, optimize: Callable[[], Optimizer]
+) -> None:
+    optimizer = optimize()
+    policy = make()(optimizer)
+    for _ in range(5):
+        with unchanged(policy, optimizer):
+            answer = policy.get_lr()
+            assert type(answer) is list
+            assert answer is not policy.get_lr()
+            for lr in answer:
+                if isinstance(lr, torch.Tensor):
+                    lr.fill_(99)
+            answer.clear()
+        advance(policy)
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (Switch({1: 0.25}, lr_init=1), [0.25]),
+        (Multiply({1: 0.25}, lr_init=1), [0.0625]),  # once more: get_last_lr() is for asking
+        (Schedule(reciprocal), [0.5]),
+    ],
+    ids=named,
+)
+def test_get_lr_is_the_value_to_be_written(policy: Policy, expected: list[float]) -> None:
+    advance(policy(sgd()))
+    assert policy.last_epoch == 1
+    assert policy.get_lr() == expected
+
+
+def test_get_lr_sees_an_outside_change() -> None:
+    policy = Multiply({1: 0.5}, lr_init=1)(sgd(0.1))
+    advance(policy)
+    policy.optimizer.param_groups[0]["lr"] = 8.0
+    assert policy.get_lr() == [4.0]
+
+
+# get_last_lr
+
+
+@EVERY_POLICY
+@EVERY_FORM
+def test_get_last_lr_is_what_the_last_step_left(
+    make: MakePolicy, optimize: Callable[[], Optimizer]
+) -> None:
+    optimizer = optimize()
+    policy = make()(optimizer)
+    for _ in range(4):
+        left = lrs(optimizer)
+        assert [float(lr) for lr in policy.get_last_lr()] == left
+        kinds = [type(group["lr"]) for group in optimizer.param_groups]
+        assert [type(lr) for lr in policy.get_last_lr()] == kinds
+        for group in optimizer.param_groups:
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].mul_(3)
+            else:
+                group["lr"] *= 3
+        assert [float(lr) for lr in policy.get_last_lr()] == left
+        advance(policy)
+
+
+@EVERY_POLICY
+def test_get_last_lr_never_aliases_a_live_lr(make: MakePolicy) -> None:
+    optimizer = sgd(tensor(0.5), tensor(0.25))
+    policy = make()(optimizer)
+    for _ in range(4):
+        live = [group["lr"] for group in optimizer.param_groups]
+        answer = policy.get_last_lr()
+        assert not any(overlap(lr, other) for lr in live for other in answer)
+        before = lrs(optimizer)
+        for lr in answer:
+            assert isinstance(lr, torch.Tensor)
+            lr.fill_(99)
+        assert lrs(optimizer) == before
+        advance(policy)
+
+
+# Nothing else is written
+
+
+@EVERY_POLICY
+def test_only_lr_is_written(make: MakePolicy) -> None:
+    groups: list[dict[str, Any]] = [
+        {"params": [parameter()], "name": "head"},
+        {"params": [parameter()], "lr": 0.5},
+    ]
+    optimizer = Adam(groups, lr=0.1)
+    policy = make()(optimizer)
+    for param in (group["params"][0] for group in optimizer.param_groups):
+        param.grad = torch.ones(1)
+    optimizer.step()
+
+    def everything_else() -> Any:
+        kept = [{k: v for k, v in g.items() if k != "lr"} for g in optimizer.param_groups]
+        moments = {id(p): numbers(dict(s)) for p, s in optimizer.state.items()}
+        return numbers(kept), moments, optimizer.defaults, sorted(vars(optimizer))
+
+    before = everything_else()
+    dicts = [id(group) for group in optimizer.param_groups]
+    for _ in range(4):
+        policy.step()
+        policy.load_state_dict(policy.state_dict())
+    assert everything_else() == before
+    assert [id(group) for group in optimizer.param_groups] == dicts
+
+
+@pytest.mark.parametrize("cls", [Switch, Multiply])
+@EVERY_FORM
+def test_between_two_milestones_nothing_is_written(
+    cls: Any, optimize: Callable[[], Optimizer]
+) -> None:
+    def marks() -> list[Any]:
+        held = [group["lr"] for group in optimizer.param_groups]
+        return [(id(lr), lr._version if isinstance(lr, torch.Tensor) else None) for lr in held]
+
+    optimizer = optimize()
+    policy = cls({3: 0.5})(optimizer)
+    before = marks()
+    advance(policy, 2)
+    assert marks() == before
+    advance(policy)
+    assert marks() != before
+
+
+@EVERY_POLICY
+def test_no_random_numbers_are_used(make: MakePolicy) -> None:
+    def states() -> Any:
+        state = np.random.get_state(legacy=True)
+        return random.getstate(), torch.get_rng_state().tolist(), [str(part) for part in state]
+
+    before = states()
+    optimizer = sgd(0.5, tensor(0.5))
+    policy = make()(optimizer)
+    advance(policy, 4)
+    policy.load_state_dict(policy.state_dict())
+    assert states() == before
+
+
+@pytest.mark.parametrize("cls", [Switch, Multiply])
+@EVERY_FORM
+def test_an_outside_change_is_respected(cls: Any, optimize: Callable[[], Optimizer]) -> None:
+    optimizer = optimize()
+    policy = cls({3: 0.5})(optimizer)
+    advance(policy)
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], torch.Tensor):
+            group["lr"].fill_(0.75)
+        else:
+            group["lr"] = 0.75
+    advance(policy)
+    assert lrs(optimizer) == [0.75, 0.75]
+    assert [float(lr) for lr in policy.get_last_lr()] == [0.75, 0.75]
+    advance(policy)
+    assert lrs(optimizer) == [0.5 if cls is Switch else 0.375] * 2
+
+
+def test_a_schedule_overwrites_an_outside_change() -> None:
+    policy = Schedule(reciprocal)(sgd())
+    policy.optimizer.param_groups[0]["lr"] = 0.75
+    advance(policy)
+    assert lrs(policy.optimizer) == [0.5]
+
+
+# Warnings
+
+
+@EVERY_POLICY
+def test_a_correct_loop_warns_of_nothing(make: MakePolicy) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        policy = make()(sgd(0.5, tensor(0.5)))
+        advance(policy, 4)
+        policy.get_lr()
+        policy.get_last_lr()
+        policy.load_state_dict(policy.state_dict())
+        advance(policy)
+    assert caught == []
+
+
+def steps_before_its_optimizer(policy: Policy) -> None:
+    """Step twice before the optimizer does; only the first of them warns."""
+    policy.step()
+    policy.step()
+
+
+def steps_with_an_epoch(policy: Policy) -> None:
+    """Step to an epoch."""
+    policy.optimizer.step()
+    policy.step(3)
+
+
+def steps_with_an_optimizer_that_somebody_patched(policy: Policy) -> None:
+    """Step after the optimizer's `step` was replaced."""
+    step = policy.optimizer.step
+    policy.optimizer.step = lambda: step()  # type: ignore[method-assign, assignment]
+    policy.step()
+
+
+@EVERY_POLICY
+@pytest.mark.parametrize(
+    ("use", "text"),
+    [
+        (steps_before_its_optimizer, r"`lr_scheduler.step\(\)` before `optimizer.step\(\)`"),
+        (steps_with_an_epoch, "epoch parameter"),
+        (steps_with_an_optimizer_that_somebody_patched, "has been overridden"),
+    ],
+)
+def test_torch_s_warnings_are_kept_with_the_caller_s_line(
+    make: MakePolicy, use: Callable[[Policy], None], text: str
+) -> None:
+    policy = make()(sgd())
+    with pytest.warns(UserWarning, match=text) as caught:
+        use(policy)
+    assert [(warning.filename, warning.lineno) for warning in caught] == [
+        (__file__, line_of_call(use, "policy.step("))
+    ]
+
+
+@EVERY_POLICY
+@pytest.mark.parametrize("epoch", [None, 3], ids=["step()", "step(epoch)"])
+def test_a_warning_that_is_an_error_leaves_everything_as_it_was(
+    make: MakePolicy, epoch: int | None
+) -> None:
+    optimizer = sgd()
+    policy = make()(optimizer)
+    if epoch is not None:
+        optimizer.step()
+    with unchanged(policy, optimizer), pytest.raises(UserWarning, match="step"):
+        policy.step(epoch)
+    advance(policy)
+    assert policy.last_epoch == 1
+
+
+# step(epoch)
+
+
+def step_to(policy: Policy, epoch: Any) -> None:
+    """Step to an epoch, past torch's deprecation warning."""
+    policy.optimizer.step()
+    with pytest.warns(UserWarning, match="epoch parameter"):
+        policy.step(epoch)
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (Switch({1: 0.25, 4: 0.125}, lr_init=1), 0.25),
+        (Multiply({1: 0.5, 3: 0.5, 4: 0.5}, lr_init=1), 0.25),
+        (Schedule(reciprocal), 0.25),
+    ],
+    ids=named,
+)
+@EVERY_FORM
+def test_step_to_an_epoch_takes_the_closed_form_and_overwrites_outside_changes(
+    policy: MappingPolicy[Any], expected: float, optimize: Callable[[], Optimizer]
+) -> None:
+    optimizer = optimize()
+    policy(optimizer)
+    for _ in range(2):
+        for group in optimizer.param_groups:
+            group["lr"] = group["lr"] * 7
+        step_to(policy, 3)
+        assert policy.last_epoch == 3
+        assert lrs(optimizer) == [expected, expected]
+        assert [float(lr) for lr in policy.get_last_lr()] == [expected, expected]
+    step_to(policy, 0)
+    assert lrs(optimizer) == pytest.approx(policy.lr_at(0))
+
+
+def test_step_to_an_epoch_of_a_policy_without_closed_form_asks_get_lr_there() -> None:
+    policy = answering([0.125], epoch=3)
+    type(policy).answers |= {t: [0.5] for t in (0, 1)}
+    policy(sgd())
+    step_to(policy, 3)
+    assert (policy.last_epoch, lrs(policy.optimizer)) == (3, [0.125])
+
+
+@EVERY_POLICY
+def test_the_epoch_it_stepped_to_is_a_plain_int(make: MakePolicy) -> None:
+    policy = make()(sgd())
+    step_to(policy, np.int64(3))
+    assert through_disk(policy.state_dict())["last_epoch"] == 3
+    advance(policy)
+    assert policy.last_epoch == 4
+
+
+@pytest.mark.parametrize(
+    ("epoch", "error"),
+    [(-1, ValueError), (2.5, TypeError), ("3", TypeError), (True, TypeError)],
+    ids=repr,
+)
+@EVERY_POLICY
+def test_an_epoch_that_is_none_changes_nothing(
+    make: MakePolicy, epoch: Any, error: type[Exception]
+) -> None:
+    optimizer = sgd()
+    policy = make()(optimizer)
+    optimizer.step()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with unchanged(policy, optimizer), pytest.raises(error, match="epoch"):
+            policy.step(epoch)
+
+
+# The optimizer changes
+
+
+@EVERY_POLICY
+@EVERY_FORM
+def test_the_groups_that_load_state_dict_brings_are_the_ones_that_are_written(
+    make: MakePolicy, optimize: Callable[[], Optimizer]
+) -> None:
+    optimizer, twin = optimize(), optimize()
+    policy, expected = make()(optimizer), make()(twin)
+    for _ in range(5):
+        old = [group["lr"] for group in optimizer.param_groups]
+        before = numbers(old)
+        optimizer.load_state_dict(optimizer.state_dict())
+        advance(policy)
+        advance(expected)
+        assert lrs(optimizer) == lrs(twin)
+        assert numbers(old) == before
+
+
+def test_what_load_state_dict_brings_is_multiplied() -> None:
+    optimizer = sgd(tensor(0.5))
+    policy = Multiply({2: 0.5})(optimizer)
+    advance(policy)
+    optimizer.load_state_dict(sgd(tensor(0.75)).state_dict())
+    advance(policy)
+    assert lrs(optimizer) == [0.375]
+
+
+Added: TypeAlias = tuple[MakePolicy, list[list[float]]]
+ADDED: dict[str, Added] = {
+    "Switch": (
+        lambda: Switch({3: 0.25}, lr_init=1),
+        [[1, 0.7], [1, 0.7], [0.25, 0.25], [0.25, 0.25]],
+    ),
+    "Multiply": (
+        lambda: Multiply({3: 0.5, 4: 0.5}, lr_init=1),
+        [[1, 0.7], [1, 0.7], [0.5, 0.35], [0.25, 0.175]],
+    ),
+    "Schedule": (
+        lambda: Schedule(reciprocal),
+        [[0.5, 0.7], [1 / 3, 1 / 3], [0.25, 0.25], [0.2, 0.2]],
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "expected"), ADDED.values(), ids=ADDED.keys())
+def test_a_broadcast_policy_takes_a_group_in_that_is_added_later(
+    make: Callable[[], MappingPolicy[Any]], expected: list[list[float]]
+) -> None:
+    optimizer = sgd(0.1)
+    policy = make()(optimizer)
+    advance(policy)
+    start = list(policy.base_lrs)
+    optimizer.add_param_group({"params": [parameter()], "lr": 0.7})
+    assert lrs(optimizer) == expected[0]
+    assert len(policy.get_last_lr()) == 1
+    for lr in expected[1:]:
+        advance(policy)
+        assert lrs(optimizer) == lr
+        assert policy.get_last_lr() == lr
+        assert policy.base_lrs == policy.current_lr_init == [*start, 0.7]
+        assert len(policy.current_mapping or ()) == 2
+    assert "initial_lr" not in optimizer.param_groups[1]
+
+
+@EVERY_POLICY
+def test_a_group_added_later_with_a_tensor_lr_keeps_it(make: MakePolicy) -> None:
+    optimizer = sgd(0.5)
+    policy = make()(optimizer)
+    late = tensor(0.75)
+    optimizer.add_param_group({"params": [parameter()], "lr": late})
+    advance(policy, 3)
+    assert optimizer.param_groups[1]["lr"] is late
+    assert float(policy.base_lrs[1]) == 0.75
+    assert not overlap(policy.base_lrs[1], late)
+    assert through_disk(policy.state_dict())["last_epoch"] == 3
+
+
+WITH_LISTS: dict[str, Callable[[], MappingPolicy[Any]]] = {
+    "Switch": lambda: Switch([{1: 0.5}, {1: 0.25}]),
+    "Multiply": lambda: Multiply([{1: 0.5}, {1: 0.25}]),
+    "Schedule": lambda: Schedule([reciprocal, reciprocal]),
+    "lr_init": lambda: Multiply({1: 0.5}, lr_init=[0.5, 0.25]),
+}
+EVERY_LIST = pytest.mark.parametrize("make", WITH_LISTS.values(), ids=WITH_LISTS.keys())
+
+
+@EVERY_LIST
+@pytest.mark.parametrize("epoch", [None, 1], ids=["step()", "step(epoch)"])
+def test_with_per_group_lists_a_group_added_later_is_an_error_with_both_counts(
+    make: Callable[[], MappingPolicy[Any]], epoch: int | None
+) -> None:
+    optimizer = sgd(0.1, 0.2)
+    policy = make()(optimizer)
+    optimizer.add_param_group({"params": [parameter()], "lr": 0.7})
+    optimizer.step()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with (
+            unchanged(policy, optimizer),
+            pytest.raises(ValueError, match=r"Got 2 (mappings|lr_init) and 3 param groups"),
+        ):
+            policy.step(epoch)
+
+
+@EVERY_LIST
+def test_with_per_group_lists_a_dropped_group_is_the_same_error(
+    make: Callable[[], MappingPolicy[Any]],
+) -> None:
+    optimizer = sgd(0.1, 0.2)
+    policy = make()(optimizer)
+    del optimizer.param_groups[0]
+    optimizer.step()
+    with (
+        unchanged(policy, optimizer),
+        pytest.raises(ValueError, match=r"Got 2 (mappings|lr_init) and 1 param groups"),
+    ):
+        policy.step()
+
+
+@EVERY_LIST
+def test_with_per_group_lists_it_goes_on_once_the_group_is_gone_again(
+    make: Callable[[], MappingPolicy[Any]],
+) -> None:
+    optimizer = sgd(0.1, 0.2)
+    policy = make()(optimizer)
+    optimizer.add_param_group({"params": [parameter()], "lr": 0.7})
+    optimizer.step()
+    with pytest.raises(ValueError, match="3 param groups"):
+        policy.step()
+    del optimizer.param_groups[2]
+    policy.step()
+    assert lrs(optimizer) == policy.lr_at(1)
+
+
+@pytest.mark.parametrize("cls", [Switch, Multiply])
+@pytest.mark.parametrize("dropped", [0, 1, 2])
+def test_a_broadcast_policy_goes_on_without_a_dropped_group(cls: Any, dropped: int) -> None:
+    optimizer = sgd(0.5, 0.25, 0.125)
+    policy = cls({2: 0.5}, lr_init=None)(optimizer)
+    advance(policy)
+    del optimizer.param_groups[dropped]
+    left = [lr for i, lr in enumerate([0.5, 0.25, 0.125]) if i != dropped]
+    advance(policy)
+    changed = [0.5 if cls is Switch else lr / 2 for lr in left]
+    assert lrs(optimizer) == policy.get_last_lr() == changed
+    assert policy.base_lrs == policy.current_lr_init == left
+    assert policy.lr_at(1) == left
+
+
+def test_records_follow_the_params_where_one_group_goes_and_another_comes() -> None:
+    optimizer = sgd(0.5, 0.25)
+    policy = Multiply({3: 0.5}, lr_init=None)(optimizer)
+    advance(policy)
+    del optimizer.param_groups[0]
+    optimizer.add_param_group({"params": [parameter()], "lr": 0.75})
+    optimizer.param_groups[0]["lr"] = 0.2
+    advance(policy, 2)
+    assert lrs(optimizer) == [0.1, 0.375]
+    assert policy.base_lrs == policy.current_lr_init == [0.25, 0.75]
+
+
+def test_records_follow_the_params_through_load_state_dict() -> None:
+    optimizer = sgd(0.5, 0.25)
+    policy = Switch({3: 0.5}, lr_init=None)(optimizer)
+    optimizer.load_state_dict(optimizer.state_dict())
+    del optimizer.param_groups[0]
+    advance(policy)
+    assert policy.base_lrs == [0.25]
+
+
+def test_a_custom_policy_goes_on_with_more_or_fewer_groups() -> None:
+    optimizer = sgd(0.5, 0.25)
+    policy = Halving()(optimizer)
+    optimizer.add_param_group({"params": [parameter()], "lr": 1.0})
+    advance(policy)
+    assert lrs(optimizer) == policy.get_last_lr() == [0.25, 0.125, 0.5]
+    assert policy.base_lrs == [0.5, 0.25, 1.0]
+    del optimizer.param_groups[0]
+    advance(policy)
+    assert lrs(optimizer) == policy.get_last_lr() == [0.0625, 0.25]
+    assert policy.base_lrs == [0.25, 1.0]
+
+
+def test_a_schedule_is_called_once_for_all_groups_however_many_there_are() -> None:
+    calls: list[int] = []
+
+    def schedule(epoch: int) -> float:
+        calls.append(epoch)
+        return 0.5
+
+    optimizer = SGD([{"params": [parameter()]} for _ in range(4)], lr=0.1)
+    policy = Schedule(schedule)(optimizer)
+    advance(policy, 2)
+    optimizer.add_param_group({"params": [parameter()]})
+    advance(policy)
+    assert calls == [0, 1, 2, 3]

@@ -8,6 +8,7 @@ import linecache
 import math
 import types
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from oracle import lrs
-from strategies import Groups, groups, parameter
+from strategies import AnyPolicy, Groups, groups, parameter
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import (
     ChainedScheduler,
@@ -33,7 +34,7 @@ from torch.optim.lr_scheduler import (
     StepLR,
 )
 
-from thunder_policy import MappingPolicy, Multiply, Policy, Schedule, Switch
+from thunder_policy import Multiply, Policy, Schedule, Switch
 
 LENGTH = 12
 # Far enough from zero that no product below is subnormal in float16.
@@ -105,7 +106,11 @@ def own_lrs(held: Groups) -> list[float]:
 
 def scaled(held: Groups, factor: Callable[[int], float]) -> Schedule:
     """The schedule that multiplies each group's own lr by a factor of the epoch."""
-    return Schedule([lambda t, lr=lr: lr * factor(t) for lr in own_lrs(held)], lr_init=None)
+
+    def of(lr: float) -> Callable[[int], float]:
+        return lambda epoch: lr * factor(epoch)
+
+    return Schedule([of(lr) for lr in own_lrs(held)], lr_init=None)
 
 
 class TestMultiply:
@@ -136,11 +141,11 @@ class TestMultiply:
                 max_size=len(held.lrs),
             )
         )
-        functions = [lambda t, factors=factors: factors.get(t, 1) for factors in mappings]
+        factors = [defaultdict(lambda: 1.0, mapping) for mapping in mappings]
         assert_same_bits(
             held,
             Multiply(mappings, lr_init=None),
-            lambda optimizer: MultiplicativeLR(optimizer, functions),
+            lambda optimizer: MultiplicativeLR(optimizer, [each.__getitem__ for each in factors]),
             length,
         )
 
@@ -318,25 +323,23 @@ POLICIES = [Switch({}), Multiply({1: 0.5}), Schedule(float)]
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: type(policy).__name__)
 class TestWarnings:
     def test_step_before_the_optimizers_step_warns_with_the_callers_line(
-        self, policy: MappingPolicy
+        self, policy: AnyPolicy
     ) -> None:
         policy(SGD([parameter()], lr=1.0))
         with pytest.warns(UserWarning, match=r"`lr_scheduler.step\(\)` before") as caught:
             policy.step()
         assert [place(warning) for warning in caught] == [(__file__, "policy.step()")]
 
-    def test_an_overridden_step_warns_with_the_callers_line(self, policy: MappingPolicy) -> None:
+    def test_an_overridden_step_warns_with_the_callers_line(self, policy: AnyPolicy) -> None:
         optimizer = SGD([parameter()], lr=1.0)
         policy(optimizer)
-        optimizer.step = lambda closure=None: None  # type: ignore[assignment, misc]
+        optimizer.step = lambda closure=None: None  # type: ignore[method-assign]
         optimizer.step()
         with pytest.warns(UserWarning, match="has been overridden") as caught:
             policy.step()
         assert [place(warning) for warning in caught] == [(__file__, "policy.step()")]
 
-    def test_step_with_an_epoch_warns_and_takes_the_closed_form(
-        self, policy: MappingPolicy
-    ) -> None:
+    def test_step_with_an_epoch_warns_and_takes_the_closed_form(self, policy: AnyPolicy) -> None:
         optimizer = SGD([parameter()], lr=1.0)
         policy(optimizer)
         optimizer.step()
@@ -347,7 +350,7 @@ class TestWarnings:
         assert policy.last_epoch == 3
         assert lrs(optimizer) == policy.lr_at(3) == policy.get_last_lr()
 
-    def test_a_correct_loop_has_none(self, policy: MappingPolicy) -> None:
+    def test_a_correct_loop_has_none(self, policy: AnyPolicy) -> None:
         optimizer = SGD([parameter()], lr=1.0)
         policy(optimizer)
         for _ in range(3):

@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.distributed.checkpoint as dcp
 from oracle import lrs
-from strategies import ORDERS, Groups, parameter, plain, resume, save
+from strategies import ORDERS, AnyPolicy, Groups, parameter, plain, resume, save
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
+from torch.distributed.checkpoint.state_dict_saver import save as dcp_save
 from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import LinearLR, SequentialLR
 
 from thunder_policy import (
-    MappingPolicy,
     Multiply,
     Policy,
     Schedule,
@@ -201,9 +201,9 @@ def test_distributed_checkpoint_round_trip(make: Callable[[], Policy], tmp_path:
     fresh_optimizer, fresh = sgd(torch.tensor(1.0)), make()
     state = fresh(fresh_optimizer).state_dict()
     with pytest.warns(UserWarning, match="single process"):
-        dcp.save({"policy": policy.state_dict()}, checkpoint_id=tmp_path)
+        dcp_save({"policy": policy.state_dict()}, checkpoint_id=tmp_path)
     with pytest.warns(UserWarning, match="single process"):
-        dcp.load({"policy": state}, checkpoint_id=tmp_path)
+        dcp_load({"policy": state}, checkpoint_id=tmp_path)
     fresh.load_state_dict(state)
     assert lrs(fresh_optimizer) == lrs(optimizer)
     assert fresh.last_epoch == 3
@@ -218,9 +218,9 @@ def test_distributed_checkpoint_into_a_policy_with_another_mapping(tmp_path: Pat
     fresh = Multiply({3: 0.25, 5: 0.25})(fresh_optimizer)
     state = fresh.state_dict()
     with pytest.warns(UserWarning, match="single process"):
-        dcp.save({"policy": policy.state_dict()}, checkpoint_id=tmp_path)
+        dcp_save({"policy": policy.state_dict()}, checkpoint_id=tmp_path)
     with pytest.warns(UserWarning, match="single process"):
-        dcp.load({"policy": state}, checkpoint_id=tmp_path)
+        dcp_load({"policy": state}, checkpoint_id=tmp_path)
     with pytest.warns(UserWarning, match="mapping"):
         fresh.load_state_dict(state)
     assert fresh.mapping == {2: 0.5, 4: 0.5}
@@ -412,9 +412,7 @@ def test_each_of_a_sequence_begins_with_its_own_epoch_0(at: int) -> None:
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Policy) else str(value),
 )
-def test_a_group_added_later_is_taken_in(
-    policy: MappingPolicy, taken_in: int, value: float
-) -> None:
+def test_a_group_added_later_is_taken_in(policy: AnyPolicy, taken_in: int, value: float) -> None:
     """pytorch#20997, #104361, #53712, #79888: an IndexError, or a group that nobody schedules."""
     optimizer = sgd(1.0)
     policy(optimizer)
@@ -443,7 +441,7 @@ def test_a_group_added_later_is_taken_in(
 )
 @pytest.mark.parametrize("n", [1, 3])
 def test_another_number_of_groups_than_mappings_is_an_error_before_any_write(
-    policy: MappingPolicy, n: int
+    policy: AnyPolicy, n: int
 ) -> None:
     """pytorch#104361, transformers#43692: with one mapping a group nobody knows which is whose."""
     optimizer = sgd(1.0, 1.0)
@@ -480,7 +478,7 @@ def test_a_group_added_with_the_live_tensor_of_another() -> None:
     [Switch({0: 0.5, 2: 0.25}), Multiply({2: 0.5}, lr_init=None), Schedule(lambda t: 2.0**-t)],
     ids=lambda policy: type(policy).__name__,
 )
-def test_an_empty_group_that_is_dropped(policy: MappingPolicy) -> None:
+def test_an_empty_group_that_is_dropped(policy: AnyPolicy) -> None:
     """transformers#43692: DeepSpeed drops empty groups after the scheduler is built."""
     optimizer = SGD(
         [{"params": [], "lr": 8.0}, {"params": [parameter()], "lr": 0.5}],
@@ -577,7 +575,7 @@ def test_dropping_the_last_names_frees_policy_and_optimizer(make: Callable[[], P
     policy.load_state_dict(policy.state_dict())
     simulate(policy, 3)
     repr(policy), policy.get_last_lr()
-    dead = [
+    dead: list[weakref.ref[object]] = [
         weakref.ref(policy),
         weakref.ref(optimizer),
         weakref.ref(optimizer.param_groups[0]["lr"]),
@@ -593,7 +591,7 @@ def test_dropping_a_composite_frees_what_is_in_it() -> None:
     parts = [Switch({1: 0.5})(optimizer), Multiply({1: 0.5})(optimizer)]
     sequence = SequentialLR(optimizer, list(parts), milestones=[2])
     advance(optimizer, sequence, 4)
-    dead = [weakref.ref(optimizer), *map(weakref.ref, parts)]
+    dead: list[weakref.ref[object]] = [weakref.ref(each) for each in (optimizer, *parts)]
     del sequence, parts, optimizer
     assert [reference() for reference in dead] == [None, None, None]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-_FLOATS = frozenset({float})
+_FLOAT = {float}
 
 
 def real(value: Any, what: str, *, any_shape: bool = False) -> float:
@@ -66,10 +66,10 @@ def epoch_number(value: Any, what: str) -> int:
 
 def all_finite_floats(values: Collection[Any]) -> bool:
     """Tell, in C loops, whether the values are ``float`` objects, none nan or inf."""
-    if not _FLOATS.issuperset(map(type, values)):
-        return False
     # Finite numbers can have an infinite sum, but not the other way round.
-    return math.isfinite(sum(values)) or all(map(math.isfinite, values))
+    return {*map(type, values)} == _FLOAT and (
+        math.isfinite(sum(values)) or all(map(math.isfinite, values))
+    )
 
 
 def short(value: object) -> str:

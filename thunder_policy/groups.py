@@ -44,28 +44,29 @@ def limit(dtype: torch.dtype) -> float:
     return torch.finfo(dtype).max if dtype.is_floating_point else -1.0
 
 
-def overwrite(groups: Sequence[ParamGroup], old: Sequence[Any], new: Sequence[float]) -> bool:
-    """Write floats into the groups if they all still hold the old ones; else write nothing."""
-    for group, was, lr in zip(groups, old, new):
-        if group["lr"] is not was:
-            for written, was_written in zip(groups, old):
-                if written is group:
-                    return False
-                written["lr"] = was_written
+def take_back(groups: Sequence[ParamGroup], until: ParamGroup, lrs: Sequence[Any]) -> None:
+    """Put lrs back into the groups before one of them."""
+    for group, lr in zip(groups, lrs):
+        if group is until:
+            break
         group["lr"] = lr
-    return True
 
 
-def overwrite_all(groups: Sequence[ParamGroup], old: object, new: float) -> bool:
-    """Write one float into the groups if they all still hold the same old one, else nothing."""
-    for group in groups:
-        if group["lr"] is not old:
-            for written in groups:
-                if written is group:
-                    return False
-                written["lr"] = old
-        group["lr"] = new
-    return True
+class Undo:
+    """Takes back what has been written into param groups: ``lr``, and a new ``initial_lr``."""
+
+    def __init__(self, groups: Sequence[ParamGroup]) -> None:
+        self.lrs: list[tuple[ParamGroup, Any, Any]] = [
+            (group, group["lr"], copy_of(group["lr"])) for group in groups
+        ]
+        self.bare = [group for group in groups if "initial_lr" not in group]
+
+    def __call__(self) -> None:
+        """Put everything back."""
+        for group, lr, value in self.lrs:
+            group["lr"] = lr.copy_(value) if isinstance(lr, Tensor) else lr
+        for group in self.bare:
+            group.pop("initial_lr", None)
 
 
 class Seen:
@@ -82,18 +83,29 @@ class Seen:
             None where that is not known, or there is no tensor.
         uniform: The dtype, if all groups hold CPU tensors of that one.
         separate: Whether it is known that no two of ``held`` share an element.
+        short_cut: Whether the next step may take the short cut, see `Policy.step`.
     """
 
-    __slots__ = ("groups", "held", "separate", "source", "uniform", "values", "versions")
+    __slots__ = (
+        "groups",
+        "held",
+        "separate",
+        "short_cut",
+        "source",
+        "uniform",
+        "values",
+        "versions",
+    )
 
     def __init__(self, groups: list[ParamGroup]) -> None:
         self.source = groups
         self.groups = list(groups)
         self.held: list[Any] = []
         self.versions: list[int | None] = []
-        self.values: list[float | None] = []
+        self.values: list[Any] = []
         self.uniform: torch.dtype | None = None
         self.separate = True
+        self.short_cut = False
 
     def same(self, groups: list[ParamGroup]) -> bool:
         """Tell whether these are the groups seen."""
@@ -178,10 +190,10 @@ class Seen:
         return lr
 
     def can_hold(self, lrs: Sequence[Any]) -> bool:
-        """Tell, for numbers or tensors of one dtype, whether the groups can hold these floats."""
-        if not self.held:
-            return True
-        most = 0.0 if self.uniform is None else limit(self.uniform)
+        """Tell, without a look at each group, whether they can hold these numbers."""
+        if self.uniform is None:
+            return False
+        most = limit(self.uniform)
         return bool(-most <= min(lrs) and max(lrs) <= most)
 
     def write(self, lrs: Sequence[Any], factors: Mapping[int, float] = NO_FACTORS) -> None:

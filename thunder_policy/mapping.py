@@ -11,8 +11,8 @@ from toolz import merge  # type: ignore[import-untyped, unused-ignore]  # toolz 
 from torch import Tensor
 from torch.optim import Optimizer
 
-from .checks import all_finite_floats, epoch_number, non_negative, real, short
-from .groups import copy_of, on_host
+from .checks import add_note, all_finite_floats, epoch_number, non_negative, real, short
+from .groups import Seen, Undo, copy_of, on_host
 from .policy import Policy, ScheduleFn, is_bound, param_groups
 
 EpochMapping = Mapping[int, SupportsFloat]
@@ -114,12 +114,9 @@ class MappingPolicy(Policy, Generic[M]):
     def _bind_mapping(self, optimizer: Optimizer, **attributes: object) -> None:
         n = len(param_groups(self, optimizer))
         self._mappings(n)
-        lr_init = self.lr_init
-        self._bind(
-            optimizer,
-            lr_init if lr_init is None else _per_group(lr_init, n, "lr_init"),
-            **attributes,
-        )
+        lr_init = None if self.lr_init is None else _per_group(self.lr_init, n, "lr_init")
+        # A get_lr that multiplies what the groups hold finds lr_init there, as in the document.
+        self._bind(optimizer, lr_init, attributes, write_starts=not self._own_get_lr())
 
     def _mappings(self, n: int) -> list[M]:
         """Return one mapping for each of n groups: the same one n times, or the list."""
@@ -127,7 +124,20 @@ class MappingPolicy(Policy, Generic[M]):
 
     def _update_lr(self, epoch: int | None = None) -> None:
         self._check_counts()
-        super()._update_lr(epoch)
+        if (self.last_epoch + 1 if epoch is None else epoch) or self._own_get_lr():
+            super()._update_lr(epoch)
+            return
+        # SequentialLR comes to this policy: as at binding, get_lr finds lr_init in the groups.
+        groups = self.optimizer.param_groups
+        undo = Undo(groups)
+        try:
+            seen = Seen(groups)
+            seen.look()
+            seen.write(self._aligned(self.base_lrs, groups))
+            super()._update_lr(epoch)
+        except BaseException:
+            undo()
+            raise
 
     def _check_counts(self) -> None:
         """Refuse groups that came or went, where something was given a group."""
@@ -412,12 +422,14 @@ class Schedule(MappingPolicy[ScheduleFn]):
 
     def set_optimizer(self, optimizer: Optimizer) -> None:
         """Bind the policy to an optimizer, as `MappingPolicy.set_optimizer` does."""
-        schedules = self._distinct() if self._own_get_lr() else None
-        self._bind_mapping(optimizer, _schedules=schedules)
+        one = self._own_get_lr() and not isinstance(self.mapping, list)
+        self._bind_mapping(optimizer, _shared=self.mapping if one else None)
 
     def get_lr(self) -> list[float | Tensor]:
         """Compute the lrs to be written at ``last_epoch``: one a param group."""
-        return [*self._values(self.last_epoch, len(self.optimizer.param_groups))]
+        n = len(self.optimizer.param_groups)
+        lrs = self._called(self._distinct(), self.last_epoch)
+        return lrs if isinstance(self.mapping, list) else lrs * n
 
     def lr_at(self, epoch: int) -> list[float]:
         """Return the lrs at an epoch in closed form, as `MappingPolicy.lr_at` does.
@@ -427,7 +439,8 @@ class Schedule(MappingPolicy[ScheduleFn]):
             ValueError: If the epoch is negative, or a callable returns nan or inf.
         """
         epoch = epoch_number(epoch, f"{type(self).__name__}: the epoch")
-        return self._values(epoch, len(self._starts()))
+        lrs = self._called(self._distinct(), epoch)
+        return lrs if isinstance(self.mapping, list) else lrs * len(self._starts())
 
     def _get_closed_form_lr(self) -> list[float]:
         return self.lr_at(self.last_epoch)
@@ -441,13 +454,26 @@ class Schedule(MappingPolicy[ScheduleFn]):
         lrs = torch.tensor(rows, dtype=torch.float64).reshape(epochs, len(schedules))
         return lrs if len(schedules) == n else lrs.repeat(1, n)
 
+    def _called(self, schedules: Sequence[ScheduleFn], epoch: int) -> list[Any]:
+        """Call the callable of each group, or the one for all of them."""
+        lrs: list[Any] = []
+        try:
+            # No juxt: that hides which one raised, and turns StopIteration into RuntimeError.
+            for schedule in schedules:
+                lrs.append(schedule(epoch))  # noqa: PERF401
+        except Exception as error:
+            add_note(error, self._at(epoch), _of_group(len(lrs), len(schedules)))
+            raise
+        if all_finite_floats(lrs):
+            return lrs
+        return [
+            real(lr, f"{self._at(epoch)}{_of_group(i, len(lrs))}: the lr", any_shape=True)
+            for i, lr in enumerate(lrs)
+        ]
+
     def _distinct(self) -> list[ScheduleFn]:
         """Return the callables to call: one for all groups is called once."""
         return self.mapping if isinstance(self.mapping, list) else [self.mapping]
-
-    def _values(self, epoch: int, n: int) -> list[float]:
-        lrs = self._called(self._distinct(), epoch)
-        return [*lrs] * n if len(lrs) < n else lrs
 
     def state_dict(self) -> dict[str, Any]:
         """Return a snapshot, as `Policy.state_dict` does; without the callables."""
@@ -482,8 +508,8 @@ def _epoch_mapping(value: Any, what: str) -> dict[int, float]:
             f"{what} must be a mapping from epoch to number, or a list or tuple with one a param "
             f"group, not {short(value)} ({type(value).__name__}){use}"
         )
-    plain = {*map(type, value)} <= {int} and all_finite_floats(value.values())
-    if plain and (not value or (min(value) >= 0 and min(value.values()) >= 0)):
+    plain = {*map(type, value)} == {int} and all_finite_floats(value.values())
+    if plain and min(value) >= 0 and min(value.values()) >= 0:
         return dict(sorted(value.items()))  # a million epochs in a blink
     numbers = {
         epoch_number(epoch, f"{what}: the epoch"): non_negative(
@@ -506,6 +532,10 @@ def _schedule_fn(value: Any, what: str) -> ScheduleFn:
             f"group, not {short(value)} ({type(value).__name__})"
         )
     return cast("ScheduleFn", value)
+
+
+def _of_group(i: int, n: int) -> str:
+    return ", all param groups" if n == 1 else f", group {i}"
 
 
 def _per_group(values: Any, n: int, what: str) -> list[Any]:
@@ -547,17 +577,17 @@ def _unpaired(saved: Any, what: str) -> dict[int, float] | list[dict[int, float]
     """Return a mapping from a state: pairs, or a dict as the original package has; or a list."""
 
     def one(saved: Any, what: str) -> dict[int, float]:
-        pairs = isinstance(saved, (list, tuple)) and all(map(_is_pair, saved))
-        return _epoch_mapping(dict(saved) if pairs else saved, what)
+        return _epoch_mapping(dict(saved) if _are_pairs(saved) else saved, what)
 
-    if isinstance(saved, Mapping) or all(map(_is_pair, saved)):
-        return one(saved, what)
-    return [one(each, f"{what}[{i}]") for i, each in enumerate(saved)]
+    if isinstance(saved, (list, tuple)) and not _are_pairs(saved):
+        return [one(each, f"{what}[{i}]") for i, each in enumerate(saved)]
+    return one(saved, what)
 
 
-def _is_pair(value: object) -> bool:
-    return (
-        isinstance(value, (list, tuple))
-        and len(value) == 2
-        and not isinstance(value[0], (list, tuple, Mapping))
+def _are_pairs(saved: object) -> bool:
+    return isinstance(saved, (list, tuple)) and all(
+        isinstance(pair, (list, tuple))
+        and len(pair) == 2
+        and not isinstance(pair[0], (list, tuple, Mapping))
+        for pair in saved
     )

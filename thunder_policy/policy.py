@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Mapping, Sequence
+from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, SupportsFloat, TypeVar
 
@@ -14,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from . import state as states
 from .checks import add_note, all_finite_floats, epoch_number, real, short
-from .groups import LR, NO_FACTORS, ParamGroup, Seen, copy_of, overwrite, overwrite_all
+from .groups import LR, NO_FACTORS, ParamGroup, Seen, Undo, copy_of, take_back
 
 AnyPolicy = TypeVar("AnyPolicy", bound="Policy")
 
@@ -23,8 +24,8 @@ ScheduleFn = Callable[[int], SupportsFloat]
 
 # What a state holds of a binding, and what else a binding sets.
 _STATE = frozenset({"last_epoch", "_step_count", "base_lrs", "_last_lr", "_group_lrs"})
-_TORCH = frozenset({"_is_initial", "_get_lr_called_within_step"})  # in states of older versions
-_BINDING = _STATE | _TORCH | {"optimizer", "_seen", "_changes", "_schedules", "_short_cut"}
+_TORCH = frozenset({"_is_initial", "_get_lr_called_within_step"})
+_BINDING = _STATE | _TORCH | {"optimizer", "_seen", "_changes", "_shared"}
 
 
 class UnboundPolicyError(RuntimeError, AttributeError):
@@ -96,10 +97,9 @@ class Policy(LRScheduler, ABC):
     _closed_state = False
 
     # For the short cut in `step`, where get_lr is the package's own: the epochs at which a lr may
-    # change, or the callables that give the lrs of every epoch; and the groups to take it with.
+    # change, or the callable that gives the lr of all groups.
     _changes: Container[int] | None
-    _schedules: list[ScheduleFn] | None
-    _short_cut: list[ParamGroup] | None
+    _shared: ScheduleFn | None
     _seen: Seen
 
     if TYPE_CHECKING:
@@ -119,8 +119,7 @@ class Policy(LRScheduler, ABC):
             "_step_count": 0,
             "_seen": Seen([]),
             "_changes": None,
-            "_schedules": None,
-            "_short_cut": None,
+            "_shared": None,
         }
         return self
 
@@ -162,20 +161,22 @@ class Policy(LRScheduler, ABC):
         self._bind(optimizer)
 
     def _bind(
-        self, optimizer: Optimizer, lr_init: Sequence[float] | None = None, **attributes: object
+        self,
+        optimizer: Optimizer,
+        lr_init: Sequence[float] | None = None,
+        attributes: Mapping[str, object] = MappingProxyType({}),
+        write_starts: bool = False,
     ) -> None:
-        """Bind with what a subclass starts from, and with attributes to set before `get_lr`."""
+        """Bind with what a subclass starts from, and what to set and write before `get_lr`."""
         groups = param_groups(self, optimizer)
-        bare = [group for group in groups if "initial_lr" not in group]
         before = self.__dict__.copy()
+        undo = Undo(groups)
         try:
             self.__dict__.update(attributes)
             self.optimizer = optimizer
             if lr_init is None:
-                starts = [
-                    group["initial_lr" if "initial_lr" in group else "lr"] for group in groups
-                ]
-                self.base_lrs = [*map(copy_of, starts)]
+                lrs = [group["initial_lr" if "initial_lr" in group else "lr"] for group in groups]
+                self.base_lrs = [*map(copy_of, lrs)]
             else:
                 self.base_lrs = list(lr_init)
             for group, lr in zip(groups, self.base_lrs):
@@ -184,19 +185,20 @@ class Policy(LRScheduler, ABC):
             self._step_count = 1
             self._seen = Seen(groups)
             self._seen.look()
+            if write_starts:
+                self._write(self._writable(self.base_lrs))
             lrs = self._writable(self._asked(self.get_lr))
             _Watcher(optimizer)
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
-            for group in bare:
-                group.pop("initial_lr", None)
+            undo()
             raise
         self._seen.separate_initial_lrs()
         self._write(lrs)
 
     def _initial_step(self) -> None:
-        self._short_cut = None  # SequentialLR starts again at 0, which `_changes` may not hold
+        self._seen.short_cut = False  # SequentialLR starts again: 0 is no key, but a change
         super()._initial_step()
 
     # ----------------------------------------------------------------------------------- stepping
@@ -224,20 +226,25 @@ class Policy(LRScheduler, ABC):
         groups = self.optimizer.param_groups
         seen = self._seen
         try:
-            short_cut = groups is self._short_cut and groups == seen.groups
+            same = groups is seen.source and groups == seen.groups
         except RuntimeError:  # see Seen.same
-            short_cut = False
-        if short_cut and epoch is None:
+            same = False
+        if same and seen.short_cut and epoch is None:
             changes = self._changes
             if changes is None:
-                self._step_floats(groups)
+                if self._shared is None:
+                    self._step_floats(groups)
+                else:
+                    self._step_shared(groups, self._shared)
                 return
             now = self.last_epoch + 1
             if now not in changes and (not seen.held or seen.unchanged(groups)):
-                self._last_lr = [*seen.values] if seen.held else [*map(LR, groups)]
+                self._last_lr = [*(seen.values if seen.held else map(LR, groups))]
                 self.last_epoch = now
                 self._step_count += 1
                 return
+        if epoch is not None:
+            epoch = epoch_number(epoch, f"{type(self).__name__}: the epoch to step to")
         if self._step_count == 1 or epoch is not None:
             self._warn(epoch)
         self._step_count += 1
@@ -247,47 +254,47 @@ class Policy(LRScheduler, ABC):
             self._step_count -= 1
             raise
 
+    def _step_shared(self, groups: list[ParamGroup], schedule: ScheduleFn) -> None:
+        """Step to what one callable says, in groups that held one float at the last step."""
+        now = self.last_epoch + 1
+        try:
+            lr: Any = schedule(now)
+        except Exception as error:
+            add_note(error, self._at(now), ", all param groups")
+            raise
+        if type(lr) is not float or not -inf < lr < inf:
+            lr = real(lr, f"{self._at(now)}, all param groups: the lr", any_shape=True)
+        last = self._last_lr[0]
+        for group in groups:
+            if group["lr"] is not last:
+                take_back(groups, group, self._last_lr)
+                self._seen.look()
+                self._write(self._writable([lr] * len(groups)))
+                break
+            group["lr"] = lr
+        else:
+            self._last_lr = [lr] * len(groups)
+        self.last_epoch = now
+        self._step_count += 1
+
     def _step_floats(self, groups: list[ParamGroup]) -> None:
-        """Step where every epoch may change a lr, in groups that held floats at the last step."""
+        """Step to what get_lr says, in groups that held floats at the last step."""
         self.last_epoch += 1
         self._step_count += 1
-        last = self._last_lr
         try:
-            if self._schedules is None:
-                lrs = self._writable(self._asked(self.get_lr))
-            else:
-                lrs = self._called(self._schedules, self.last_epoch)
-            if len(lrs) < len(groups):
-                done = overwrite_all(groups, last[0], lrs[0])
-                lrs *= len(groups)
-            else:
-                done = overwrite(groups, last, lrs)
-            if done:
-                self._last_lr = lrs
-            else:
-                self._seen.look()
-                self._write(self._writable(lrs))
+            lrs = self._writable(self._asked(self.get_lr))
+            for group, lr, last in zip(groups, lrs, self._last_lr):
+                if group["lr"] is not last:
+                    take_back(groups, group, self._last_lr)
+                    self._seen.look()
+                    self._write(self._writable(lrs))
+                    return
+                group["lr"] = lr
+            self._last_lr = lrs
         except BaseException:
             self.last_epoch -= 1
             self._step_count -= 1
             raise
-
-    def _called(self, schedules: Sequence[ScheduleFn], epoch: int) -> list[Any]:
-        """Call the callable of each group, or the one for all of them."""
-        lrs: list[Any] = []
-        try:
-            # No juxt: that hides which one raised, and turns StopIteration into RuntimeError.
-            for schedule in schedules:
-                lrs.append(schedule(epoch))  # noqa: PERF401
-        except Exception as error:
-            add_note(error, self._at(epoch), _of_group(len(lrs), len(schedules)))
-            raise
-        if all_finite_floats(lrs):
-            return lrs
-        return [
-            real(lr, f"{self._at(epoch)}{_of_group(i, len(lrs))}: the lr", any_shape=True)
-            for i, lr in enumerate(lrs)
-        ]
 
     def _warn(self, epoch: int | None) -> None:
         """Give torch's warnings on the order of calls and on the epoch, at the caller's line."""
@@ -364,7 +371,7 @@ class Policy(LRScheduler, ABC):
                 f"{self._at()}: got {len(lrs)} lrs from get_lr() "
                 f"and {len(seen.groups)} param groups"
             )
-        if all_finite_floats(lrs) and seen.can_hold(lrs):
+        if all_finite_floats(lrs) and (not seen.held or seen.can_hold(lrs)):
             return [*lrs]
         return [self._writable_lr(i, lr) for i, lr in enumerate(lrs)]
 
@@ -385,7 +392,7 @@ class Policy(LRScheduler, ABC):
         seen = self._seen
         self._last_lr = lrs
         simple = not seen.held or (self._changes is not None and seen.uniform is not None)
-        self._short_cut = seen.source if simple and lrs and self._step_count > 1 else None
+        seen.short_cut = simple and bool(lrs) and self._step_count > 1
 
     def get_last_lr(self) -> list[float | Tensor]:
         """Return the lrs as the last step left them, or the binding or loading since.
@@ -492,9 +499,10 @@ class Policy(LRScheduler, ABC):
         for key in state.keys() - _STATE - _TORCH - attributes.keys():
             if key in _BINDING or not states.is_attribute(type(self), key):
                 raise ValueError(f"{who}: the state has the key {key!r}, which is no attribute")
-            if "_closed_state" not in vars(type(self)):
+            retired = key == "verbose" and not hasattr(self, key)  # of torch, up to 2.6
+            if "_closed_state" not in vars(type(self)) and not retired:
                 own[key] = state[key]
-        undo = states.Undo(getattr(self, key, None) for key in own)
+        undo = states.UndoLoad(getattr(self, key, None) for key in own)
         try:
             loaded = {key: states.loaded(getattr(self, key, None), own[key]) for key in own}
             if warning:
@@ -531,10 +539,6 @@ class Policy(LRScheduler, ABC):
         if called is not None:
             _Watcher(self.optimizer)
             vars(self.optimizer).setdefault("_opt_called", called)
-
-
-def _of_group(i: int, n: int) -> str:
-    return ", all param groups" if n == 1 else f", group {i}"
 
 
 def is_bound(policy: Policy) -> bool:

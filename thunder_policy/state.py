@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
 from .checks import real, short
-from .groups import copy_of
+from .groups import Undo, copy_of
 
 
 def pack(lrs: Sequence[float | Tensor]) -> list[float | Tensor] | Tensor:
@@ -108,7 +108,7 @@ def _with_states(value: Any) -> object:
 def loaded(live: Any, value: Any) -> object:
     """Return an attribute from a state; schedulers in the live one load what is theirs."""
     if isinstance(live, LRScheduler):
-        if value is not None:
+        if value is not None or not is_unbound(live):
             live.load_state_dict(value)
         return live
     if type(live) in (list, tuple) and type(value) is type(live) and len(value) == len(live):
@@ -118,24 +118,21 @@ def loaded(live: Any, value: Any) -> object:
     return copy.deepcopy(value)
 
 
-class Undo:
+class UndoLoad:
     """Takes back what loading has done to the schedulers in some attributes."""
 
     def __init__(self, values: Iterable[object]) -> None:
-        self.schedulers = [(s, vars(s).copy()) for value in values for s in _schedulers(value)]
-        self.lrs: list[tuple[dict[str, Any], Any, Any]] = [
-            (group, group["lr"], copy_of(group["lr"]))
-            for scheduler, _ in self.schedulers
-            for group in scheduler.optimizer.param_groups
-        ]
+        schedulers = [s for value in values for s in _schedulers(value)]
+        self.attributes = [(vars(scheduler), vars(scheduler).copy()) for scheduler in schedulers]
+        self.undos = [Undo(scheduler.optimizer.param_groups) for scheduler in schedulers]
 
     def __call__(self) -> None:
         """Put everything back."""
-        for scheduler, attributes in self.schedulers:
-            vars(scheduler).clear()
-            vars(scheduler).update(attributes)
-        for group, lr, value in self.lrs:
-            group["lr"] = lr.copy_(value) if isinstance(lr, Tensor) else lr
+        for attributes, before in self.attributes:
+            attributes.clear()
+            attributes.update(before)
+        for undo in self.undos:
+            undo()
 
 
 def _schedulers(value: object) -> Iterator[LRScheduler]:

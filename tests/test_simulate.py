@@ -1,0 +1,381 @@
+"""`simulate`: what a policy would do from a fresh start, without an optimizer being touched."""
+
+from __future__ import annotations
+
+import copy
+import math
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers import (
+    POLICIES,
+    Halving,
+    MakePolicy,
+    advance,
+    lrs,
+    parameter,
+    reciprocal,
+    sgd,
+    tensor,
+    unchanged,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.optim import SGD
+
+from thunder_policy import MappingPolicy, Multiply, Policy, Schedule, Switch, simulate
+
+EVERY_POLICY = pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES.keys())
+
+
+# What it returns
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [
+        (Multiply({1: 0.1, 4: 0.3}), [1e-3, 1e-4, 1e-4, 1e-4, 3e-5, 3e-5]),
+        (Switch({0: 1e-4, 2: 1e-10}), [1e-4, 1e-4, 1e-10, 1e-10]),
+        (Schedule(np.cos), [math.cos(t) for t in range(5)]),
+        (Halving(), [1e-3, 5e-4, 2.5e-4]),
+    ],
+    ids=["Multiply", "Switch", "Schedule", "custom"],
+)
+def test_row_t_is_the_lrs_at_epoch_t(policy: Policy, expected: list[float]) -> None:
+    result = simulate(policy, len(expected))
+    assert result.dtype is torch.float64
+    assert result.shape == (len(expected), 1)
+    assert result[:, 0].tolist() == pytest.approx(expected, rel=1e-15)
+
+
+@EVERY_POLICY
+@pytest.mark.parametrize("epochs", [0, 1, 5])
+@pytest.mark.parametrize("groups", [1, 3])
+def test_the_shape_is_epochs_by_groups(make: MakePolicy, epochs: int, groups: int) -> None:
+    result = simulate(make(), epochs, groups)
+    assert result.shape == (epochs, groups)
+    assert result.dtype is torch.float64
+    assert not result.requires_grad
+    assert result.device.type == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("policy", "groups"),
+    [
+        (Switch({}), 1),
+        (Switch([{}, {}, {}]), 3),
+        (Multiply({}, lr_init=[0.5, 0.25]), 2),
+        (Schedule(reciprocal), 1),
+        (Schedule([reciprocal, math.cos]), 2),
+        (Halving(), 1),
+    ],
+    ids=["broadcast", "mappings", "lr_init", "callable", "callables", "custom"],
+)
+def test_unbound_it_has_the_groups_that_the_arguments_name(policy: Policy, groups: int) -> None:
+    assert simulate(policy, 3).shape == (3, groups)
+    assert simulate(policy, 3, groups=groups).shape == (3, groups)
+
+
+@pytest.mark.parametrize("cls", [Switch, Multiply])
+def test_unbound_without_lr_init_each_group_holds_lr(cls: Any) -> None:
+    assert simulate(cls({1: 0.5}, lr_init=None), 1, groups=2).tolist() == [[1e-3, 1e-3]]
+    assert simulate(cls({1: 0.5}, lr_init=None), 1, groups=2, lr=0.25).tolist() == [[0.25, 0.25]]
+
+
+def test_a_custom_policy_starts_from_lr() -> None:
+    assert simulate(Halving(), 3, 2, 8).tolist() == [[8, 8], [4, 4], [2, 2]]
+
+
+def test_an_lr_init_of_the_policy_s_own_comes_before_lr() -> None:
+    assert simulate(Switch({}, lr_init=0.5), 1, lr=0.25).tolist() == [[0.5]]
+
+
+maps = st.dictionaries(st.integers(0, 8), st.floats(0, 10), max_size=4)
+
+
+@given(
+    cls=st.sampled_from([Switch, Multiply]),
+    mapping=maps | st.lists(maps, min_size=3, max_size=3),
+    lr_init=st.none() | st.floats(0, 10) | st.lists(st.floats(0, 10), min_size=3, max_size=3),
+    lr=st.floats(0, 10),
+    bound=st.booleans(),
+)
+def test_it_is_what_stepping_gives_to_the_bit(
+    cls: Any, mapping: Any, lr_init: Any, lr: float, bound: bool
+) -> None:
+    optimizer = sgd(lr, lr, lr)
+    policy = cls(mapping, lr_init=lr_init)
+    before = simulate(policy, 10, groups=3, lr=lr)
+    policy(optimizer)
+    seen = []
+    for _ in range(10):
+        seen.append(lrs(optimizer))
+        advance(policy)
+    assert (simulate(policy, 10) if bound else before).tolist() == seen
+
+
+@EVERY_POLICY
+def test_a_shorter_run_is_the_beginning_of_a_longer_one(make: MakePolicy) -> None:
+    assert torch.equal(simulate(make(), 3, 2), simulate(make(), 7, 2)[:3])
+
+
+# Bound
+
+
+@EVERY_POLICY
+def test_bound_it_has_the_groups_and_base_lrs_from_a_fresh_start(make: MakePolicy) -> None:
+    optimizer = sgd(0.5, 0.25)
+    policy = make()(optimizer)
+    seen = []
+    for _ in range(4):
+        seen.append(lrs(optimizer))
+        advance(policy)
+    if not isinstance(policy, MappingPolicy):
+        policy = make()(sgd(0.5, 0.25))
+        advance(policy, 2)
+    policy.optimizer.param_groups[0]["lr"] = 99.0
+    assert simulate(policy, 4).tolist() == seen
+
+
+@pytest.mark.parametrize("cls", [Switch, Multiply])
+def test_bound_without_lr_init_it_starts_from_the_base_lrs(cls: Any) -> None:
+    optimizer = sgd(0.5, 0.25)
+    policy = cls({2: 0.5}, lr_init=None)(optimizer)
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"] = 99.0
+    assert simulate(policy, 2).tolist() == [[0.5, 0.25]] * 2
+
+
+@EVERY_POLICY
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16])
+def test_bound_to_tensor_lrs_it_is_float64_all_the_same(
+    make: MakePolicy, dtype: torch.dtype
+) -> None:
+    optimizer, plain = sgd(tensor(0.5, dtype), tensor(0.25, dtype)), sgd(0.5, 0.25)
+    result = simulate(make()(optimizer), 4)
+    assert result.dtype is torch.float64
+    torch.testing.assert_close(result, simulate(make()(plain), 4), rtol=2e-3, atol=0)
+
+
+def test_a_custom_policy_sees_its_groups_as_they_are() -> None:
+    class Scaled(Policy):
+        def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+            groups = self.optimizer.param_groups
+            return [float(lr) * g["scale"] for lr, g in zip(self.base_lrs, groups, strict=True)]
+
+    groups = [{"params": [parameter()], "scale": scale} for scale in (1, 2)]
+    policy = Scaled()(SGD(groups, lr=0.5))
+    with unchanged(policy, policy.optimizer):
+        assert simulate(policy, 2).tolist() == [[0.5, 1.0], [0.5, 1.0]]
+
+
+# Without touching anything
+
+
+@EVERY_POLICY
+@pytest.mark.parametrize("bound", [True, False], ids=["bound", "unbound"])
+def test_policy_and_optimizer_stay_as_they_are(make: MakePolicy, bound: bool) -> None:
+    optimizer, policy = sgd(0.5, tensor(0.25)), make()
+    twin = make()(sgd(0.5, tensor(0.25)))
+    if bound:
+        advance(policy(optimizer), 2)
+        advance(twin, 2)
+    with unchanged(policy, optimizer):
+        simulate(policy, 6)
+        simulate(policy, 2)
+    if not bound:
+        policy(optimizer)
+    advance(policy, 2)
+    advance(twin, 2)
+    assert lrs(optimizer) == lrs(twin.optimizer)
+
+
+@EVERY_POLICY
+def test_before_the_first_step_it_leaves_no_trace_either(make: MakePolicy) -> None:
+    optimizer = sgd(0.5)
+    policy = make()(optimizer)
+    simulate(policy, 3)
+    with pytest.warns(UserWarning, match="before `optimizer.step"):
+        policy.step()
+
+
+@EVERY_POLICY
+def test_the_optimizer_is_not_copied(make: MakePolicy) -> None:
+    class Huge(SGD):
+        """An optimizer that is too large to copy."""
+
+        def __deepcopy__(self, memo: object) -> Huge:
+            raise MemoryError
+
+        def __copy__(self) -> Huge:
+            raise MemoryError
+
+        def __reduce_ex__(self, protocol: object) -> str:
+            raise MemoryError
+
+    class Uncopied(torch.nn.Parameter):
+        """A parameter that is too large to copy."""
+
+        def __deepcopy__(self, memo: object) -> Uncopied:
+            raise MemoryError
+
+    optimizer = Huge([Uncopied(torch.zeros(1))], lr=0.5)
+    with pytest.raises(MemoryError):
+        copy.deepcopy(optimizer)
+    assert simulate(make()(optimizer), 3).shape == (3, 1)
+
+
+@EVERY_POLICY
+def test_no_random_numbers_are_used(make: MakePolicy) -> None:
+    def states() -> Any:
+        state = np.random.get_state(legacy=True)
+        return random.getstate(), torch.get_rng_state().tolist(), [str(part) for part in state]
+
+    before = states()
+    simulate(make(), 5, 2)
+    simulate(make()(sgd(0.5)), 5)
+    assert states() == before
+
+
+class Remembering(Policy):
+    """An impure policy: it writes down what it did, in an attribute and in a list."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.history: list[int] = []
+
+    def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+        self.calls += 1
+        self.history.append(self.last_epoch)
+        return [1 / self.calls for _ in self.optimizer.param_groups]
+
+
+class SlottedMemory(Remembering):
+    """The same with a slot."""
+
+    __slots__ = ("slot",)
+
+    def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+        self.slot = self.last_epoch
+        return super().get_lr()
+
+
+@pytest.mark.parametrize("cls", [Remembering, SlottedMemory])
+def test_an_impure_policy_writes_into_a_copy(cls: type[Remembering]) -> None:
+    policy = cls()
+    with unchanged(policy):
+        assert simulate(policy, 3).tolist() == [[1], [1 / 2], [1 / 3]]
+        assert policy.history == []
+    policy(sgd())
+    with unchanged(policy):
+        simulate(policy, 3)
+
+
+def test_a_policy_that_starts_over_in_set_optimizer_does_so_here() -> None:
+    class Resetting(Remembering):
+        def set_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
+            self.calls = 0
+            super().set_optimizer(optimizer)
+
+    policy = Resetting()(sgd())
+    advance(policy, 4)
+    assert simulate(policy, 3).tolist() == [[1], [1 / 2], [1 / 3]]
+    assert policy.calls == 5
+
+
+def test_a_schedule_is_called_once_an_epoch() -> None:
+    calls: list[int] = []
+
+    def schedule(epoch: int) -> float:
+        calls.append(epoch)
+        return 0.5
+
+    simulate(Schedule(schedule), 4, groups=3)
+    assert calls == [0, 1, 2, 3]
+
+
+# What it refuses
+
+
+@pytest.mark.parametrize(
+    ("policy", "groups", "text"),
+    [
+        (Switch([{}, {}]), 3, "Got 2 mappings and 3 param groups"),
+        (Multiply({}, lr_init=[0.5, 0.25]), 1, "Got 2 lr_init and 1 param groups"),
+        (Schedule([math.cos] * 2), 3, "Got 2 mappings and 3 param groups"),
+    ],
+    ids=["mappings", "lr_init", "callables"],
+)
+def test_another_number_of_groups_than_the_policy_names_is_an_error(
+    policy: Policy, groups: int, text: str
+) -> None:
+    with unchanged(policy), pytest.raises(ValueError, match=text):
+        simulate(policy, 3, groups=groups)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        ({"epochs": -1}, ValueError, "epochs.*-1"),
+        ({"epochs": 2.5}, TypeError, r"epochs.*2\.5"),
+        ({"epochs": "3"}, TypeError, "epochs.*'3'"),
+        ({"epochs": True}, TypeError, "epochs.*True"),
+        ({"epochs": 3, "groups": 0}, ValueError, "groups.*0"),
+        ({"epochs": 3, "groups": -1}, ValueError, "groups.*-1"),
+        ({"epochs": 3, "groups": 2.0}, TypeError, r"groups.*2\.0"),
+        ({"epochs": 3, "lr": math.nan}, ValueError, "lr.*nan"),
+        ({"epochs": 3, "lr": -1}, ValueError, "lr.*-1"),
+        ({"epochs": 3, "lr": "x"}, TypeError, "lr.*'x'"),
+    ],
+    ids=str,
+)
+def test_bad_arguments_are_errors_that_name_them(
+    arguments: dict[str, Any], error: type[Exception], text: str
+) -> None:
+    with pytest.raises(error, match=text):
+        simulate(Halving(), **arguments)
+
+
+@pytest.mark.parametrize("thing", [SGD, None, {0: 0.5}, Switch])
+def test_what_is_no_policy_is_a_type_error(thing: Any) -> None:
+    with pytest.raises(TypeError, match="(?i)policy"):
+        simulate(thing, 3)
+
+
+@pytest.mark.parametrize(
+    "bind", [lambda policy: policy, lambda policy: policy(sgd(0.5))], ids=["unbound", "bound"]
+)
+def test_a_policy_that_fails_at_an_epoch_fails_here_and_stays_as_it_is(
+    bind: Callable[[Policy], Policy],
+) -> None:
+    failure = OSError("disk")
+
+    def fails(epoch: int) -> float:
+        if epoch == 2:
+            raise failure
+        return 0.5
+
+    policy = bind(Schedule(fails))
+    with unchanged(policy), pytest.raises(OSError, match="(?s)disk.*Schedule.*epoch 2") as caught:
+        simulate(policy, 5)
+    assert caught.value is failure
+    assert simulate(policy, 2).tolist() == [[0.5], [0.5]]
+    overflow = bind(Multiply({0: 1, 2: 1e200}, lr_init=1e200))
+    with unchanged(overflow), pytest.raises(ValueError, match="(?s)Multiply.*epoch 2"):
+        simulate(overflow, 5)
+
+
+def test_integral_epochs_and_groups_are_enough() -> None:
+    assert simulate(Switch({}), np.int64(3), np.int64(2)).shape == (3, 2)
+
+
+def test_the_default_dtype_of_torch_makes_no_difference() -> None:
+    torch.set_default_dtype(torch.float16)
+    try:
+        assert simulate(Switch({0: 0.1}), 1).tolist() == [[0.1]]
+    finally:
+        torch.set_default_dtype(torch.float32)
