@@ -103,7 +103,7 @@ class Seen:
         self.held: list[Any] = []
         self.versions: list[int | None] = []
         self.values: list[Any] = []
-        self.uniform: torch.dtype | None = None
+        self.uniform: Any = None
         self.separate = True
         self.short_cut = False
 
@@ -212,16 +212,30 @@ class Seen:
         if self.uniform is None:
             self._write_mixed(lrs, factors)
             return
-        if len(lrs) > 1 and lrs.count(lrs[0]) == len(lrs):
-            # Copies of one tensor take a third of the time of as many fills.
-            source = torch.full((), lrs[0], dtype=self.uniform, device=self.held[0].device)
-            torch._foreach_copy_(self.held, [source] * len(lrs))
-        else:
-            for held, lr in zip(self.held, lrs):
-                if lr is not None:
-                    held.fill_(lr)
+        if lrs.count(lrs[0]) == len(lrs):
+            if lrs[0] is not None:
+                self.fill(lrs[0])
+            return
+        for held, lr in zip(self.held, lrs):
+            if lr is not None:
+                held.fill_(lr)
         self.versions = [*map(_VERSION, self.held)]
         self.values = [old if lr is None else lr for old, lr in zip(self.values, lrs)]
+
+    def fill(self, lr: float) -> bool:
+        """Write one lr into uniform tensor lrs, if they are still those seen and can hold it."""
+        held = self.held
+        if abs(lr) > limit(self.uniform) or not all(map(is_, map(LR, self.source), held)):
+            return False
+        if len(held) == 1:
+            held[0].fill_(lr)
+        else:
+            # Copies of one tensor take a third of the time of as many fills.
+            source = torch.full((), lr, dtype=self.uniform, device=held[0].device)
+            torch._foreach_copy_(held, [source] * len(held))
+        self.versions = [*map(_VERSION, held)]
+        self.values = [lr] * len(held)
+        return True
 
     def _write_mixed(self, lrs: Sequence[Any], factors: Mapping[int, float]) -> None:
         batches: dict[Any, list[int]] = defaultdict(list)

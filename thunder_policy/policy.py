@@ -264,16 +264,24 @@ class Policy(LRScheduler, ABC):
             raise
         if type(lr) is not float or not -inf < lr < inf:
             lr = real(lr, f"{self._at(now)}, all param groups: the lr", any_shape=True)
+        seen = self._seen
         last = self._last_lr[0]
-        for group in groups:
-            if group["lr"] is not last:
-                take_back(groups, group, self._last_lr)
-                self._seen.look()
-                self._write(self._writable([lr] * len(groups)))
-                break
-            group["lr"] = lr
+        if seen.held:
+            written = seen.fill(lr)
         else:
+            for group in groups:
+                if group["lr"] is not last:
+                    take_back(groups, group, self._last_lr)
+                    written = False
+                    break
+                group["lr"] = lr
+            else:
+                written = True
+        if written:
             self._last_lr = [lr] * len(groups)
+        else:
+            seen.look()
+            self._write(self._writable([lr] * len(groups)))
         self.last_epoch = now
         self._step_count += 1
 
@@ -391,7 +399,8 @@ class Policy(LRScheduler, ABC):
         """Note what the groups hold after a step, and whether the next may take the short cut."""
         seen = self._seen
         self._last_lr = lrs
-        simple = not seen.held or (self._changes is not None and seen.uniform is not None)
+        ours = self._changes is not None or self._shared is not None
+        simple = not seen.held or (ours and seen.uniform is not None)
         seen.short_cut = simple and bool(lrs) and self._step_count > 1
 
     def get_last_lr(self) -> list[float | Tensor]:

@@ -1,0 +1,170 @@
+"""Tensor lrs on a GPU, on fake CUDA tensors: what a step dispatches, and that it never waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, SequentialLR
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from thunder_policy import Multiply, Policy, Schedule, Switch
+
+Bind = Callable[[Optimizer], LRScheduler]
+
+
+class Ops(TorchDispatchMode):
+    """Notes each op that is dispatched, with its tensor arguments."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
+        self.names: list[str] = []
+        self.tensors: list[list[torch.Tensor]] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> object:
+        leaves = tree_leaves((args, kwargs))
+        self.names.append(func._schema.name.removeprefix("aten::"))
+        self.tensors.append([leaf for leaf in leaves if isinstance(leaf, torch.Tensor)])
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def cuda(*lrs: float, dtype: torch.dtype = torch.float32) -> Iterator[Adam]:
+    """Give a capturable Adam whose groups hold fake CUDA lrs; reading one raises."""
+    with FakeTensorMode():
+        groups = [{"params": [nn.Parameter(torch.zeros(2, device="cuda"))]} for _ in lrs]
+        # The constructor compares the lr, which waits for the GPU: put the tensors in afterwards.
+        optimizer = Adam(groups, lr=0.1, capturable=True)
+        for group, lr in zip(optimizer.param_groups, lrs, strict=True):
+            group["lr"] = torch.full((), lr, dtype=dtype, device="cuda")
+        yield optimizer
+
+
+def ops_of_steps(optimizer: Optimizer, bind: Bind, steps: int = 6) -> list[Ops]:
+    """Return what each step dispatches."""
+    scheduler = bind(optimizer)
+    vars(optimizer)["_opt_called"] = True
+    counts = []
+    for _ in range(steps):
+        with Ops() as ops:
+            scheduler.step()
+        counts.append(ops)
+    return counts
+
+
+class Halving(Policy):
+    """A custom policy whose lrs stay tensors."""
+
+    def get_lr(self) -> list[Any]:
+        return [group["lr"] * 0.5 for group in self.optimizer.param_groups]
+
+
+@pytest.mark.parametrize("n", [1, 3, 20])
+@pytest.mark.parametrize(
+    ("bind", "at_a_change"),
+    [
+        pytest.param(Switch({3: 0.01}), ["_foreach_zero_", "_foreach_add_"], id="Switch"),
+        pytest.param(Multiply({3: 0.1}), ["_foreach_mul_"], id="Multiply"),
+        pytest.param(Multiply({3: 0.1}, lr_init=None), ["_foreach_mul_"], id="Multiply from lr"),
+    ],
+)
+def test_between_milestones_nothing_is_dispatched_and_little_at_one(
+    bind: Bind, at_a_change: list[str], n: int
+) -> None:
+    with cuda(*[0.1] * n) as optimizer:
+        ops = ops_of_steps(optimizer, bind)
+    assert [step.names for step in ops] == [[], [], at_a_change, [], [], []]
+    assert all(lr.device.type == "cuda" for step in ops for lrs in step.tensors for lr in lrs)
+
+
+@pytest.mark.parametrize("n", [1, 20])
+@pytest.mark.parametrize("form", [lambda f, n: f, lambda f, n: [f] * n], ids=["one", "list"])
+def test_a_schedule_dispatches_two_ops_however_many_groups(form: Any, n: int) -> None:
+    with cuda(*[0.1] * n) as optimizer:
+        ops = ops_of_steps(optimizer, Schedule(form(lambda epoch: 0.1 / (1 + epoch), n)))
+    assert [step.names for step in ops] == [["_foreach_zero_", "_foreach_add_"]] * 6
+
+
+def test_each_dtype_costs_its_own_two_ops() -> None:
+    with cuda(0.1, 0.1, 0.1) as optimizer:
+        optimizer.param_groups[1]["lr"] = torch.zeros((), dtype=torch.float64, device="cuda")
+        ops = ops_of_steps(optimizer, Switch({1: 0.5}), steps=2)
+    assert sorted(ops[0].names) == ["_foreach_add_"] * 2 + ["_foreach_zero_"] * 2
+    assert ops[1].names == []
+
+
+def test_a_group_that_does_not_change_is_left_alone() -> None:
+    with cuda(0.1, 0.2) as optimizer:
+        first, second = (group["lr"] for group in optimizer.param_groups)
+        (ops,) = ops_of_steps(optimizer, Switch([{1: 0.5}, {}]), steps=1)
+        assert ops.names == ["_foreach_zero_", "_foreach_add_"]
+        assert all(lrs[0] is first and len(lrs) == 1 for lrs in ops.tensors)
+        assert optimizer.param_groups[1]["lr"] is second
+
+
+def test_a_custom_policy_keeps_its_tensors_on_the_device() -> None:
+    with cuda(0.1, 0.2) as optimizer:
+        ops = ops_of_steps(optimizer, Halving(), steps=2)
+    assert [step.names for step in ops] == [["mul", "mul", "_foreach_copy_"]] * 2
+
+
+def test_torch_launches_a_kernel_a_group_and_copies_every_lr() -> None:
+    counts = []
+    for n in (1, 20):
+        with cuda(*[0.1] * n) as optimizer:
+            ops = ops_of_steps(optimizer, lambda opt: MultiStepLR(opt, [100]), steps=1)
+        counts.append(len(ops[0].names))
+    assert counts[1] - counts[0] >= 19
+
+
+def test_a_policy_comes_in_from_sequential_lr_without_a_wait() -> None:
+    with cuda(0.1, 0.2) as optimizer:
+        first, then = Switch({1: 0.5}, lr_init=None), Multiply({0: 0.5, 1: 0.1}, lr_init=None)
+
+        def bind(optimizer: Optimizer) -> LRScheduler:
+            return SequentialLR(optimizer, [first(optimizer), then(optimizer)], [2])
+
+        with pytest.MonkeyPatch.context() as patch:
+            # Its constructor reads the lrs, like torch's schedulers when they write.
+            patch.setattr(torch.optim.lr_scheduler, "_to_scalar", lambda lr: 0.1)
+            ops = ops_of_steps(optimizer, bind, steps=4)
+    assert all("_local_scalar_dense" not in step.names for step in ops)
+
+
+def test_tensor_lrs_keep_identity_dtype_and_device() -> None:
+    with cuda(0.1, 0.2, dtype=torch.float64) as optimizer:
+        before = [group["lr"] for group in optimizer.param_groups]
+        ops_of_steps(optimizer, Multiply({1: 0.5, 2: 0.5}))
+        after = [group["lr"] for group in optimizer.param_groups]
+        assert all(new is old for new, old in zip(after, before, strict=True))
+        assert {(lr.dtype, lr.device.type) for lr in after} == {(torch.float64, "cuda")}
+
+
+def test_groups_that_share_a_lr_are_told_apart_without_reading_it() -> None:
+    with cuda(0.1, 0.2) as optimizer:
+        first, second = optimizer.param_groups
+        second["lr"] = first["lr"]
+        lr = first["lr"]
+        Switch({})(optimizer)
+        assert first["lr"] is lr
+        assert second["lr"] is not lr
+
+
+def test_get_last_lr_shares_nothing_with_a_lr_on_a_device() -> None:
+    with cuda(0.1) as optimizer:
+        for policy in (Switch({1: 0.5}), Multiply({1: 0.5}), Schedule(lambda epoch: 0.5)):
+            policy(optimizer)
+            (last,) = policy.get_last_lr()
+            live = optimizer.param_groups[0]["lr"]
+            assert isinstance(last, torch.Tensor)
+            assert last is not live
+            assert last.untyped_storage()._cdata != live.untyped_storage()._cdata
