@@ -44,14 +44,6 @@ def limit(dtype: torch.dtype) -> float:
     return torch.finfo(dtype).max if dtype.is_floating_point else -1.0
 
 
-def take_back(groups: Sequence[ParamGroup], until: ParamGroup, lrs: Sequence[Any]) -> None:
-    """Put lrs back into the groups before one of them."""
-    for group, lr in zip(groups, lrs):
-        if group is until:
-            break
-        group["lr"] = lr
-
-
 class Undo:
     """Takes back what has been written into param groups: ``lr``, and a new ``initial_lr``."""
 

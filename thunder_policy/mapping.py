@@ -161,17 +161,18 @@ class MappingPolicy(Policy, Generic[M]):
         """Tell whether nobody has overridden get_lr, so that a step may do without it."""
         return type(self).get_lr.__module__ == __name__
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return a snapshot, as `Policy.state_dict` does.
+    def prepare_state_dict(self, *keys: str) -> dict[str, Any]:
+        """Return a state without some of its keys, as `Policy.prepare_state_dict` does.
 
         Returns:
             Beside what is there, ``lr_init`` and ``mapping``: pairs of epoch and value sorted by
             epoch, or a list of such lists. A dict would not outlive Distributed Checkpoint, which
             makes its keys strings. Callables are left out.
         """
-        state = self.prepare_state_dict("mapping", "lr_init")
-        if not _is_callable(self.mapping):
+        state = super().prepare_state_dict("mapping", "lr_init", *keys)
+        if "mapping" not in keys and not _is_callable(self.mapping):
             state["mapping"] = _each(self.mapping, "mapping", _pairs)
+        if "lr_init" not in keys:
             state["lr_init"] = [*self.lr_init] if isinstance(self.lr_init, list) else self.lr_init
         return state
 

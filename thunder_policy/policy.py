@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from . import state as states
 from .checks import add_note, all_finite_floats, epoch_number, real, short
-from .groups import LR, NO_FACTORS, ParamGroup, Seen, Undo, copy_of, take_back
+from .groups import LR, NO_FACTORS, ParamGroup, Seen, Undo, copy_of
 
 AnyPolicy = TypeVar("AnyPolicy", bound="Policy")
 
@@ -256,34 +256,31 @@ class Policy(LRScheduler, ABC):
 
     def _step_shared(self, groups: list[ParamGroup], schedule: ScheduleFn) -> None:
         """Step to what one callable says, in groups that held one float at the last step."""
-        now = self.last_epoch + 1
-        try:
-            lr: Any = schedule(now)
-        except Exception as error:
-            add_note(error, self._at(now), ", all param groups")
-            raise
-        if type(lr) is not float or not -inf < lr < inf:
-            lr = real(lr, f"{self._at(now)}, all param groups: the lr", any_shape=True)
-        seen = self._seen
-        last = self._last_lr[0]
-        if seen.held:
-            written = seen.fill(lr)
-        else:
-            for group in groups:
-                if group["lr"] is not last:
-                    take_back(groups, group, self._last_lr)
-                    written = False
-                    break
-                group["lr"] = lr
-            else:
-                written = True
-        if written:
-            self._last_lr = [lr] * len(groups)
-        else:
-            seen.look()
-            self._write(self._writable([lr] * len(groups)))
-        self.last_epoch = now
+        now = self.last_epoch = self.last_epoch + 1
         self._step_count += 1
+        try:
+            try:
+                lr: Any = schedule(now)
+            except Exception as error:
+                add_note(error, self._at(), ", all param groups")
+                raise
+            if type(lr) is not float or not -inf < lr < inf:
+                lr = real(lr, f"{self._at()}, all param groups: the lr", any_shape=True)
+            if not self._seen.held:
+                last = self._last_lr[0]
+                for group in groups:
+                    if group["lr"] is not last:
+                        self._step_changed(groups, group, [lr] * len(groups))
+                        return
+                    group["lr"] = lr
+            elif not self._seen.fill(lr):
+                self._step_changed(groups, groups[0], [lr] * len(groups))
+                return
+            self._last_lr = [lr] * len(groups)
+        except BaseException:
+            self.last_epoch -= 1
+            self._step_count -= 1
+            raise
 
     def _step_floats(self, groups: list[ParamGroup]) -> None:
         """Step to what get_lr says, in groups that held floats at the last step."""
@@ -293,9 +290,7 @@ class Policy(LRScheduler, ABC):
             lrs = self._writable(self._asked(self.get_lr))
             for group, lr, last in zip(groups, lrs, self._last_lr):
                 if group["lr"] is not last:
-                    take_back(groups, group, self._last_lr)
-                    self._seen.look()
-                    self._write(self._writable(lrs))
+                    self._step_changed(groups, group, lrs)
                     return
                 group["lr"] = lr
             self._last_lr = lrs
@@ -303,6 +298,15 @@ class Policy(LRScheduler, ABC):
             self.last_epoch -= 1
             self._step_count -= 1
             raise
+
+    def _step_changed(self, groups: list[ParamGroup], until: ParamGroup, lrs: list[float]) -> None:
+        """Write lrs the long way, as somebody changed a group; those before it take back theirs."""
+        for group, last in zip(groups, self._last_lr):
+            if group is until:
+                break
+            group["lr"] = last
+        self._seen.look()
+        self._write(self._writable(lrs))
 
     def _warn(self, epoch: int | None) -> None:
         """Give torch's warnings on the order of calls and on the epoch, at the caller's line."""
