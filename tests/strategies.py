@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from typing import TypeAlias
+from typing import SupportsFloat, TypeAlias
 
 import numpy as np
 import torch
@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from oracle import Rule, stored
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from thunder_policy import MappingPolicy, Multiply, Policy, Schedule, Switch
+from thunder_policy import Multiply, Policy, Schedule, Switch
 
 HORIZON = 10
 NARROW = (torch.float32, torch.float16, torch.bfloat16)
-POLICIES: dict[str, type[MappingPolicy]] = {
+AnyPolicy: TypeAlias = Switch | Multiply | Schedule
+POLICIES: dict[str, type[AnyPolicy]] = {
     "Switch": Switch,
     "Multiply": Multiply,
     "Schedule": Schedule,
@@ -108,9 +109,9 @@ class Wave:
 
     offset: float
     amplitude: float
-    result: Callable[[float], object] = float
+    result: Callable[[float], SupportsFloat] = float
 
-    def __call__(self, epoch: int) -> object:
+    def __call__(self, epoch: int) -> SupportsFloat:
         return self.result(self.offset + self.amplitude * math.cos(epoch))
 
 
@@ -132,7 +133,7 @@ class Case:
     lr_init: LrInit
     groups: Groups
 
-    def policy(self) -> MappingPolicy:
+    def policy(self) -> AnyPolicy:
         """A fresh, unbound policy."""
         # Each mapping here is one that the constructor takes; the strategy below sees to that.
         return POLICIES[self.name](self.mapping, self.lr_init.given)  # type: ignore[arg-type]
@@ -165,15 +166,15 @@ WRITTEN: tuple[Number, ...] = (
     lambda value: torch.tensor(value, dtype=torch.float64, requires_grad=True),
     lambda value: int(value) if value.is_integer() else value,
 )
+RESULTS: tuple[Callable[[float], SupportsFloat], ...] = (float, np.float64, Fraction, torch.tensor)
 
 
 @st.composite
 def rules(draw: st.DrawFn, name: str, values: st.SearchStrategy[float]) -> tuple[object, Rule]:
     """One mapping as it is given, and the rule that it stands for."""
     if name == "Schedule":
-        result = draw(st.sampled_from([float, np.float64, Fraction, torch.tensor]))
-        wave = Wave(draw(st.floats(-2, 2)), draw(st.floats(-2, 2)), result)
-        return wave, lambda epoch: float(wave(epoch))  # type: ignore[arg-type]
+        wave = Wave(draw(st.floats(-2, 2)), draw(st.floats(-2, 2)), draw(st.sampled_from(RESULTS)))
+        return wave, lambda epoch: float(wave(epoch))
     rule = draw(st.dictionaries(st.integers(0, HORIZON), values, max_size=5))
     key = draw(st.sampled_from([int, np.int64]))
     write = draw(st.sampled_from(WRITTEN))
@@ -207,14 +208,14 @@ def cases(
     some = draw(groups() if held is None else held)
     values = lr_values["any" if some.exact else "coarse"]
     n = len(some.lrs)
+    lr_init = draw(lr_inits(n, values))
     if draw(st.booleans()):
-        given, rule = draw(rules(name, values))
-        mapping, every = given, (rule,)
-    else:
-        pairs = draw(st.lists(rules(name, values), min_size=n, max_size=n))
-        mapping = draw(st.sampled_from([list, tuple]))(given for given, _ in pairs)
-        every = tuple(rule for _, rule in pairs)
-    return Case(name, mapping, every, draw(lr_inits(n, values)), some)
+        mapping, rule = draw(rules(name, values))
+        return Case(name, mapping, (rule,), lr_init, some)
+    pairs = draw(st.lists(rules(name, values), min_size=n, max_size=n))
+    sequence = draw(st.sampled_from([list, tuple]))
+    mappings = sequence(mapping for mapping, _ in pairs)
+    return Case(name, mappings, tuple(rule for _, rule in pairs), lr_init, some)
 
 
 exact_groups = groups(dtypes=[torch.float64], values=lr_values["any"])
@@ -248,13 +249,13 @@ def save(optimizer: Optimizer, policy: Policy) -> bytes:
 def resume(saved: bytes, optimizer: Optimizer, policy: Policy, order: Sequence[str]) -> None:
     """Load a checkpoint into fresh objects, in the given order."""
     states = torch.load(io.BytesIO(saved), weights_only=True)
-    load = {
-        "bind": lambda: policy(optimizer),
-        "optimizer": lambda: optimizer.load_state_dict(states["optimizer"]),
-        "policy": lambda: policy.load_state_dict(states["policy"]),
-    }
     for what in order:
-        load[what]()
+        if what == "bind":
+            policy(optimizer)
+        elif what == "optimizer":
+            optimizer.load_state_dict(states["optimizer"])
+        else:
+            policy.load_state_dict(states["policy"])
 
 
 def plain(state: object) -> object:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import pickle
 import random
+from functools import partial
+from itertools import product
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from oracle import lr_after, lr_at, lrs, stored
+from oracle import Rule, lr_after, lr_at, lrs, stored
 from strategies import (
     HORIZON,
     ORDERS,
+    AnyPolicy,
     Case,
     Groups,
     cases,
@@ -28,7 +31,7 @@ from strategies import (
 )
 from torch.optim import SGD, Optimizer
 
-from thunder_policy import Policy, Schedule, simulate
+from thunder_policy import Multiply, Policy, Schedule, Switch, simulate
 
 epochs = st.integers(0, HORIZON + 2)
 
@@ -106,6 +109,33 @@ class TestStepping:
             advance(optimizer, policy)
             assert lrs(optimizer) == one_step(case, before, epoch)
 
+    @pytest.mark.parametrize("how", ["fill_", "data.fill_", "numpy", "another tensor"])
+    @pytest.mark.parametrize(
+        ("policy", "rule"),
+        [(Switch({4: 0.5}), {4: 0.5}), (Multiply({4: 0.5}), {4: 0.5}), (Schedule(float), float)],
+        ids=["Switch", "Multiply", "Schedule"],
+    )
+    def test_a_change_from_outside_is_respected_however_it_was_made(
+        self, policy: AnyPolicy, rule: Rule, how: str
+    ) -> None:
+        """Torch counts only some of the writes into a tensor."""
+        optimizer = SGD([{"params": [parameter()], "lr": torch.tensor(1.0)}], lr=1.0)
+        (group,) = optimizer.param_groups
+        policy(optimizer)
+        for epoch in range(1, 6):
+            lr = group["lr"]
+            if how == "fill_":
+                lr.fill_(epoch / 8)
+            elif how == "data.fill_":
+                lr.data.fill_(epoch / 8)
+            elif how == "numpy":
+                lr.numpy()[...] = epoch / 8
+            else:
+                group["lr"] = torch.tensor(epoch / 8)
+            advance(optimizer, policy)
+            assert lrs(optimizer) == [lr_after(type(policy).__name__, rule, epoch / 8, epoch)]
+            assert policy.get_last_lr() == lrs(optimizer)
+
     @given(cases(names=["Switch", "Multiply"]))
     def test_between_two_milestones_nothing_is_written(self, case: Case) -> None:
         optimizer, policy = case.groups.build(), case.policy()
@@ -145,6 +175,19 @@ class TestStepping:
         policy = Schedule(log)(optimizer)
         advance(optimizer, policy, length)
         assert calls == list(range(length + 1))
+
+    @given(st.integers(1, 5), epochs)
+    def test_a_list_of_callables_is_called_once_a_group(self, n: int, length: int) -> None:
+        calls: list[tuple[int, int]] = []
+
+        def log(group: int, epoch: int) -> float:
+            calls.append((epoch, group))
+            return 0.5
+
+        optimizer = SGD([{"params": [parameter()]} for _ in range(n)], lr=1.0)
+        policy = Schedule([partial(log, group) for group in range(n)])(optimizer)
+        advance(optimizer, policy, length)
+        assert calls == list(product(range(length + 1), range(n)))
 
 
 def written(lr: object) -> tuple[int, int]:

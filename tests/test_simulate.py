@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import random
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -229,6 +230,41 @@ def test_the_optimizer_is_not_copied(make: MakePolicy) -> None:
     assert simulate(make()(optimizer), 3).shape == (3, 1)
 
 
+def test_the_optimizer_of_a_nested_scheduler_is_not_copied_either() -> None:
+    class Huge(SGD):
+        """An optimizer that is too large to copy."""
+
+        def __deepcopy__(self, memo: object) -> Huge:
+            raise MemoryError
+
+    class Nesting(Halving):
+        """A policy that holds another scheduler."""
+
+        def __init__(self, inner: Policy) -> None:
+            self.inner = inner
+
+    optimizer = Huge([parameter()], lr=0.5)
+    inner = Switch({1: 0.25}, lr_init=None)(optimizer)
+    for policy in (Nesting(inner), Nesting(inner)(optimizer)):
+        with unchanged(policy, inner, optimizer):
+            assert simulate(policy, 3, lr=0.5).tolist() == [[0.5], [0.25], [0.125]]
+
+
+def test_a_policy_that_holds_what_cannot_be_copied_is_simulated_too() -> None:
+    class Locking(Halving):
+        """A policy that holds a lock, as anything with a logger does."""
+
+        def __init__(self) -> None:
+            self.lock = threading.Lock()
+
+        def state_dict(self) -> dict[str, Any]:
+            return self.prepare_state_dict("lock")
+
+    for policy in (Locking(), Locking()(sgd(1e-3))):
+        with unchanged(policy):
+            assert simulate(policy, 2).tolist() == [[1e-3], [5e-4]]
+
+
 @EVERY_POLICY
 def test_no_random_numbers_are_used(make: MakePolicy) -> None:
     def states() -> Any:
@@ -342,7 +378,7 @@ def test_bad_arguments_are_errors_that_name_them(
 
 @pytest.mark.parametrize("thing", [SGD, None, {0: 0.5}, Switch])
 def test_what_is_no_policy_is_a_type_error(thing: Any) -> None:
-    with pytest.raises(TypeError, match="(?i)policy"):
+    with pytest.raises(TypeError, match=r"(?i)policy"):
         simulate(thing, 3)
 
 
@@ -360,12 +396,12 @@ def test_a_policy_that_fails_at_an_epoch_fails_here_and_stays_as_it_is(
         return 0.5
 
     policy = bind(Schedule(fails))
-    with unchanged(policy), pytest.raises(OSError, match="(?s)disk.*Schedule.*epoch 2") as caught:
+    with unchanged(policy), pytest.raises(OSError, match=r"(?s)disk.*Schedule.*epoch 2") as caught:
         simulate(policy, 5)
     assert caught.value is failure
     assert simulate(policy, 2).tolist() == [[0.5], [0.5]]
     overflow = bind(Multiply({0: 1, 2: 1e200}, lr_init=1e200))
-    with unchanged(overflow), pytest.raises(ValueError, match="(?s)Multiply.*epoch 2"):
+    with unchanged(overflow), pytest.raises(ValueError, match=r"(?s)Multiply.*epoch 2"):
         simulate(overflow, 5)
 
 

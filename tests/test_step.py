@@ -306,6 +306,37 @@ def test_a_custom_policy_may_return_any_sequence_of_real_numbers(
     assert not any(overlap(group["lr"], lr) for group in optimizer.param_groups for lr in answer)
 
 
+class Swapping(Policy):
+    """A policy that returns the groups' own lrs, live tensors included, the other way round."""
+
+    def get_lr(self) -> list[Any]:  # type: ignore[override, unused-ignore]
+        held = [group["lr"] for group in self.optimizer.param_groups]
+        return held[::-1] if self.last_epoch else held
+
+
+@EVERY_FORM
+def test_get_lr_may_return_the_live_lrs_of_other_groups(optimize: Callable[[], Optimizer]) -> None:
+    optimizer = optimize()
+    policy = Swapping()(optimizer)
+    for expected in ([0.25, 0.5], [0.5, 0.25]):
+        advance(policy)
+        assert lrs(optimizer) == expected
+
+
+@pytest.mark.parametrize("lr", [0.5, tensor(0.5)], ids=["float", "tensor"])
+@pytest.mark.parametrize("kind", [float, tensor])
+def test_what_get_lr_returned_may_change_afterwards(lr: Any, kind: Callable[[float], Any]) -> None:
+    answer = [kind(0.25)]
+    policy = answering(answer, epoch=1)
+    type(policy).answers[0] = [0.5]
+    advance(policy(sgd(lr)))
+    if isinstance(answer[0], torch.Tensor):
+        answer[0].fill_(99)
+    answer[0] = 99
+    assert lrs(policy.optimizer) == [0.25]
+    assert [float(last) for last in policy.get_last_lr()] == [0.25]
+
+
 # get_lr is pure
 
 

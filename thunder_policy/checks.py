@@ -35,7 +35,7 @@ def real(value: Any, what: str, *, any_shape: bool = False) -> float:
         raise TypeError(f"{what} must be one real number, not {short(value)} ({kind})")
     try:
         result = float(number)
-    except OverflowError:
+    except (OverflowError, ValueError):  # 10**400, Decimal("sNaN")
         raise ValueError(f"{what} must fit a float, not {short(value)}") from None
     if not math.isfinite(result):
         raise ValueError(f"{what} must be finite, not {short(value)}")
@@ -82,7 +82,9 @@ def short(value: object) -> str:
 
 
 def add_note(error: Exception, where: str, rest: str = "") -> None:
-    """Note on somebody else's exception where it was raised, unless that is said already."""
-    said = [str(error), *getattr(error, "__notes__", ())]
-    if hasattr(error, "add_note") and not any(text.startswith(where) for text in said):
+    """Note on somebody else's exception where it was raised, unless a note says that already."""
+    notes = getattr(error, "__notes__", [])
+    if not hasattr(error, "add_note") or not isinstance(notes, list):
+        return  # Python 3.10, or an exception that has its own ideas
+    if not any(str(note).startswith(where) for note in notes):
         error.add_note(where + rest)

@@ -44,6 +44,10 @@ def limit(dtype: torch.dtype) -> float:
     return torch.finfo(dtype).max if dtype.is_floating_point else -1.0
 
 
+def _params(group: ParamGroup) -> tuple[int, ...]:
+    return (*map(id, group["params"]),)
+
+
 class Undo:
     """Takes back what has been written into param groups: ``lr``, and a new ``initial_lr``."""
 
@@ -101,23 +105,26 @@ class Seen:
 
     def same(self, groups: list[ParamGroup]) -> bool:
         """Tell whether these are the groups seen."""
-        try:
-            # Equality of lists asks for identity first, so this reads no dict that is the same.
-            return groups is self.source and groups == self.groups
-        except RuntimeError:  # one dict was replaced by another, and that compares tensors
-            return False
+        same = groups is self.source and len(groups) == len(self.groups)
+        return same and all(map(is_, groups, self.groups))
 
     def positions(self, groups: Sequence[ParamGroup]) -> list[int | None]:
         """Tell where each group stood when last seen; ``None`` for a new one.
 
         A group is known by its dict or, where ``optimizer.load_state_dict`` has replaced that, by
-        its params.
+        its params; by its place too, where several have no params.
         """
-        by_dict = {id(group): i for i, group in enumerate(self.groups)}
-        by_params = {(*map(id, group["params"]),): i for i, group in enumerate(self.groups)}
+        at: dict[Any, int] = {id(group): i for i, group in enumerate(self.groups)}
+        for i, group in enumerate(self.groups):
+            at[_params(group)] = at[i, _params(group)] = i
         return [
-            by_dict.get(id(group), by_params.get((*map(id, group["params"]),))) for group in groups
+            at.get(id(group), at.get((i, _params(group)), at.get(_params(group))))
+            for i, group in enumerate(groups)
         ]
+
+    def forget(self) -> None:
+        """Forget what the tensors held: copies of them count their writes anew."""
+        self.versions = [None] * len(self.held)
 
     def unchanged(self, groups: Sequence[ParamGroup]) -> bool:
         """Tell whether each group still holds its tensor lr, and nobody has written into it."""
@@ -160,7 +167,9 @@ class Seen:
         held = self.held[i] if i < len(self.held) else None
         if held is None or isinstance(lr, Tensor):
             return copy_of(lr)
-        return torch.full_like(held, lr)
+        # Writes through .data or NumPy are not counted. Nothing that is was written since: ask it.
+        current = lr == self.values[i] and held._version == self.versions[i]
+        return copy_of(held) if current else torch.full_like(held, lr)
 
     def takes(self, i: int, lr: object) -> bool:
         """Tell whether a lr can be copied on its device: to read it would wait for the GPU."""
@@ -249,7 +258,13 @@ class Seen:
             elif scales:
                 torch._foreach_mul_(held, [factors[i] for i in batch])
             else:
-                torch._foreach_copy_(held, [lrs[i] for i in batch])
+                live = {*map(id, held)}
+                new = []
+                for i, lr in zip(batch, held):
+                    value = lrs[i] if lrs[i].shape == lr.shape else lrs[i].reshape(lr.shape)
+                    # One group's lr may be another's answer: none is read after it was written.
+                    new.append(value.clone() if id(value) in live else value)
+                torch._foreach_copy_(held, new)
             for i in batch:
                 self._hold(i, lrs[i] if fills else None)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from .checks import add_note, all_finite_floats, epoch_number, non_negative, real, short
-from .groups import Seen, Undo, copy_of, on_host
+from .groups import copy_of, on_host
 from .policy import Policy, ScheduleFn, is_bound, param_groups
 
 EpochMapping = Mapping[int, SupportsFloat]
@@ -74,7 +74,10 @@ class MappingPolicy(Policy, Generic[M]):
     @property
     def current_mapping(self) -> list[M] | None:
         """The mapping of each group; ``None`` before the policy is bound."""
-        return self._mappings(len(self.base_lrs)) if is_bound(self) else None
+        if not is_bound(self):
+            return None
+        one = self.mapping
+        return [*one] if isinstance(one, list) else [one] * len(self.base_lrs)
 
     @property
     def current_lr_init(self) -> list[float | Tensor] | None:
@@ -123,26 +126,17 @@ class MappingPolicy(Policy, Generic[M]):
         return _per_group(self.mapping, n, "mappings")
 
     def _update_lr(self, epoch: int | None = None) -> None:
-        self._check_counts()
-        if (self.last_epoch + 1 if epoch is None else epoch) or self._own_get_lr():
+        self._check_counts(self.mapping, self.lr_init)
+        if (self.last_epoch + 1 if epoch is None else epoch) == 0:
+            # From SequentialLR. Here get_lr is the closed form, and waits for no GPU.
+            self._advance(0, self.get_lr, write_starts=not self._own_get_lr())
+        else:
             super()._update_lr(epoch)
-            return
-        # SequentialLR comes to this policy: as at binding, get_lr finds lr_init in the groups.
-        groups = self.optimizer.param_groups
-        undo = Undo(groups)
-        try:
-            seen = Seen(groups)
-            seen.look()
-            seen.write(self._aligned(self.base_lrs, groups))
-            super()._update_lr(epoch)
-        except BaseException:
-            undo()
-            raise
 
-    def _check_counts(self) -> None:
+    def _check_counts(self, mapping: object, lr_init: object) -> None:
         """Refuse groups that came or went, where something was given a group."""
         n = len(self.optimizer.param_groups)
-        for given, what in ((self.mapping, "mappings"), (self.lr_init, "lr_init")):
+        for given, what in ((mapping, "mappings"), (lr_init, "lr_init")):
             if isinstance(given, list):
                 _per_group(given, n, what)
 
@@ -159,7 +153,7 @@ class MappingPolicy(Policy, Generic[M]):
 
     def _own_get_lr(self) -> bool:
         """Tell whether nobody has overridden get_lr, so that a step may do without it."""
-        return type(self).get_lr.__module__ == __name__
+        return type(self).get_lr in _OWN_GET_LR and "get_lr" not in vars(self)
 
     def prepare_state_dict(self, *keys: str) -> dict[str, Any]:
         """Return a state without some of its keys, as `Policy.prepare_state_dict` does.
@@ -184,31 +178,30 @@ class MappingPolicy(Policy, Generic[M]):
         Warns:
             UserWarning: If the two differ.
         """
-        n = len(self.optimizer.param_groups)
         who = type(self).__name__
         warning = ""
         rest, attributes = state_dict, dict[str, object]()
+        mapping, lr_init = self.mapping, self.lr_init
         if isinstance(state_dict, dict):
             # The original package saved what a binding makes of them, too.
             ours = {"mapping", "lr_init", "current_mapping", "current_lr_init"}
             rest = {key: value for key, value in state_dict.items() if key not in ours}
-            lr_init = state_dict.get("lr_init")
-            if lr_init is not None:
-                lr_init = _each(lr_init, f"{who}: lr_init in the state", non_negative)
-                _per_group(lr_init, n, "lr_init")
             if "lr_init" in state_dict:
+                lr_init = state_dict["lr_init"]
+                if lr_init is not None:
+                    lr_init = _each(lr_init, f"{who}: lr_init in the state", non_negative)
                 attributes["lr_init"] = lr_init
-            if "mapping" in state_dict and not _is_callable(self.mapping):
-                mapping = _unpaired(state_dict["mapping"], f"{who}: mapping in the state")
-                _per_group(mapping, n, "mappings")
-                attributes["mapping"] = mapping
-                if self._changes is not None:
-                    attributes["_changes"] = _epochs(mapping)
-                if mapping != self.mapping:
+            if "mapping" in state_dict and not _is_callable(mapping):
+                saved: Any = _unpaired(state_dict["mapping"], f"{who}: mapping in the state")
+                if saved != mapping:
                     warning = (
-                        f"{who}: the state has the mapping {short(mapping)}, which replaces "
-                        f"{short(self.mapping)}; to keep that, leave 'mapping' out of the state"
+                        f"{who}: the state has the mapping {short(saved)}, which replaces "
+                        f"{short(mapping)}; to keep that, leave 'mapping' out of the state"
                     )
+                attributes["mapping"] = mapping = saved
+                if self._lr_changes is not None:
+                    attributes["_lr_changes"] = _epochs(saved)
+        self._check_counts(mapping, lr_init)
         self._load(rest, attributes, warning)
 
 
@@ -223,16 +216,16 @@ class _EpochPolicy(MappingPolicy[dict[int, float]]):
 
     def set_optimizer(self, optimizer: Optimizer) -> None:
         changes = _epochs(self.mapping) if self._own_get_lr() else None
-        self._bind_mapping(optimizer, _changes=changes)
+        self._bind_mapping(optimizer, _lr_changes=changes)
 
     def _update_lr(self, epoch: int | None = None) -> None:
         now = self.last_epoch + 1
-        if epoch is not None or now == 0 or self._changes is None:
+        if epoch is not None or now == 0 or self._lr_changes is None:
             super()._update_lr(epoch)
             return
-        self._check_counts()
+        self._check_counts(self.mapping, self.lr_init)
         before, lrs = self._enter(now)
-        if now not in self._changes:
+        if now not in self._lr_changes:
             self._record(lrs)
             return
         try:
@@ -263,7 +256,7 @@ class _EpochPolicy(MappingPolicy[dict[int, float]]):
         starts = self._starts()
         lrs = []
         for i, (mapping, start) in enumerate(zip(self._mappings(len(starts)), starts)):
-            *_, (_, lr) = self._path(mapping, start, epoch)
+            *_, (_, lr) = self._path(mapping, start, epoch, i)
             if lr is None:
                 raise ValueError(
                     f"{type(self).__name__}: with lr_init=None the lr at epoch {epoch}, group {i}, "
@@ -278,24 +271,25 @@ class _EpochPolicy(MappingPolicy[dict[int, float]]):
     def _trajectory(self, epochs: int, starts: Sequence[float]) -> Tensor:
         """Return the lrs of the first epochs, as `simulate` does."""
         columns = []
-        for mapping, start in zip(self._mappings(len(starts)), starts):
-            since, lrs = zip(*self._path(mapping, start, epochs - 1))
-            lengths = torch.tensor([*since, epochs]).diff()
-            columns.append(torch.tensor(lrs, dtype=torch.float64).repeat_interleave(lengths))
+        for i, (mapping, start) in enumerate(zip(self._mappings(len(starts)), starts)):
+            since, lrs = zip(*self._path(mapping, start, epochs - 1, i))
+            lengths = torch.tensor([*since, epochs], device="cpu").diff()
+            column = torch.tensor(lrs, dtype=torch.float64, device="cpu")
+            columns.append(column.repeat_interleave(lengths))
         return torch.stack(columns, dim=1)
 
     def _path(
-        self, mapping: dict[int, float], start: float | None, until: int
+        self, mapping: dict[int, float], start: float | None, until: int, group: int
     ) -> Iterator[tuple[int, float | None]]:
         """Return the changes of a group: an epoch, from 0, and the lr from there on, if known."""
         lr = start
         yield 0, lr
         for epoch in sorted(epoch for epoch in mapping if epoch <= until):
-            lr = self._changed(lr, mapping[epoch], epoch)
+            lr = self._changed(lr, mapping[epoch], epoch, group)
             yield epoch, lr
 
     @abstractmethod
-    def _changed(self, lr: float | None, value: float, epoch: int) -> float | None:
+    def _changed(self, lr: float | None, value: float, epoch: int, group: int) -> float | None:
         """Return a lr after the change at an epoch; ``None`` is a lr that is not known."""
 
 
@@ -330,13 +324,13 @@ class Switch(_EpochPolicy):
         return [mapping.get(self.last_epoch, lr) for mapping, lr in zip(mappings, lrs)]
 
     def _planned(self, lrs: list[Any]) -> tuple[list[Any], dict[int, float]]:
-        now, seen = self.last_epoch, self._seen
+        now, seen = self.last_epoch, self._lr_seen
         return [
             self._writable_lr(i, mapping[now]) if now in mapping else _left(seen.tensor(i), lr)
             for i, (mapping, lr) in enumerate(zip(self._mappings(len(lrs)), lrs))
         ], {}
 
-    def _changed(self, lr: float | None, value: float, epoch: int) -> float:
+    def _changed(self, lr: float | None, value: float, epoch: int, group: int) -> float:
         return value
 
 
@@ -370,7 +364,11 @@ class Multiply(_EpochPolicy):
         groups = self.optimizer.param_groups
         for i, mapping in enumerate(self._mappings(len(lrs))):
             if now in mapping:
-                lrs[i] = _scaled(lrs[i], mapping[now], groups[i]["lr"])
+                if isinstance(held := groups[i]["lr"], Tensor) and isinstance(lrs[i], float):
+                    # In the dtype of a tensor, as torch's schedulers multiply.
+                    where = f"{self._at()}, group {i}: the lr"
+                    lrs[i] = torch.full_like(held, self._lr_seen.check(i, lrs[i], where))
+                lrs[i] = lrs[i] * mapping[now]
         return lrs
 
     def _planned(self, lrs: list[Any]) -> tuple[list[Any], dict[int, float]]:
@@ -378,11 +376,10 @@ class Multiply(_EpochPolicy):
         planned: list[Any] = []
         factors: dict[int, float] = {}
         for i, (mapping, lr) in enumerate(zip(self._mappings(len(lrs)), lrs)):
-            tensor = self._seen.tensor(i)
+            tensor = self._lr_seen.tensor(i)
             if now not in mapping:
                 planned.append(_left(tensor, lr))
             elif tensor is None or on_host(tensor):
-                # In the dtype of a tensor, as torch's schedulers multiply.
                 lr = lr if tensor is None else tensor
                 planned.append(self._writable_lr(i, lr * mapping[now]))
             else:
@@ -390,8 +387,8 @@ class Multiply(_EpochPolicy):
                 factors[i] = mapping[now]
         return planned, factors
 
-    def _changed(self, lr: float | None, value: float, epoch: int) -> float | None:
-        return None if lr is None else real(lr * value, f"{self._at(epoch)}: the lr")
+    def _changed(self, lr: float | None, value: float, epoch: int, group: int) -> float | None:
+        return None if lr is None else real(lr * value, f"{self._at(epoch)}, group {group}: the lr")
 
 
 class Schedule(MappingPolicy[ScheduleFn]):
@@ -424,7 +421,7 @@ class Schedule(MappingPolicy[ScheduleFn]):
     def set_optimizer(self, optimizer: Optimizer) -> None:
         """Bind the policy to an optimizer, as `MappingPolicy.set_optimizer` does."""
         one = self._own_get_lr() and not isinstance(self.mapping, list)
-        self._bind_mapping(optimizer, _shared=self.mapping if one else None)
+        self._bind_mapping(optimizer, _lr_schedule=self.mapping if one else None)
 
     def get_lr(self) -> list[float | Tensor]:
         """Compute the lrs to be written at ``last_epoch``: one a param group."""
@@ -452,7 +449,7 @@ class Schedule(MappingPolicy[ScheduleFn]):
         self._mappings(n)
         schedules = self._distinct()
         rows = [self._called(schedules, epoch) for epoch in range(epochs)]
-        lrs = torch.tensor(rows, dtype=torch.float64).reshape(epochs, len(schedules))
+        lrs = torch.tensor(rows, dtype=torch.float64, device="cpu").reshape(epochs, len(schedules))
         return lrs if len(schedules) == n else lrs.repeat(1, n)
 
     def _called(self, schedules: Sequence[ScheduleFn], epoch: int) -> list[Any]:
@@ -479,6 +476,9 @@ class Schedule(MappingPolicy[ScheduleFn]):
     def state_dict(self) -> dict[str, Any]:
         """Return a snapshot, as `Policy.state_dict` does; without the callables."""
         return self.prepare_state_dict("mapping", "lr_init")
+
+
+_OWN_GET_LR = (Switch.get_lr, Multiply.get_lr, Schedule.get_lr)
 
 
 def _each(values: Any, what: str, one: Callable[[Any, str], T]) -> Any:
@@ -514,7 +514,7 @@ def _epoch_mapping(value: Any, what: str) -> dict[int, float]:
         return dict(sorted(value.items()))  # a million epochs in a blink
     numbers = {
         epoch_number(epoch, f"{what}: the epoch"): non_negative(
-            number, f"{what}: the value at epoch {epoch}"
+            number, f"{what}: the value at epoch {short(epoch)}"
         )
         for epoch, number in value.items()
     }
@@ -551,13 +551,6 @@ def _per_group(values: Any, n: int, what: str) -> list[Any]:
 def _left(tensor: Tensor | None, lr: float) -> float | None:
     """Return what to plan for a group that does not change: nothing for a tensor lr."""
     return lr if tensor is None else None
-
-
-def _scaled(lr: float | Tensor, factor: float, held: float | Tensor) -> float | Tensor:
-    """Multiply a lr as it stands, in the dtype of the group's tensor if it holds one."""
-    if isinstance(held, Tensor) and isinstance(lr, float):
-        lr = torch.full_like(held, lr)
-    return lr * factor
 
 
 def _epochs(mapping: dict[int, float] | list[dict[int, float]]) -> dict[int, float]:

@@ -22,10 +22,10 @@ AnyPolicy = TypeVar("AnyPolicy", bound="Policy")
 ScheduleFn = Callable[[int], SupportsFloat]
 """Epoch to lr."""
 
-# What a state holds of a binding, and what else a binding sets.
+# What a state holds of a binding; what torch has had there too; and all that a binding sets.
 _STATE = frozenset({"last_epoch", "_step_count", "base_lrs", "_last_lr", "_group_lrs"})
 _TORCH = frozenset({"_is_initial", "_get_lr_called_within_step"})
-_BINDING = _STATE | _TORCH | {"optimizer", "_seen", "_changes", "_shared"}
+_BINDING = _STATE | _TORCH | {"optimizer", "_lr_seen", "_lr_changes", "_lr_schedule"}
 
 
 class UnboundPolicyError(RuntimeError, AttributeError):
@@ -54,6 +54,8 @@ class _Watcher(LRScheduler):
     Making one has torch note the calls of ``optimizer.step``, and its own ``step`` warns where
     torch does; texts and rules are those of the torch in use.
     """
+
+    last_epoch = 0  # torch 2.6 counts it in step itself
 
     def __init__(self, optimizer: Optimizer) -> None:
         bare = [group for group in optimizer.param_groups if "initial_lr" not in group]
@@ -98,9 +100,9 @@ class Policy(LRScheduler, ABC):
 
     # For the short cut in `step`, where get_lr is the package's own: the epochs at which a lr may
     # change, or the callable that gives the lr of all groups.
-    _changes: Container[int] | None
-    _shared: ScheduleFn | None
-    _seen: Seen
+    _lr_changes: Container[int] | None
+    _lr_schedule: ScheduleFn | None
+    _lr_seen: Seen
 
     if TYPE_CHECKING:
         optimizer: Optimizer
@@ -117,9 +119,9 @@ class Policy(LRScheduler, ABC):
         self.__dict__ = {
             "last_epoch": -1,
             "_step_count": 0,
-            "_seen": Seen([]),
-            "_changes": None,
-            "_shared": None,
+            "_lr_seen": Seen([]),
+            "_lr_changes": None,
+            "_lr_schedule": None,
         }
         return self
 
@@ -183,8 +185,8 @@ class Policy(LRScheduler, ABC):
                 group.setdefault("initial_lr", copy_of(lr))
             self.last_epoch = 0
             self._step_count = 1
-            self._seen = Seen(groups)
-            self._seen.look()
+            self._lr_seen = Seen(groups)
+            self._lr_seen.look()
             if write_starts:
                 self._write(self._writable(self.base_lrs))
             lrs = self._writable(self._asked(self.get_lr))
@@ -194,12 +196,8 @@ class Policy(LRScheduler, ABC):
             self.__dict__.update(before)
             undo()
             raise
-        self._seen.separate_initial_lrs()
+        self._lr_seen.separate_initial_lrs()
         self._write(lrs)
-
-    def _initial_step(self) -> None:
-        self._seen.short_cut = False  # SequentialLR starts again: 0 is no key, but a change
-        super()._initial_step()
 
     # ----------------------------------------------------------------------------------- stepping
 
@@ -224,21 +222,21 @@ class Policy(LRScheduler, ABC):
         # dict, and the map reads the lrs. New floats are written where the last ones still are.
         # All that is different goes the long way, by `_update_lr`.
         groups = self.optimizer.param_groups
-        seen = self._seen
+        seen = self._lr_seen
         try:
             same = groups is seen.source and groups == seen.groups
-        except RuntimeError:  # see Seen.same
+        except Exception:  # where one dict took the place of another, that compares tensors
             same = False
         if same and seen.short_cut and epoch is None:
-            changes = self._changes
+            changes = self._lr_changes
             if changes is None:
-                if self._shared is None:
+                if self._lr_schedule is None:
                     self._step_floats(groups)
                 else:
-                    self._step_shared(groups, self._shared)
+                    self._step_shared(groups, self._lr_schedule)
                 return
             now = self.last_epoch + 1
-            if now not in changes and (not seen.held or seen.unchanged(groups)):
+            if now not in changes and now and (not seen.held or seen.unchanged(groups)):
                 self._last_lr = [*(seen.values if seen.held else map(LR, groups))]
                 self.last_epoch = now
                 self._step_count += 1
@@ -266,14 +264,14 @@ class Policy(LRScheduler, ABC):
                 raise
             if type(lr) is not float or not -inf < lr < inf:
                 lr = real(lr, f"{self._at()}, all param groups: the lr", any_shape=True)
-            if not self._seen.held:
+            if not self._lr_seen.held:
                 last = self._last_lr[0]
                 for group in groups:
                     if group["lr"] is not last:
                         self._step_changed(groups, group, [lr] * len(groups))
                         return
                     group["lr"] = lr
-            elif not self._seen.fill(lr):
+            elif not self._lr_seen.fill(lr):
                 self._step_changed(groups, groups[0], [lr] * len(groups))
                 return
             self._last_lr = [lr] * len(groups)
@@ -287,25 +285,30 @@ class Policy(LRScheduler, ABC):
         self.last_epoch += 1
         self._step_count += 1
         try:
-            lrs = self._writable(self._asked(self.get_lr))
+            lrs = self._asked(self.get_lr)
+            if type(lrs) is not list or len(lrs) != len(groups) or not all_finite_floats(lrs):
+                self._step_changed(groups, groups[0], lrs)
+                return
             for group, lr, last in zip(groups, lrs, self._last_lr):
                 if group["lr"] is not last:
                     self._step_changed(groups, group, lrs)
                     return
                 group["lr"] = lr
-            self._last_lr = lrs
+            self._last_lr = [*lrs]
         except BaseException:
             self.last_epoch -= 1
             self._step_count -= 1
             raise
 
-    def _step_changed(self, groups: list[ParamGroup], until: ParamGroup, lrs: list[float]) -> None:
-        """Write lrs the long way, as somebody changed a group; those before it take back theirs."""
+    def _step_changed(
+        self, groups: list[ParamGroup], until: ParamGroup, lrs: Sequence[float | Tensor]
+    ) -> None:
+        """Write lrs the long way; the groups before the one that is different take back theirs."""
         for group, last in zip(groups, self._last_lr):
             if group is until:
                 break
             group["lr"] = last
-        self._seen.look()
+        self._lr_seen.look()
         self._write(self._writable(lrs))
 
     def _warn(self, epoch: int | None) -> None:
@@ -321,34 +324,41 @@ class Policy(LRScheduler, ABC):
     def _update_lr(self, epoch: int | None = None) -> None:
         if epoch is None:
             self._advance(self.last_epoch + 1, self.get_lr)
-        elif epoch == 0:  # from SequentialLR; get_lr is the closed form, and waits for no GPU
-            self._advance(0, self.get_lr)
         else:
             self._advance(epoch, getattr(self, "_get_closed_form_lr", self.get_lr))
 
-    def _advance(self, epoch: int, get_lr: Callable[[], Sequence[float | Tensor]]) -> None:
+    def _advance(
+        self,
+        epoch: int,
+        get_lr: Callable[[], Sequence[float | Tensor]],
+        write_starts: bool = False,
+    ) -> None:
         """Go to an epoch and write what `get_lr` says there; where that fails, stay."""
         before, _ = self._enter(epoch)
+        undo = Undo(self.optimizer.param_groups if write_starts else ())
         try:
+            if write_starts:
+                self._lr_seen.write(self._writable(self.base_lrs))
             lrs = self._writable(self._asked(get_lr))
         except BaseException:
             self._leave(before)
+            undo()
             raise
         self._write(lrs)
 
     def _enter(self, epoch: int) -> tuple[tuple[int, list[float | Tensor], Seen], list[Any]]:
         """Go to an epoch and look at the groups; return where we came from, and their lrs."""
-        before = self.last_epoch, self.base_lrs, self._seen
+        before = self.last_epoch, self.base_lrs, self._lr_seen
         groups = self.optimizer.param_groups
-        if not self._seen.same(groups):
-            self.base_lrs, self._seen = self._aligned(self.base_lrs, groups), Seen(groups)
-        lrs = self._seen.look()
+        if not self._lr_seen.same(groups):
+            self.base_lrs, self._lr_seen = self._aligned(self.base_lrs, groups), Seen(groups)
+        lrs = self._lr_seen.look()
         self.last_epoch = epoch
         return before, lrs
 
     def _leave(self, before: tuple[int, list[float | Tensor], Seen]) -> None:
         """Go back to where `_enter` came from."""
-        self.last_epoch, self.base_lrs, self._seen = before
+        self.last_epoch, self.base_lrs, self._lr_seen = before
 
     def _aligned(
         self, records: Sequence[float | Tensor], groups: Sequence[ParamGroup]
@@ -356,7 +366,7 @@ class Policy(LRScheduler, ABC):
         """Return the record of each of these groups; that of a new one is its lr."""
         return [
             copy_of(group["lr"]) if at is None else records[at]
-            for group, at in zip(groups, self._seen.positions(groups))
+            for group, at in zip(groups, self._lr_seen.positions(groups))
         ]
 
     def _asked(self, get_lr: Callable[[], Sequence[float | Tensor]]) -> Sequence[float | Tensor]:
@@ -372,7 +382,7 @@ class Policy(LRScheduler, ABC):
 
     def _writable(self, lrs: Sequence[float | Tensor]) -> list[Any]:
         """Return lrs as a new list of what can be written into the groups, or refuse them."""
-        seen = self._seen
+        seen = self._lr_seen
         if type(lrs) is not list and not isinstance(lrs, Sequence):
             raise TypeError(
                 f"{self._at()}: get_lr() must return a list or another sequence of lrs, "
@@ -389,21 +399,21 @@ class Policy(LRScheduler, ABC):
 
     def _writable_lr(self, i: int, lr: object) -> float | Tensor:
         """Return a lr as it can be written into group i, or refuse it."""
-        if isinstance(lr, Tensor) and self._seen.takes(i, lr):
+        if isinstance(lr, Tensor) and self._lr_seen.takes(i, lr):
             return lr
         where = f"{self._at()}, group {i}: the lr"
-        return self._seen.check(i, real(lr, where, any_shape=True), where)
+        return self._lr_seen.check(i, real(lr, where, any_shape=True), where)
 
     def _write(self, lrs: list[Any], factors: Mapping[int, float] = NO_FACTORS) -> None:
         """Write lrs that `_writable` has let through, and record them."""
-        self._seen.write(lrs, factors)
-        self._record(self._seen.look() if self._seen.held else lrs)
+        self._lr_seen.write(lrs, factors)
+        self._record(self._lr_seen.look() if self._lr_seen.held else lrs)
 
     def _record(self, lrs: list[Any]) -> None:
         """Note what the groups hold after a step, and whether the next may take the short cut."""
-        seen = self._seen
+        seen = self._lr_seen
         self._last_lr = lrs
-        ours = self._changes is not None or self._shared is not None
+        ours = self._lr_changes is not None or self._lr_schedule is not None
         simple = not seen.held or (ours and seen.uniform is not None)
         seen.short_cut = simple and bool(lrs) and self._step_count > 1
 
@@ -416,7 +426,7 @@ class Policy(LRScheduler, ABC):
             Where somebody else has filled a tensor that is not on the CPU, it shows that.
         """
         self.optimizer  # noqa: B018  an unbound policy raises here
-        return [self._seen.like(i, lr) for i, lr in enumerate(self._last_lr)]
+        return [self._lr_seen.like(i, lr) for i, lr in enumerate(self._last_lr)]
 
     # -------------------------------------------------------------------------------------- state
 
@@ -506,10 +516,11 @@ class Policy(LRScheduler, ABC):
         for i, tensor in enumerate(seen.held):
             if tensor is not None:
                 seen.check(i, held[i], f"{who}: {held_key} in the state, group {i}: the lr")
+                seen.check(i, last[i], f"{who}: _last_lr in the state, group {i}: the lr")
                 if isinstance(lr := base[i], Tensor):
                     base[i] = lr.to(tensor.device)
         own = {}
-        for key in state.keys() - _STATE - _TORCH - attributes.keys():
+        for key in [key for key in state if key not in {*_STATE, *_TORCH, *attributes}]:
             if key in _BINDING or not states.is_attribute(type(self), key):
                 raise ValueError(f"{who}: the state has the key {key!r}, which is no attribute")
             retired = key == "verbose" and not hasattr(self, key)  # of torch, up to 2.6
@@ -517,7 +528,10 @@ class Policy(LRScheduler, ABC):
                 own[key] = state[key]
         undo = states.UndoLoad(getattr(self, key, None) for key in own)
         try:
-            loaded = {key: states.loaded(getattr(self, key, None), own[key]) for key in own}
+            loaded = {
+                key: states.loaded(getattr(self, key, None), own[key], f"{who}.{key}")
+                for key in own
+            }
             if warning:
                 warnings.warn(warning, UserWarning, stacklevel=3)
         except BaseException:
@@ -528,7 +542,7 @@ class Policy(LRScheduler, ABC):
         self.base_lrs = base
         self.last_epoch = epoch
         self._step_count = count
-        self._seen = seen
+        self._lr_seen = seen
         self._write(held)
         self._last_lr = [*last]
 
@@ -540,16 +554,19 @@ class Policy(LRScheduler, ABC):
                 setattr(new, name, value)
         return new
 
-    def __getstate__(self) -> tuple[dict[str, Any], bool | None]:
-        # An optimizer leaves out what torch has put into it to watch the order of calls.
-        called = getattr(self.optimizer, "_opt_called", False) if is_bound(self) else None
-        return states.attributes(self), called
+    def __getstate__(self) -> dict[str, Any]:
+        state = states.attributes(self)
+        if is_bound(self):
+            # An optimizer leaves behind what torch has put into it to watch the order of calls.
+            state["_opt_called"] = getattr(self.optimizer, "_opt_called", False)
+        return state
 
-    def __setstate__(self, state: tuple[dict[str, Any], bool | None]) -> None:
-        attributes, called = state
-        for name, value in attributes.items():
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        called = state.pop("_opt_called", False)
+        for name, value in state.items():
             setattr(self, name, value)
-        if called is not None:
+        self._lr_seen.forget()
+        if is_bound(self):
             _Watcher(self.optimizer)
             vars(self.optimizer).setdefault("_opt_called", called)
 

@@ -105,26 +105,36 @@ def _with_states(value: Any) -> object:
     return value
 
 
-def loaded(live: Any, value: Any) -> object:
-    """Return an attribute from a state; schedulers in the live one load what is theirs."""
+def loaded(live: Any, value: Any, what: str) -> object:
+    """Return an attribute from a state; schedulers in the live one load what is theirs.
+
+    Raises:
+        ValueError: If there are other schedulers in the live one than in the state.
+    """
     if isinstance(live, LRScheduler):
-        if value is not None or not is_unbound(live):
-            live.load_state_dict(value)
+        live.load_state_dict(value)
         return live
-    if type(live) in (list, tuple) and type(value) is type(live) and len(value) == len(live):
-        return type(live)(map(loaded, live, value))
-    if type(live) is dict and type(value) is dict:
-        return {key: loaded(live.get(key), item) for key, item in value.items()}
-    return copy.deepcopy(value)
+    if not any(True for _ in schedulers(live)):
+        return copy.deepcopy(value)
+    if isinstance(live, dict) and isinstance(value, dict) and live.keys() == value.keys():
+        return {key: _item(live[key], value[key], what) for key in live}
+    if isinstance(live, (list, tuple)) and type(value) is type(live) and len(value) == len(live):
+        return type(live)(_item(*pair, what) for pair in zip(live, value))
+    raise ValueError(f"{what} holds other schedulers than the state: {short(value)}")
+
+
+def _item(live: Any, value: Any, what: str) -> object:
+    # What was not bound when it was saved has left None in its place.
+    return live if value is None and isinstance(live, LRScheduler) else loaded(live, value, what)
 
 
 class UndoLoad:
     """Takes back what loading has done to the schedulers in some attributes."""
 
     def __init__(self, values: Iterable[object]) -> None:
-        schedulers = [s for value in values for s in _schedulers(value)]
-        self.attributes = [(vars(scheduler), vars(scheduler).copy()) for scheduler in schedulers]
-        self.undos = [Undo(scheduler.optimizer.param_groups) for scheduler in schedulers]
+        found = [scheduler for value in values for scheduler in schedulers(value)]
+        self.attributes = [(vars(scheduler), vars(scheduler).copy()) for scheduler in found]
+        self.undos = [Undo(scheduler.optimizer.param_groups) for scheduler in found]
 
     def __call__(self) -> None:
         """Put everything back."""
@@ -135,11 +145,16 @@ class UndoLoad:
             undo()
 
 
-def _schedulers(value: object) -> Iterator[LRScheduler]:
+def schedulers(value: object, known: set[int] | None = None) -> Iterator[LRScheduler]:
+    """Find the bound schedulers in an attribute, in lists, tuples and dicts and in each other."""
+    known = set() if known is None else known
+    if id(value) in known:
+        return
     if isinstance(value, LRScheduler) and not is_unbound(value):
+        known.add(id(value))
         yield value
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _schedulers(item)
-    elif isinstance(value, dict):
-        yield from _schedulers([*value.values()])
+        yield from schedulers([*attributes(value).values()], known)
+    elif isinstance(value, (list, tuple, dict)):
+        known.add(id(value))
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from schedulers(item, known)
