@@ -132,7 +132,8 @@ class UndoLoad:
     """Takes back what loading has done to the schedulers in some attributes."""
 
     def __init__(self, values: Iterable[object]) -> None:
-        found = [scheduler for value in values for scheduler in schedulers(value)]
+        every = [scheduler for value in values for scheduler in schedulers(value)]
+        found = [scheduler for scheduler in every if not is_unbound(scheduler)]
         self.attributes = [(vars(scheduler), vars(scheduler).copy()) for scheduler in found]
         self.undos = [Undo(scheduler.optimizer.param_groups) for scheduler in found]
 
@@ -146,11 +147,11 @@ class UndoLoad:
 
 
 def schedulers(value: object, known: set[int] | None = None) -> Iterator[LRScheduler]:
-    """Find the bound schedulers in an attribute, in lists, tuples and dicts and in each other."""
+    """Find the schedulers in an attribute, in lists, tuples and dicts and in each other."""
     known = set() if known is None else known
     if id(value) in known:
         return
-    if isinstance(value, LRScheduler) and not is_unbound(value):
+    if isinstance(value, LRScheduler):
         known.add(id(value))
         yield value
         yield from schedulers([*attributes(value).values()], known)

@@ -1,0 +1,305 @@
+"""What subclasses, frameworks and other code do that few think of: each once went wrong."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import pickle
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers import tensor
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
+from torch.optim.lr_scheduler import (
+    ChainedScheduler,
+    ConstantLR,
+    ExponentialLR,
+    LRScheduler,
+    SequentialLR,
+)
+
+from thunder_policy import MappingPolicy, Multiply, Policy, Schedule, Switch
+
+
+def sgd(*lrs: float | Tensor) -> SGD:
+    groups = [{"params": [nn.Parameter(torch.zeros(1))], "lr": lr} for lr in lrs]
+    return SGD(groups, lr=1.0)
+
+
+def step(optimizer: Optimizer, scheduler: LRScheduler, steps: int = 1) -> list[Any]:
+    """Step both, and return what the first group holds after each."""
+    lrs = []
+    for _ in range(steps):
+        optimizer.step()
+        scheduler.step()
+        lrs.append(optimizer.param_groups[0]["lr"])
+    return lrs
+
+
+class AsDocumented(MappingPolicy[Any]):
+    """The document's own Multiply."""
+
+    def get_lr(self) -> list[Any]:
+        assert self.current_mapping is not None
+        groups = self.optimizer.param_groups
+        factors = [mapping.get(self.last_epoch, 1) for mapping in self.current_mapping]
+        return [group["lr"] * factor for group, factor in zip(groups, factors, strict=True)]
+
+
+class Ported(Policy):
+    """torch's ExponentialLR: chained, with a closed form."""
+
+    def get_lr(self) -> list[Any]:
+        factor = 0.5 if self.last_epoch else 1
+        return [group["lr"] * factor for group in self.optimizer.param_groups]
+
+    def _get_closed_form_lr(self) -> list[Any]:
+        return [lr * 0.5**self.last_epoch for lr in self.base_lrs]
+
+
+class TestInSequentialLR:
+    def test_a_mapping_policy_of_one_s_own_starts_from_lr_init(self) -> None:
+        optimizer = sgd(0.3)
+        first = ConstantLR(optimizer, 0.1, 100)
+        policy = AsDocumented({1: 0.5, 2: 0.5}, lr_init=0.8)(optimizer)
+        sequence = SequentialLR(optimizer, [first, policy], [2])
+        assert step(optimizer, sequence, 4) == pytest.approx([0.03, 0.8, 0.4, 0.2])
+
+    def test_base_lrs_stay_apart_from_a_lr_that_was_a_tensor(self) -> None:
+        optimizer = sgd(tensor(0.5))
+        policy = AsDocumented({1: 0.5}, lr_init=None)(optimizer)
+        first = ConstantLR(optimizer, 1.0, 1)
+        sequence = SequentialLR(optimizer, [first, policy], [2])
+        step(optimizer, sequence)
+        optimizer.param_groups[0]["lr"] = 0.4
+        assert step(optimizer, sequence, 2) == [0.5, 0.25]
+        assert policy.base_lrs == [tensor(0.5)]
+
+    def test_where_a_policy_fails_at_its_start_nothing_has_changed(self) -> None:
+        class Failing(AsDocumented):
+            fail = False
+
+            def get_lr(self) -> list[Any]:
+                if self.fail:
+                    raise TimeoutError
+                return super().get_lr()
+
+        optimizer = sgd(0.3)
+        first = ConstantLR(optimizer, 0.5, 100)
+        policy = Failing({}, lr_init=0.8)(optimizer)
+        sequence = SequentialLR(optimizer, [first, policy], [1])
+        policy.fail = True
+        with pytest.raises(TimeoutError):
+            step(optimizer, sequence)
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(0.15)
+        assert policy.last_epoch == -1
+
+    def test_a_ported_closed_form_starts_again(self) -> None:
+        optimizer = sgd(1.0)
+        first = ConstantLR(optimizer, 0.1, 100)
+        sequence = SequentialLR(optimizer, [first, Ported()(optimizer)], [2])
+        assert step(optimizer, sequence, 3) == [0.1, 1.0, 0.5]
+
+    def test_a_policy_that_is_stepped_to_epoch_0_takes_lr_init(self) -> None:
+        optimizer = sgd(1.0)
+        ConstantLR(optimizer, 1.0, 1)
+        policy = Switch({3: 0.2}, lr_init=0.1)(optimizer)
+        step(optimizer, policy)
+        policy.load_state_dict({**policy.state_dict(), "last_epoch": 0})
+        SequentialLR(optimizer, [ChainedScheduler([policy]), ExponentialLR(optimizer, 0.5)], [4])
+        assert optimizer.param_groups[0]["lr"] == 0.1
+
+
+class TestSubclasses:
+    def test_a_get_lr_that_wraps_ours_is_asked(self) -> None:
+        class Half(Switch):
+            @functools.wraps(Switch.get_lr)
+            def get_lr(self) -> Any:  # type: ignore[override]
+                return [lr / 2 for lr in super().get_lr()]
+
+        optimizer = sgd(1.0)
+        policy = Half({0: 0.8, 1: 0.4})(optimizer)
+        assert [*policy.get_last_lr(), *step(optimizer, policy)] == [0.4, 0.2]
+
+    def test_a_policy_pickles_as_the_manual_says(self) -> None:
+        class Manual(Ported):
+            def __getstate__(self) -> dict[str, Any]:
+                return self.__dict__.copy()
+
+        assert copy.deepcopy(Manual()).last_epoch == -1
+        assert copy.deepcopy(Manual()(sgd(0.1))).last_epoch == 0
+
+    @pytest.mark.parametrize("answer", [(0.1, 0.2), np.array([0.1, 0.2]).tolist()])
+    def test_any_sequence_will_do(self, answer: Sequence[float]) -> None:
+        class Answering(Policy):
+            def get_lr(self) -> Any:
+                return answer
+
+        optimizer = sgd(1.0, 1.0)
+        policy = Answering()(optimizer)
+        step(optimizer, policy, 3)
+        assert policy.get_last_lr() == [0.1, 0.2]
+
+    def test_two_groups_may_swap_their_tensor_lrs(self) -> None:
+        class Swapping(Policy):
+            def get_lr(self) -> list[Any]:
+                first, second = self.optimizer.param_groups
+                return [second["lr"], first["lr"]]
+
+        optimizer = sgd(tensor(0.1), tensor(0.2))
+        policy = Swapping()(optimizer)
+        assert policy.get_last_lr() == [tensor(0.2), tensor(0.1)]
+        step(optimizer, policy)
+        assert policy.get_last_lr() == [tensor(0.1), tensor(0.2)]
+
+
+class Holding(Policy):
+    """Holds schedulers, and schedulers that hold schedulers."""
+
+    def set_optimizer(self, optimizer: Optimizer) -> None:
+        parts: list[LRScheduler] = [Switch({0: 0.1})(optimizer), Multiply({1: 0.5})(optimizer)]
+        self.sequence = SequentialLR(optimizer, parts, [3])
+        self.parts = {"last": [Switch({0: 0.3})(optimizer)], "unbound": (Switch({}),)}
+        super().set_optimizer(optimizer)
+
+    def get_lr(self) -> list[float | Tensor]:
+        return [0.4]
+
+
+class TestNested:
+    def test_a_load_that_fails_late_takes_back_all_of_them(self) -> None:
+        optimizer = sgd(0.1)
+        policy = Holding()(optimizer)
+        early = policy.state_dict()
+        for _ in range(5):
+            step(optimizer, policy.sequence)
+            step(optimizer, policy)
+        optimizer.param_groups[0]["lr"] = 0.7
+        early["parts"]["last"][0] = {"last_epoch": "no"}
+        with pytest.raises(ValueError, match="Switch"):
+            policy.load_state_dict(early)
+        assert [inner.last_epoch for inner in policy.sequence._schedulers] == [2, 2]
+        assert optimizer.param_groups[0]["lr"] == 0.7
+
+    def test_what_was_unbound_when_saved_stays_as_it_is(self) -> None:
+        policy = Holding()(sgd(0.1))
+        state = policy.state_dict()
+        assert state["parts"]["unbound"] == (None,)
+        fresh = Holding()(sgd(0.1))
+        unbound = fresh.parts["unbound"][0]
+        fresh.load_state_dict(state)
+        assert fresh.parts["unbound"][0] is unbound
+
+    @pytest.mark.parametrize("parts", [{}, {"last": [], "unbound": (None,)}, [1], None])
+    def test_schedulers_are_never_overwritten_by_numbers(self, parts: object) -> None:
+        policy = Holding()(sgd(0.1))
+        with pytest.raises(ValueError, match=r"Holding.parts holds other schedulers"):
+            policy.load_state_dict({**policy.state_dict(), "parts": parts})
+
+    def test_one_that_holds_itself_is_no_endless_search(self) -> None:
+        policy = Holding()(sgd(0.1))
+        state = policy.state_dict()
+        policy.loop = [policy]  # type: ignore[attr-defined]
+        policy.load_state_dict(state)
+        assert policy.last_epoch == 0
+
+
+class TestGroups:
+    def test_groups_without_params_are_known_by_their_place(self) -> None:
+        optimizer = sgd(0.3)
+        for lr in (0.1, 0.2):
+            optimizer.add_param_group({"params": [], "lr": lr})
+        policy = Multiply({9: 0.5}, lr_init=None)(optimizer)
+        optimizer.load_state_dict(optimizer.state_dict())
+        step(optimizer, policy)
+        assert policy.base_lrs == [0.3, 0.1, 0.2]
+
+    @pytest.mark.parametrize("option", [np.arange(3), torch.arange(3)], ids=["array", "tensor"])
+    def test_a_dict_may_take_the_place_of_another_whatever_it_holds(self, option: Any) -> None:
+        optimizer = sgd(0.1)
+        optimizer.param_groups[0]["option"] = option
+        policy = Switch({0: 0.1, 3: 0.2})(optimizer)
+        step(optimizer, policy)
+        replaced = {**optimizer.param_groups[0], "option": copy.copy(option)}
+        optimizer.param_groups[0] = replaced
+        assert step(optimizer, policy, 2) == [0.1, 0.2]
+        assert optimizer.param_groups[0] is replaced
+
+    def test_a_state_does_not_hide_groups_that_came_too_many(self) -> None:
+        optimizer = sgd(1.0, 1.0)
+        policy = Switch([{0: 0.1}, {0: 0.2, 6: 0.3}])(optimizer)
+        optimizer.add_param_group({"params": [nn.Parameter(torch.zeros(1))], "lr": 0.5})
+        state = {key: value for key, value in policy.state_dict().items() if key != "mapping"}
+        with pytest.raises(ValueError, match="Got 2 mappings and 3 param groups"):
+            policy.load_state_dict(state)
+        assert repr(policy).startswith("Switch(mapping=[{0: 0.1}, {0: 0.2, 6: 0.3}]")
+
+    @pytest.mark.parametrize("make", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
+    def test_a_copied_tensor_counts_its_writes_anew(self, make: Any) -> None:
+        optimizer = sgd(tensor(0.5))
+        policy = Multiply({9: 0.5}, lr_init=0.5)(optimizer)
+        step(optimizer, policy)
+        optimizer.param_groups[0]["lr"].fill_(0.25)
+        optimizer, policy = make((optimizer, policy))
+        step(optimizer, policy)
+        assert policy.get_last_lr() == [tensor(0.25)]
+
+
+class TestErrors:
+    @pytest.mark.skipif(not hasattr(Exception, "add_note"), reason="notes came with Python 3.11")
+    @pytest.mark.parametrize("notes", [[], None, "mine", ("mine",)], ids=repr)
+    def test_an_exception_with_its_own_ideas_comes_through(self, notes: object) -> None:
+        class Odd(Exception):
+            def __str__(self) -> str:
+                raise RuntimeError
+
+        error = Odd()
+        vars(error)["__notes__"] = notes
+
+        def schedule(epoch: int) -> float:
+            if epoch:
+                raise error
+            return 0.1
+
+        optimizer = sgd(1.0)
+        policy = Schedule(schedule)(optimizer)
+        with pytest.raises(Odd) as caught:
+            step(optimizer, policy)
+        assert caught.value is error
+
+    def test_a_start_that_the_dtype_cannot_hold_is_named(self) -> None:
+        optimizer = sgd(tensor(0.5, dtype=torch.float32))
+        with pytest.raises(ValueError, match="Multiply at epoch 0, group 0: the lr 1e\\+39"):
+            Multiply({0: 1e-7}, lr_init=1e39)(optimizer)
+        assert optimizer.param_groups[0]["lr"] == 0.5
+
+    def test_an_overflow_in_closed_form_names_epoch_and_group(self) -> None:
+        policy = Multiply([{}, {1: 1e300, 2: 1e300}])
+        with pytest.raises(ValueError, match="Multiply at epoch 2, group 1"):
+            policy.lr_at(3)
+
+    def test_odd_numbers_are_refused_in_words(self) -> None:
+        with pytest.raises(ValueError, match="must fit a float, not Decimal"):
+            Switch({0: Decimal("sNaN")})
+        with pytest.raises(ValueError, match="huge integer must be finite"):
+            Switch({10**5000: np.float32("nan")})
+
+    def test_a_state_whose_last_lr_no_group_can_hold_is_refused(self) -> None:
+        policy = Switch({})(sgd(tensor(0.5, dtype=torch.float16)))
+        with pytest.raises(ValueError, match="_last_lr"):
+            policy.load_state_dict({**policy.state_dict(), "_last_lr": [1e6]})
+
+    def test_a_shared_schedule_that_a_new_tensor_cannot_hold_is_refused(self) -> None:
+        optimizer = sgd(1.0, 1.0)
+        policy = Schedule(lambda epoch: 1e6)(optimizer)
+        step(optimizer, policy)
+        optimizer.param_groups[1]["lr"] = tensor(1.0, dtype=torch.float16)
+        with pytest.raises(ValueError, match="Schedule at epoch 2, group 1"):
+            step(optimizer, policy)
+        assert [group["lr"] for group in optimizer.param_groups] == [1e6, tensor(1.0)]
+        assert policy.last_epoch == 1
