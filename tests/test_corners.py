@@ -157,6 +157,36 @@ class TestSubclasses:
         step(optimizer, policy)
         assert policy.get_last_lr() == [tensor(0.1), tensor(0.2)]
 
+    def test_a_mapping_policy_without_closed_form_says_what_to_define(self) -> None:
+        with pytest.raises(NotImplementedError, match="AsDocumented has no closed form: define"):
+            AsDocumented({}).lr_at(1)
+
+    def test_a_mapping_policy_takes_mappings_and_callables_alone(self) -> None:
+        assert AsDocumented([abs, {1: 2}]).mapping == [abs, {1: 2.0}]
+        with pytest.raises(
+            TypeError, match=r"AsDocumented: mapping\[1\] must be a mapping .* not 3"
+        ):
+            AsDocumented([{}, 3])
+
+    def test_a_mapping_is_loaded_into_a_policy_with_its_own_get_lr(self) -> None:
+        optimizer = sgd(1.0)
+        policy = AsDocumented({1: 0.5}, lr_init=1.0)(optimizer)
+        step(optimizer, policy)
+        fresh_optimizer = sgd(1.0)
+        fresh = AsDocumented({2: 0.1}, lr_init=1.0)(fresh_optimizer)
+        with pytest.warns(UserWarning, match="leave 'mapping' out"):
+            fresh.load_state_dict(policy.state_dict())
+        assert fresh.mapping == {1: 0.5}
+        assert step(fresh_optimizer, fresh) == [0.5]
+
+    def test_an_initial_lr_that_is_the_lr_itself_becomes_a_copy(self) -> None:
+        optimizer = sgd(tensor(0.5), tensor(0.25))
+        for group in optimizer.param_groups:
+            group["initial_lr"] = optimizer.param_groups[0]["lr"]
+        policy = Multiply({1: 0.5}, lr_init=None)(optimizer)
+        step(optimizer, policy)
+        assert [group["initial_lr"] for group in optimizer.param_groups] == [tensor(0.5)] * 2
+
 
 class Holding(Policy):
     """Holds schedulers, and schedulers that hold schedulers."""

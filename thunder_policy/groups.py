@@ -214,8 +214,7 @@ class Seen:
             self._write_mixed(lrs, factors)
             return
         if lrs.count(lrs[0]) == len(lrs):
-            if lrs[0] is not None:
-                self.fill(lrs[0])
+            self.fill(lrs[0])
             return
         for held, lr in zip(self.held, lrs):
             if lr is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Mapping, Sequence
+from itertools import takewhile
 from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, SupportsFloat, TypeVar
@@ -70,7 +71,7 @@ class _Watcher(LRScheduler):
         pass
 
     def get_lr(self) -> list[float | Tensor]:
-        return []
+        return []  # pragma: no cover - torch 2.6 asks for it
 
 
 class Policy(LRScheduler, ABC):
@@ -304,9 +305,7 @@ class Policy(LRScheduler, ABC):
         self, groups: list[ParamGroup], until: ParamGroup, lrs: Sequence[float | Tensor]
     ) -> None:
         """Write lrs the long way; the groups before the one that is different take back theirs."""
-        for group, last in zip(groups, self._last_lr):
-            if group is until:
-                break
+        for group, last in takewhile(lambda pair: pair[0] is not until, zip(groups, self._last_lr)):
             group["lr"] = last
         self._lr_seen.look()
         self._write(self._writable(lrs))
