@@ -302,6 +302,14 @@ class TestErrors:
             step(optimizer, policy)
         assert caught.value is error
 
+    @pytest.mark.parametrize("policy", [Switch({0: 0.25}), Multiply({}), Schedule(float)], ids=repr)
+    def test_a_lr_that_requires_grad_is_refused_before_any_write(self, policy: Any) -> None:
+        optimizer = sgd(0.5, torch.tensor(0.5, requires_grad=True))
+        with pytest.raises(ValueError, match=r"at epoch 0, group 1: the lr .* requires grad"):
+            policy(optimizer)
+        assert optimizer.param_groups[0]["lr"] == 0.5
+        assert not hasattr(policy, "optimizer")
+
     def test_a_start_that_the_dtype_cannot_hold_is_named(self) -> None:
         optimizer = sgd(tensor(0.5, dtype=torch.float32))
         with pytest.raises(ValueError, match="Multiply at epoch 0, group 0: the lr 1e\\+39"):

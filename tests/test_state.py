@@ -484,6 +484,25 @@ def test_a_nested_load_is_all_or_nothing_too(spoil_state: Callable[[Any], object
         outer.load_state_dict(state)
 
 
+@pytest.mark.parametrize("bad", ["first", "second"])
+def test_where_one_nested_load_fails_the_other_is_taken_back(bad: str) -> None:
+    def pair(steps: int) -> Nesting:
+        inner = {
+            n: Switch({1: 0.25, 2: 0.125})(sgd(0.75, tensor(0.5))) for n in ("first", "second")
+        }
+        for scheduler in inner.values():
+            advance(scheduler, steps)
+        return Nesting(**inner)(sgd(0.1))
+
+    state = pair(2).state_dict()
+    state[bad]["_group_lrs"] = [0.125, math.nan]
+    outer = pair(0)
+    first, second = outer.first, outer.second  # type: ignore[attr-defined]
+    things = [outer, outer.optimizer, first, first.optimizer, second, second.optimizer]
+    with unchanged(*things), pytest.raises(ValueError, match="nan"):
+        outer.load_state_dict(state)
+
+
 # load_state_dict
 
 

@@ -60,7 +60,9 @@ class Undo:
     def __call__(self) -> None:
         """Put everything back."""
         for group, lr, value in self.lrs:
-            group["lr"] = lr.copy_(value) if isinstance(lr, Tensor) else lr
+            group["lr"] = lr
+            if isinstance(lr, Tensor):
+                lr.detach().copy_(value)
         for group in self.bare:
             group.pop("initial_lr", None)
 
@@ -145,7 +147,8 @@ class Seen:
             self.versions = [None] * len(tensors)
             self.values = [None] * len(tensors)
             self.separate = False
-            dtypes = {lr.dtype if on_host(lr) else None for lr in lrs}
+            simple = [on_host(lr) and not lr.requires_grad for lr in lrs]
+            dtypes = {lr.dtype if one else None for lr, one in zip(lrs, simple)}
             self.uniform = dtypes.pop() if len(dtypes) == 1 else None
         for i, lr in enumerate(tensors):
             if lr is not None:
@@ -186,6 +189,8 @@ class Seen:
     def check(self, i: int, lr: float, what: str) -> float:
         """Return a lr that the group can hold, or refuse it."""
         held = self.tensor(i)
+        if held is not None and held.requires_grad:
+            raise ValueError(f"{what} cannot be written: the group's tensor lr requires grad")
         if held is not None and abs(lr) > limit(held.dtype):
             raise ValueError(f"{what} {lr} does not fit the group's tensor, of {held.dtype}")
         return lr
