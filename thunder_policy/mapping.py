@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, SupportsFloat, TypeVar, cast
 
 import torch
@@ -23,6 +25,7 @@ InitialLR = SupportsFloat | Sequence[SupportsFloat] | None
 
 M = TypeVar("M")
 T = TypeVar("T")
+AnyMappingPolicy = TypeVar("AnyMappingPolicy", bound="MappingPolicy[Any]")
 
 
 class MappingPolicy(Policy, Generic[M]):
@@ -104,6 +107,36 @@ class MappingPolicy(Policy, Generic[M]):
                 ``lr_init=None`` before the policy is bound.
         """
         raise NotImplementedError(f"{type(self).__name__} has no closed form: define lr_at")
+
+    def in_steps(self: AnyMappingPolicy, steps_per_epoch: int) -> AnyMappingPolicy:
+        """Return the same policy counted in steps: written in epochs, stepped in batches.
+
+        Step ``k * steps_per_epoch`` has the lr of epoch k. The epochs of a mapping are multiplied;
+        a callable that has an ``in_steps`` of its own is asked for it, and any other is called
+        with the epoch that a step is in.
+
+        Args:
+            steps_per_epoch: How often `step` is called in an epoch, at least 1.
+
+        Returns:
+            A policy of the same class, not bound.
+
+        Raises:
+            TypeError: If that is no integer.
+            ValueError: If it is less than 1.
+
+        Example:
+            >>> from thunder_policy import Switch
+            >>> Switch({0: 0.1, 30: 0.01}).in_steps(500)
+            Switch(mapping={0: 0.1, 15000: 0.01}, lr_init=0.001)
+        """
+        what = f"{type(self).__name__}: steps_per_epoch"
+        k = epoch_number(steps_per_epoch, what)
+        if k == 0:
+            raise ValueError(f"{what} must be at least 1, not 0")
+        new = copy.copy(self)
+        new.mapping = _each(self.mapping, what, lambda one, _: _counted_in_steps(one, k))
+        return new
 
     def set_optimizer(self, optimizer: Optimizer) -> None:
         """Bind the policy to an optimizer, as `Policy.set_optimizer` does.
@@ -479,6 +512,24 @@ class Schedule(MappingPolicy[ScheduleFn]):
 
 
 _OWN_GET_LR = (Switch.get_lr, Multiply.get_lr, Schedule.get_lr)
+
+
+@dataclass(frozen=True)
+class InSteps:
+    """A schedule that is called with steps, and calls another with the epoch that each is in."""
+
+    schedule: ScheduleFn
+    steps_per_epoch: int
+
+    def __call__(self, step: int) -> SupportsFloat:
+        """Return the lr at a step."""
+        return self.schedule(step // self.steps_per_epoch)
+
+
+def _counted_in_steps(one: Any, k: int) -> Any:
+    if isinstance(one, Mapping):
+        return {k * epoch: value for epoch, value in one.items()}
+    return one.in_steps(k) if hasattr(one, "in_steps") else InSteps(one, k)
 
 
 def _each(values: Any, what: str, one: Callable[[Any, str], T]) -> Any:
