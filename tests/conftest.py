@@ -6,7 +6,7 @@ import os
 
 from hypothesis import settings
 
-settings.register_profile("default", deadline=None, max_examples=60, stateful_step_count=30)
+settings.register_profile("default", deadline=None, max_examples=100, stateful_step_count=30)
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
 settings.register_profile("nightly", settings.get_profile("default"), max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

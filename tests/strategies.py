@@ -34,7 +34,7 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "capturable Adam": partial(Adam, capturable=True),
 }
 SHARED = ("one tensor", "views of one element")
-TENSORS = ("0-dim", "shape [1]", "views of one buffer", *SHARED)
+FORMS = ("float", "mixed", "0-dim", "shape [1]", "views of one buffer", *SHARED)
 
 # Coarse numbers have at most four significant bits, so that a product of two of them is exact in
 # every dtype: the lr at 0 does not depend on where Multiply's first product is rounded.
@@ -56,20 +56,25 @@ class Groups:
 
     optimizer: str
     form: str
-    dtype: torch.dtype | None
+    dtypes: tuple[torch.dtype | None, ...]
     lrs: tuple[float, ...]
 
     def build(self) -> Optimizer:
         """A fresh optimizer."""
         groups: list[dict[str, object]] = [{"params": [parameter()]} for _ in self.lrs]
-        buffer = torch.tensor(self.lrs, dtype=self.dtype)
+        buffer = torch.tensor(self.lrs, dtype=self.dtypes[0])
         if self.form == "one tensor":
             # The usual way to get there: Adam(params, lr=tensor), which is the default lr as well.
             return OPTIMIZERS[self.optimizer](groups, lr=buffer[0])
+        own = [
+            lr if dtype is None else torch.tensor(lr, dtype=dtype)
+            for lr, dtype in zip(self.lrs, self.dtypes, strict=True)
+        ]
         held: Sequence[object] = {
-            "float": self.lrs,
-            "0-dim": [torch.tensor(lr, dtype=self.dtype) for lr in self.lrs],
-            "shape [1]": [torch.tensor([lr], dtype=self.dtype) for lr in self.lrs],
+            "float": own,
+            "mixed": own,
+            "0-dim": own,
+            "shape [1]": [lr.clone() for lr in buffer.split(1)],
             "views of one buffer": buffer.unbind(),
             "views of one element": [
                 buffer[0] if i % 2 else buffer[:1] for i in range(len(groups))
@@ -82,13 +87,28 @@ class Groups:
     @property
     def exact(self) -> bool:
         """Whether the groups hold what Python computes with."""
-        return self.dtype in (None, torch.float64)
+        return set(self.dtypes) <= {None, torch.float64}
+
+    def dtype(self, group: int) -> torch.dtype | None:
+        """The dtype of a group's lr, None for a float; of the first for a group added later."""
+        return self.dtypes[group if group < len(self.dtypes) else 0]
+
+
+def dtypes_of(
+    form: str, dtypes: Sequence[torch.dtype], n: int
+) -> st.SearchStrategy[Sequence[torch.dtype | None]]:
+    """The dtypes of n groups: all the same, unless the form is mixed."""
+    if form == "float":
+        return st.just([None] * n)
+    if form == "mixed":
+        return st.lists(st.sampled_from([None, *dtypes]), min_size=n, max_size=n)
+    return st.sampled_from(dtypes).map(lambda dtype: [dtype] * n)
 
 
 @st.composite
 def groups(
     draw: st.DrawFn,
-    forms: Sequence[str] = ("float", *TENSORS),
+    forms: Sequence[str] = FORMS,
     dtypes: Sequence[torch.dtype] = (torch.float64, *NARROW),
     values: st.SearchStrategy[float] = coarse,
 ) -> Groups:
@@ -98,7 +118,7 @@ def groups(
     return Groups(
         optimizer=draw(st.sampled_from(sorted(OPTIMIZERS))),
         form=form,
-        dtype=None if form == "float" else draw(st.sampled_from(dtypes)),
+        dtypes=tuple(draw(dtypes_of(form, dtypes, len(held)))),
         lrs=tuple(held[:1] * len(held) if form in SHARED else held),
     )
 
@@ -153,7 +173,8 @@ class Case:
         """The lr that each group starts from; `own` is what the groups hold, if not the usual."""
         if self.lr_init.values is not None:
             return list(self.lr_init.values)
-        return [stored(lr, self.groups.dtype) for lr in (self.groups.lrs if own is None else own)]
+        lrs = self.groups.lrs if own is None else own
+        return [stored(lr, self.groups.dtype(i)) for i, lr in enumerate(lrs)]
 
 
 Number: TypeAlias = Callable[[float], object]

@@ -59,8 +59,10 @@ def closed_form(case: Case, epoch: int, own: list[float] | None = None) -> list[
 
 def one_step(case: Case, before: list[float], epoch: int) -> list[float]:
     """What the oracle says of a step to `epoch`, from the lrs as they stand."""
-    dtype = case.groups.dtype
-    return [lr_after(case.name, case.rule(i), lr, epoch, dtype) for i, lr in enumerate(before)]
+    return [
+        lr_after(case.name, case.rule(i), lr, epoch, case.groups.dtype(i))
+        for i, lr in enumerate(before)
+    ]
 
 
 class TestStepping:
@@ -68,7 +70,7 @@ class TestStepping:
     def test_binding_writes_the_value_at_0(self, case: Case) -> None:
         optimizer, policy = case.groups.build(), case.policy()
         assert policy(optimizer) is policy
-        at_0 = [stored(lr, case.groups.dtype) for lr in closed_form(case, 0)]
+        at_0 = [stored(lr, case.groups.dtype(i)) for i, lr in enumerate(closed_form(case, 0))]
         assert lrs(optimizer) == at_0
         assert [float(lr) for lr in policy.get_last_lr()] == at_0
         assert [float(lr) for lr in policy.base_lrs] == case.starts()
@@ -157,7 +159,7 @@ class TestStepping:
         first, second = policy.get_lr(), policy.get_lr()
         assert [float(lr) for lr in first] == [float(lr) for lr in second]
         assert first is not second
-        to_write = [stored(float(lr), case.groups.dtype) for lr in first]
+        to_write = [stored(float(lr), case.groups.dtype(i)) for i, lr in enumerate(first)]
         assert to_write == (one_step(case, before, length) if length else before)
         assert (lrs(optimizer), policy.get_last_lr()) == (before, last)
 

@@ -10,7 +10,7 @@ import types
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -63,7 +63,7 @@ def close(dtype: torch.dtype | None, ours: float, theirs: float, changes: int) -
 def split(held: Groups) -> Groups:
     """The same groups with a tensor of its own each: torch writes twice into a shared one."""
     form = {"one tensor": "0-dim", "views of one element": "shape [1]"}.get(held.form, held.form)
-    return Groups(held.optimizer, form, held.dtype, held.lrs)
+    return replace(held, form=form)
 
 
 def pairs(
@@ -95,8 +95,8 @@ def assert_same_bits(held: Groups, policy: Policy, bind: Bind, length: int) -> N
 
 def assert_close(held: Groups, policy: Policy, bind: Bind, length: int) -> None:
     for epoch, (row, torch_row) in enumerate(pairs(held, policy, bind, length)):
-        for ours, theirs in zip(row, torch_row, strict=True):
-            assert close(held.dtype, ours, theirs, changes=epoch)
+        for i, (ours, theirs) in enumerate(zip(row, torch_row, strict=True)):
+            assert close(held.dtype(i), ours, theirs, changes=epoch)
 
 
 def own_lrs(held: Groups) -> list[float]:
@@ -301,7 +301,7 @@ def drive(
 def test_warnings_and_values_are_torchs_in_any_loop_right_or_wrong(
     lr: float, milestones: list[int], gamma: float, what: list[str | int]
 ) -> None:
-    held = Groups("SGD", "float", None, (lr,))
+    held = Groups("SGD", "float", (None,), (lr,))
     ours, theirs = held.build(), held.build()
     mapping = {epoch: gamma ** milestones.count(epoch) for epoch in milestones}
     seen, rows = drive(ours, Multiply(mapping, lr_init=None)(ours), what)

@@ -236,7 +236,7 @@ def test_a_tensor_lr_stays_the_same_object(
     make: Callable[[], Policy], form: str, dtype: torch.dtype
 ) -> None:
     """pytorch#107076, #120934: a new or a float lr makes torch.compile compile again."""
-    optimizer = Groups("Adam", form, dtype, (1.0, 0.5)).build()
+    optimizer = Groups("Adam", form, (dtype,) * 2, (1.0, 0.5)).build()
     tensors = [group["lr"] for group in optimizer.param_groups]
 
     def same() -> bool:
@@ -260,7 +260,7 @@ def test_a_tensor_lr_stays_the_same_object(
 @pytest.mark.parametrize("form", ["one tensor", "views of one element"])
 def test_groups_that_share_a_lr_are_parted(make: Callable[[], Policy], form: str) -> None:
     """pytorch#107076, its neighbour: Adam(params, lr=tensor) gives every group that tensor."""
-    optimizer = Groups("Adam", form, torch.float64, (1.0, 1.0, 1.0)).build()
+    optimizer = Groups("Adam", form, (torch.float64,) * 3, (1.0, 1.0, 1.0)).build()
     first = optimizer.param_groups[0]["lr"]
     policy = make()
     policy(optimizer)
@@ -275,8 +275,8 @@ def test_groups_that_share_a_lr_are_parted(make: Callable[[], Policy], form: str
 @every_policy
 def test_groups_that_share_a_lr_after_loading_are_parted_again(make: Callable[[], Policy]) -> None:
     """pytorch#107076, its neighbour: optimizer.load_state_dict can share a tensor again."""
-    shared = Groups("SGD", "one tensor", torch.float64, (0.5, 0.5)).build().state_dict()
-    optimizer = Groups("SGD", "0-dim", torch.float64, (1.0, 1.0)).build()
+    shared = Groups("SGD", "one tensor", (torch.float64,) * 2, (0.5, 0.5)).build().state_dict()
+    optimizer = Groups("SGD", "0-dim", (torch.float64,) * 2, (1.0, 1.0)).build()
     policy = make()
     policy(optimizer)
     optimizer.load_state_dict(shared)
