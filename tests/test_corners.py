@@ -269,6 +269,18 @@ class TestGroups:
             policy.load_state_dict(state)
         assert repr(policy).startswith("Switch(mapping=[{0: 0.1}, {0: 0.2, 6: 0.3}]")
 
+    def test_a_tensor_of_inference_mode_counts_no_writes_and_is_read(self) -> None:
+        with torch.inference_mode():
+            optimizer = sgd(tensor(1.0), tensor(0.5))
+            policy = Multiply({2: 0.5}, lr_init=None)(optimizer)
+            step(optimizer, policy)
+            optimizer.param_groups[1]["lr"].fill_(0.25)
+            step(optimizer, policy)
+            assert policy.get_last_lr() == [tensor(0.5), tensor(0.125)]
+            optimizer.param_groups[1]["lr"].fill_(0.75)
+            step(optimizer, policy)
+            assert policy.get_last_lr() == [tensor(0.5), tensor(0.75)]
+
     @pytest.mark.parametrize("make", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
     def test_a_copied_tensor_counts_its_writes_anew(self, make: Any) -> None:
         optimizer = sgd(tensor(0.5))

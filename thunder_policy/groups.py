@@ -33,6 +33,11 @@ def element(lr: Tensor) -> tuple[object, ...]:
     return storage.device, start, lr.storage_offset() * lr.element_size()
 
 
+def version(lr: Tensor) -> int | None:
+    """Return how often a tensor was written; None for an inference tensor, which does not count."""
+    return None if lr.is_inference() else lr._version
+
+
 def on_host(lr: object) -> bool:
     """Tell whether a lr can be read without waiting: fake tensors and subclasses cannot."""
     return type(lr) is Tensor and lr.device.type == "cpu"
@@ -147,19 +152,19 @@ class Seen:
             self.versions = [None] * len(tensors)
             self.values = [None] * len(tensors)
             self.separate = False
-            simple = [on_host(lr) and not lr.requires_grad for lr in lrs]
+            simple = [on_host(lr) and not (lr.requires_grad or lr.is_inference()) for lr in lrs]
             dtypes = {lr.dtype if one else None for lr, one in zip(lrs, simple)}
             self.uniform = dtypes.pop() if len(dtypes) == 1 else None
         for i, lr in enumerate(tensors):
             if lr is not None:
-                if lr._version != self.versions[i]:
+                if version(lr) is None or version(lr) != self.versions[i]:
                     self._hold(i, lr.item() if on_host(lr) else None)
                 if self.values[i] is not None:
                     lrs[i] = self.values[i]
         return lrs
 
     def _hold(self, i: int, value: float | None) -> None:
-        self.versions[i], self.values[i] = self.held[i]._version, value
+        self.versions[i], self.values[i] = version(self.held[i]), value
 
     def tensor(self, i: int) -> Tensor | None:
         """Return the tensor lr of a group, if it holds one."""
@@ -171,7 +176,7 @@ class Seen:
         if held is None or isinstance(lr, Tensor):
             return copy_of(lr)
         # Writes through .data or NumPy are not counted. Nothing that is was written since: ask it.
-        current = lr == self.values[i] and held._version == self.versions[i]
+        current = lr == self.values[i] and version(held) == self.versions[i]
         return copy_of(held) if current else torch.full_like(held, lr)
 
     def takes(self, i: int, lr: object) -> bool:
