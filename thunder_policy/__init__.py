@@ -2,7 +2,7 @@
 
 from .mapping import EpochMapping, MappingPolicy, Multiply, Schedule, Switch
 from .policy import Policy, ScheduleFn, UnboundPolicyError
-from .simulate import simulate
+from .simulate import plot, simulate
 
 __version__ = "0.1.0"
 
@@ -15,5 +15,6 @@ __all__ = [
     "ScheduleFn",
     "Switch",
     "UnboundPolicyError",
+    "plot",
     "simulate",
 ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Generic, SupportsFloat, TypeVar, cast
 
 import torch
@@ -459,7 +460,7 @@ class Schedule(MappingPolicy[ScheduleFn]):
     def get_lr(self) -> list[float | Tensor]:
         """Compute the lrs to be written at ``last_epoch``: one a param group."""
         n = len(self.optimizer.param_groups)
-        lrs = self._called(self._distinct(), self.last_epoch)
+        lrs = self._called(self._distinct(), [self.last_epoch])
         return lrs if isinstance(self.mapping, list) else lrs * n
 
     def lr_at(self, epoch: int) -> list[float]:
@@ -470,7 +471,7 @@ class Schedule(MappingPolicy[ScheduleFn]):
             ValueError: If the epoch is negative, or a callable returns nan or inf.
         """
         epoch = epoch_number(epoch, f"{type(self).__name__}: the epoch")
-        lrs = self._called(self._distinct(), epoch)
+        lrs = self._called(self._distinct(), [epoch])
         return lrs if isinstance(self.mapping, list) else lrs * len(self._starts())
 
     def _get_closed_form_lr(self) -> list[float]:
@@ -481,26 +482,28 @@ class Schedule(MappingPolicy[ScheduleFn]):
         n = len(starts)
         self._mappings(n)
         schedules = self._distinct()
-        rows = [self._called(schedules, epoch) for epoch in range(epochs)]
-        lrs = torch.tensor(rows, dtype=torch.float64, device="cpu").reshape(epochs, len(schedules))
+        called = self._called(schedules, range(epochs))
+        shape = epochs, len(schedules)
+        lrs = torch.tensor(called, dtype=torch.float64, device="cpu").reshape(shape)
         return lrs if len(schedules) == n else lrs.repeat(1, n)
 
-    def _called(self, schedules: Sequence[ScheduleFn], epoch: int) -> list[Any]:
-        """Call the callable of each group, or the one for all of them."""
-        lrs: list[Any] = []
+    def _called(self, schedules: Sequence[ScheduleFn], epochs: Iterable[int]) -> list[Any]:
+        """Call the callable of each group, or the one for all of them, at each of the epochs."""
+        lrs: list[float] = []
+        n, epoch = len(schedules), 0
         try:
             # No juxt: that hides which one raised, and turns StopIteration into RuntimeError.
-            for schedule in schedules:
-                lrs.append(schedule(epoch))  # noqa: PERF401
+            for epoch in epochs:
+                for schedule in schedules:
+                    lr: Any = schedule(epoch)
+                    if type(lr) is not float or not -inf < lr < inf:
+                        what = f"{self._at(epoch)}{_of_group(len(lrs) % n, n)}: the lr"
+                        lr = real(lr, what, any_shape=True)
+                    lrs.append(lr)
         except Exception as error:
-            add_note(error, self._at(epoch), _of_group(len(lrs), len(schedules)))
+            add_note(error, self._at(epoch), _of_group(len(lrs) % n, n))
             raise
-        if all_finite_floats(lrs):
-            return lrs
-        return [
-            real(lr, f"{self._at(epoch)}{_of_group(i, len(lrs))}: the lr", any_shape=True)
-            for i, lr in enumerate(lrs)
-        ]
+        return lrs
 
     def _distinct(self) -> list[ScheduleFn]:
         """Return the callables to call: one for all groups is called once."""

@@ -1,0 +1,101 @@
+"""Which laws of the conformance suite torch's own schedulers keep, as a Markdown table.
+
+Run ``python benchmarks/torch_laws.py``; with ``--reproduce`` it prints the program that shows each
+broken law, too.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import (
+    ChainedScheduler,
+    ConstantLR,
+    CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
+    CyclicLR,
+    ExponentialLR,
+    LambdaLR,
+    LinearLR,
+    MultiplicativeLR,
+    MultiStepLR,
+    OneCycleLR,
+    PolynomialLR,
+    SequentialLR,
+    StepLR,
+)
+
+from thunder_policy.conformance import LAWS, Result, Subject, check_policy
+
+EPOCHS = 20
+
+
+def factor(epoch: int) -> float:
+    """Return a factor on the first lr."""
+    return 1 / (1 + epoch)
+
+
+def sequential(optimizer: Optimizer) -> SequentialLR:
+    """Make a warm-up followed by a decay."""
+    parts = [LinearLR(optimizer, total_iters=3), ExponentialLR(optimizer, gamma=0.9)]
+    return SequentialLR(optimizer, parts, milestones=[3])
+
+
+def chained(optimizer: Optimizer) -> ChainedScheduler:
+    """Make a warm-up and a decay at once."""
+    return ChainedScheduler([LinearLR(optimizer), ExponentialLR(optimizer, gamma=0.9)])
+
+
+SCHEDULERS: dict[str, Callable[[], Any]] = {
+    "LambdaLR": lambda: partial(LambdaLR, lr_lambda=factor),
+    "MultiplicativeLR": lambda: partial(MultiplicativeLR, lr_lambda=factor),
+    "StepLR": lambda: partial(StepLR, step_size=3),
+    "MultiStepLR": lambda: partial(MultiStepLR, milestones=[3, 6]),
+    "ConstantLR": lambda: partial(ConstantLR, factor=0.5, total_iters=4),
+    "LinearLR": lambda: partial(LinearLR, start_factor=0.25, total_iters=5),
+    "ExponentialLR": lambda: partial(ExponentialLR, gamma=0.9),
+    "SequentialLR": lambda: sequential,
+    "PolynomialLR": lambda: partial(PolynomialLR, total_iters=5),
+    "CosineAnnealingLR": lambda: partial(CosineAnnealingLR, T_max=EPOCHS),
+    "ChainedScheduler": lambda: chained,
+    "CyclicLR": lambda: partial(CyclicLR, base_lr=0.01, max_lr=0.1, step_size_up=4),
+    "OneCycleLR": lambda: partial(OneCycleLR, max_lr=0.1, total_steps=2 * EPOCHS),
+    "CosineAnnealingWarmRestarts": lambda: partial(CosineAnnealingWarmRestarts, T_0=5),
+}
+
+
+def results_of(name: str) -> list[Result]:
+    """Return the results of one scheduler."""
+    return check_policy(Subject(SCHEDULERS[name], epochs=EPOCHS), on_fail="collect")
+
+
+def main() -> None:
+    """Print the table."""
+    print(f"torch {torch.__version__}\n")
+    print("| scheduler | kept | says nothing | broken |\n| --- | ---: | ---: | --- |")
+    reproductions, broken_laws = [], set()
+    for name in SCHEDULERS:
+        results = results_of(name)
+        broken = [result for result in results if result.status == "failed"]
+        broken_laws |= {result.law for result in broken}
+        kept = sum(result.status == "passed" for result in results)
+        names = ", ".join(f"`{result.law}`" for result in broken) or "none"
+        print(f"| {name} | {kept} | {len(results) - kept - len(broken)} | {names} |")
+        reproductions += [
+            f"## {name}, {r.law}\n\n{r.reason}\n\n```python\n{r.reproduction}```\n" for r in broken
+        ]
+    print()
+    for law in LAWS.values():
+        if law.name in broken_laws:
+            print(f"- `{law.name}`: {law.sentence} Trap: {law.trap}.")
+    if "--reproduce" in sys.argv:
+        print("", *reproductions, sep="\n")
+
+
+if __name__ == "__main__":
+    main()

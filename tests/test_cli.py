@@ -1,0 +1,647 @@
+"""The command: expressions that are never run, output for people, programs and pipes."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+import types
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_schedules import BY_HAND, anything
+
+import thunder_policy
+from thunder_policy import Multiply, Policy, Schedule, Switch, cli, schedules, simulate
+from thunder_policy.cli import main
+from thunder_policy.expression import ExpressionError, import_object, load
+from thunder_policy.schedules import Cosine, ScheduleFunction
+
+ROOT = Path(__file__).parents[1]
+HEADINGS = ["--help", "preview --help", "check --help", "version --help"]
+
+
+def shell(
+    *arguments: str, cwd: Path = ROOT, package: str = "thunder_policy", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", package, *arguments],
+        capture_output=True,
+        encoding="utf-8",
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(cwd), **environment},
+        check=False,
+    )
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    assert main(arguments) == 0
+    output = capsys.readouterr()
+    assert output.err == ""
+    return output.out.splitlines()
+
+
+def table(lines: list[str]) -> list[list[str]]:
+    """Return the cells of the table under a drawing, the heading first."""
+    begin = next(i for i, line in enumerate(lines) if "milestone " in line)
+    rows = [re.split(r" {2,}", line.strip()) for line in lines[begin:] if line.strip()]
+    return [row for row in rows if not row[0].startswith("──")]
+
+
+# Expressions that are policies
+
+
+@pytest.mark.parametrize(
+    ("text", "policy"),
+    [
+        ("Switch({0: 1e-3, 30: 1e-4})", Switch({0: 1e-3, 30: 1e-4})),
+        ("  Switch ( {0: .5} , lr_init = None )  ", Switch({0: 0.5}, lr_init=None)),
+        ("Switch(\n  {0: 1e-3,\n   30: 1e-4}\n)", Switch({0: 1e-3, 30: 1e-4})),
+        ("Switch([{0: 1}, {0: 2}])", Switch([{0: 1}, {0: 2}])),
+        ("Switch(({0: 1}, {0: 2}), [1, 2])", Switch([{0: 1}, {0: 2}], [1, 2])),
+        ("Multiply({+2**3 - 1: -0.5 * -1 / 2 % 7 // .01})", Multiply({7: 24.0})),
+        ("Schedule(Cosine(0.1, 0, epochs=10**3))", Schedule(Cosine(0.1, 0, 1000))),
+        ("Cosine(1e-1, 0, 9)", Schedule(Cosine(0.1, 0, 9))),
+        ("[Cosine(0.1, 0, 9), 2 * Constant(1)]", None),
+        ("(Constant(1), Constant(2))", None),
+        ("OneCycle(1, 9, anneal='linear', three_phase=True)", None),
+        ("warmup(5, Cosine(1, 0, 9) * Step(1, 3) * 0.5).clamp(max=0.4).in_steps(10)", None),
+        ("Constant(0.1).then(Linear(0.1, 0, 2), at=3)", None),
+    ],
+)
+def test_an_expression_is_what_python_makes_of_it(text: str, policy: Policy | None) -> None:
+    value = eval(text.strip(), {**vars(schedules), **vars(thunder_policy)})
+    expected = value if isinstance(value, Policy) else Schedule(value)
+    assert policy is None or repr(policy) == repr(expected)
+    assert repr(load(text)) == repr(expected)
+
+
+@given(schedule=anything)
+def test_every_schedule_is_read_back_from_its_repr(schedule: ScheduleFunction) -> None:
+    assert load(repr(schedule)).mapping == schedule  # type: ignore[attr-defined]
+
+
+numbers = st.integers(-9, 9) | st.floats(-9, 9)
+operators = st.sampled_from(["+", "-", "*", "/", "//", "%"])
+arithmetic = st.recursive(
+    numbers.map(repr),
+    lambda part: st.one_of(
+        st.builds("({} {} {})".format, part, operators, part),
+        st.builds("-{}".format, part),
+        st.builds("({})**{}".format, part, st.integers(0, 3)),
+    ),
+    max_leaves=8,
+)
+
+
+@given(arithmetic)
+def test_arithmetic_is_that_of_python(text: str) -> None:
+    try:
+        expected = abs(float(eval(text)))
+    except (ZeroDivisionError, OverflowError):
+        with pytest.raises(ExpressionError):
+            load(f"Constant({text})")
+        return
+    if expected <= 10**18:
+        assert load(f"Constant((({text})**2)**0.5)").lr_at(0) == pytest.approx([expected])  # type: ignore[attr-defined]
+
+
+# Expressions that are not
+
+
+BAD: list[tuple[str, int | None, str]] = [
+    ("", 1, "there is no policy"),
+    ("   ", 1, "there is no policy"),
+    ("Switch({0: 1}", 7, "never closed"),
+    ("Switch({0: 1}))", 15, "unmatched"),
+    ("Switch({0 1})", 9, "invalid syntax"),
+    ("1 +", 4, "invalid syntax"),
+    ("Switch({0: x})", 12, "unknown name x; known are Clamp, Constant,"),
+    ("Schedule(Switch)", 10, "Switch needs its arguments: Switch(...)"),
+    ("Schedule(ScheduleFunction())", 10, "unknown name ScheduleFunction"),
+    ("__import__('os').system('touch x')", 1, "unknown method system"),
+    ("Switch({0: __import__('os')})", 12, "unknown name __import__"),
+    ("Switch({0: 1}).__class__", 1, "see 'Switch({0: 1}).__class__'"),
+    ("  Switch({0: 1}).mapping", 3, "see 'Switch({0: 1}).mapping'"),
+    ("Switch({0: 1}).state_dict()", 1, "unknown method state_dict; known are then, clamp"),
+    ("Switch({0: 1}).clamp(1)", 1, "Switch has no clamp"),
+    ("'a'.clamp(1)", 1, "str has no clamp"),
+    ("(lambda: 1)()", 2, "only policies, schedules, numbers"),
+    ("1(2)", 1, "only policies and schedules can be called"),
+    ("[x for x in 'ab']", 1, "only policies"),
+    ("f'{1}'", 1, "only policies"),
+    ("Switch({0: 1} if 1 else 2)", 8, "only policies"),
+    ("Switch({0: 1 << 9})", 12, "only policies"),
+    ("Switch({0: (x := 1)})", 13, "only policies"),
+    ("{1, 2}", 1, "only policies"),
+    ("Switch({0: ...})", 12, "only policies"),
+    ("Switch({0: b'1'})", 12, "only policies"),
+    ("Switch({0: 1j})", 12, "only policies"),
+    ("Switch({0: not 1})", 12, "only policies"),
+    ("Switch({0: ~1})", 12, "only policies"),
+    ("Switch({**{0: 1}})", 11, "** is not allowed"),
+    ("Switch(**{'mapping': 1})", 10, "** is not allowed"),
+    ("Switch(*[1])", 8, "* is not allowed"),
+    ("Switch([*[1]])", 9, "only policies"),
+    ("Switch({0: 1, 0: 2})", 15, "epoch 0 is given twice"),
+    ("Switch({'a': 1})", 9, "this must be a real number, not 'a'"),
+    ("Switch({0: 1 + 'a'})", 16, "this must be a real number, not 'a'"),
+    ("Switch({0: -True})", 13, "this must be a real number, not True"),
+    ("Constant(1) + 1", 1, "this must be a real number, not Constant"),
+    ("Constant(1) * 'a'", 15, "this must be a real number, not 'a'"),
+    ("Constant(1) * -1", 1, "Constant: value must be at least 0, not -1"),
+    ("Switch({0: (-1) ** 0.5})", 12, "this must be a real number, not ("),
+    ("Switch({0: 1 / 0})", 12, "division by zero"),
+    ("Switch({0: 1e999})", 12, "a number here is too large"),
+    ("Switch({0: 9**9**9})", 12, "a number here is too large"),
+    ("Switch({0: 2.0**99999})", 12, "a number here is too large"),
+    ("Switch({10**19: 1})", 9, "a number here is too large"),
+    ("Switch({0: -1})", 1, "Switch: mapping: the value at epoch 0 must be at least 0, not -1"),
+    ("Switch({0.5: 1})", 1, "Switch: mapping: the epoch must be an integer, not 0.5"),
+    ("Cosine(0.1)", 1, "Cosine() missing 2 required positional arguments: 'end' and 'epochs'"),
+    ("Schedule(Cosine(0.1, 0, 0))", 10, "Cosine: epochs must be at least 1, not 0"),
+    ("Switch({0: é})", 12, r"'\xe9' is no printable ASCII character"),
+    ("\uff33witch({0: 1})", 1, r"'\uff33' is no printable ASCII character"),
+    ("Switch({0: 1\0})", 13, r"'\x00' is no printable ASCII character"),
+    ("{0: 0.1}", None, "'{0: 0.1}' is no policy and no schedule, but of type dict; write Switch"),
+    ("[]", None, "of type list"),
+    ("[Constant(1), 2]", None, "of type list"),
+    ("'Switch'", None, "of type str"),
+]
+
+
+@pytest.mark.parametrize(("text", "column", "message"), BAD)
+def test_anything_else_is_one_line_with_the_position_of_the_fault(
+    text: str, column: int | None, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        load(text)
+    said = str(caught.value)
+    assert message in said
+    assert said.startswith(f"column {column}: ") == (column is not None)
+
+    assert main(["preview", text]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.endswith(f"error: {said}\n")
+    assert output.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(" * 4000,
+        "[" * 150 + "]" * 150,
+        "[" * 2000,
+        "-" * 3999 + "1",
+        "not " * 999 + "1",
+        "1+" * 1999 + "1",
+        "2**" * 1300 + "2",
+        "lambda:" * 500 + "1",
+        "a." * 1999 + "a",
+        "f(" * 90 + ")" * 90,
+        "f" + "()" * 1900,
+        "{0:" * 90 + "1" + "}" * 90,
+        "Constant(1)" + ".clamp(1)" * 400,
+        "9" * 3999,
+        "1" * 3990 + "**9",
+        "9**99",
+        "0x" + "f" * 3000,
+        "1" * 100_000,
+        "Constant(" + "9" * 3000 + ")",
+        "Constant(1e308 * 10)",
+        "Switch({0: 10**18 * 10**18})",
+    ],
+    ids=lambda text: text[:12],
+)
+def test_huge_numbers_and_deep_nesting_end_at_once(text: str) -> None:
+    begin = time.perf_counter()
+    with pytest.raises(ExpressionError, match=r"^(column \d+: )?.{1,300}$"):
+        load(text)
+    assert time.perf_counter() - begin < 1
+
+
+PIECES = """
+    Switch Schedule Cosine warmup Constant ( ) [ ] { } , : * ** + - . then clamp in_steps at= 0 1 10
+    0.1 1e9 True None 'a' __import__ exec eval os lambda x for in if \\ ' # ; := = @ \u00e9
+"""
+pieces = st.sampled_from([*PIECES.split(), " ", '"', "\n", "\t"])
+
+
+@settings(max_examples=300)
+@given(st.text(max_size=60) | st.lists(pieces, max_size=15).map("".join))
+def test_no_text_does_anything_but_make_a_policy_or_an_error_of_one_line(text: str) -> None:
+    said = ""
+    try:
+        assert isinstance(load(text), Policy)
+    except ExpressionError as error:
+        said = str(error)
+    assert "\n" not in said
+
+
+def test_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for text in (
+        "__import__('pathlib').Path('x').touch()",
+        'exec(\'open("x", "w")\')',
+        "Schedule([open('x', 'w') for _ in [1]])",
+        "Switch({0: (lambda: open('x', 'w'))()})",
+    ):
+        assert main(["preview", text]) == 2
+    assert [*tmp_path.iterdir()] == []
+
+
+# Names to import
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A package in the working directory that no path leads to."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    package = f"package_of_{tmp_path.name}"
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "train.py").write_text(
+        "import thunder_policy as tp\n"
+        "from thunder_policy.schedules import Cosine\n"
+        "policy = tp.Switch({0: 0.5, 2: 0.25})\n"
+        "schedule = Cosine(0.1, 0, 9)\n"
+        "groups = [schedule, 0.5 * schedule]\n"
+        "class Config:\n"
+        "    policy = policy\n"
+        "def fails(epoch):\n"
+        "    if epoch == 3:\n"
+        "        raise RuntimeError('no\\nlr')\n"
+        "    return 0.1\n"
+        "failing = tp.Schedule(fails)\n"
+    )
+    (tmp_path / package / "broken.py").write_text("raise OSError('no\\ndata')")
+    (tmp_path / package / "leaves.py").write_text("raise SystemExit('bye')")
+    return package
+
+
+def test_a_policy_can_be_imported(module: str) -> None:
+    for _ in range(2):
+        assert load(f"{module}.train:policy").lr_at(2) == [0.25]  # type: ignore[attr-defined]
+    assert load(f" {module}.train:Config.policy ") is load(f"{module}.train:policy")
+    assert load(f"{module}.train:schedule").mapping == Cosine(0.1, 0, 9)  # type: ignore[attr-defined]
+    assert load(f"{module}.train:groups").lr_at(0) == [0.1, 0.05]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("{}.train:nothing", "has no attribute 'nothing'"),
+        ("{}.nowhere:policy", "ModuleNotFoundError: No module named"),
+        ("{}.broken:policy", "OSError: no data"),
+        ("{}.leaves:policy", "SystemExit: bye"),
+        ("{}.train:fails", "is no policy and no schedule, but of type function"),
+    ],
+)
+def test_what_cannot_be_imported_is_one_line(
+    module: str, target: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["preview", target.format(module)]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+
+
+def test_a_target_has_a_module_and_a_name() -> None:
+    with pytest.raises(ExpressionError, match=r"'os\.path' is not of the form module:name"):
+        import_object("os.path")
+
+
+def test_a_policy_that_raises_is_exit_code_1_and_says_where(
+    module: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["preview", f"{module}.train:failing"]) == 1
+    said = capsys.readouterr().err
+    assert "RuntimeError: no lr" in said
+    if sys.version_info >= (3, 11):
+        assert "Schedule at epoch 3" in said
+    assert said.count("\n") == 1
+
+
+def test_what_is_too_much_to_look_at_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    groups = ",".join(["Constant(1)"] * 20)
+    assert main(["preview", f"[{groups}]", "--epochs", "1000000"]) == 1
+    assert "1000000 epochs of 20 groups are too many to look at" in capsys.readouterr().err
+
+
+# What is printed
+
+
+def test_a_preview_is_a_drawing_and_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printed(capsys, "preview", "Switch({0: 1e-3, 30: 1e-4})", "--epochs", "90")
+    assert lines[0] == "lr of Switch({0: 1e-3, 30: 1e-4})"
+    assert table(lines) == [["milestone", "lr"], ["0", "0.001"], ["30", "0.0001"], ["89", "0.0001"]]
+    assert lines[2].startswith(" 0.001┤")
+    step = lines[5].index("⡇")
+    assert step - lines[2].index("┤") == pytest.approx(72 * 30 / 89, abs=2)
+    axis = next(line for line in lines if line.split() == ["0", "20", "40", "60", "80"])
+    assert axis.index("20") < step < axis.index("40")
+
+
+def test_each_group_is_drawn_with_its_number(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "[Constant(3), Constant(1), Linear(1, 2, 50), Constant(3)]"
+    lines = printed(capsys, "preview", text, "--epochs", "50")
+    assert table(lines)[0] == ["milestone", "groups 0, 3", "group 1", "group 2"]
+    rows = [re.sub(r"^.*[┤│](.*)│$", r"\1", line) for line in lines if line.endswith("│")]
+    assert set(rows[0]) == {"0"}
+    assert set(rows[-1]) <= {"1", "2"}
+    heights = [min(i for i, row in enumerate(rows) if row[x] == "2") for x in (10, 40, 70)]
+    assert heights == sorted(heights, reverse=True)
+    assert "Each line is drawn with the number of its param group." in lines
+
+
+@pytest.mark.parametrize(
+    ("text", "epochs", "labels"),
+    [
+        ("Exponential(1, 0.9)", 90, ["1", "0.1", "0.01", "0.001", "0.0001"]),
+        ("Constant(0)", 9, ["0"]),
+        ("Constant(0.1)", 1, ["0.1"]),
+        ("Linear(0, 1, 9)", 10, ["1", "0.8", "0.6", "0.4", "0.2", "0"]),
+    ],
+)
+def test_the_axis_has_round_numbers(
+    text: str, epochs: int, labels: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = printed(capsys, "preview", text, "--epochs", str(epochs))
+    assert [line.split("┤")[0].strip() for line in lines if "┤" in line] == labels
+
+
+def test_long_tables_are_cut_and_say_so(capsys: pytest.CaptureFixture[str]) -> None:
+    groups = ",".join(f"Step({i + 1}, 2)" for i in range(40))
+    lines = printed(capsys, "preview", f"[{groups}]", "--epochs", "100")
+    rows = table(lines)
+    assert rows[0][1:] == [f"group {i}" for i in range(5)]
+    assert [row[0] for row in rows[1:21]] == [str(2 * i) for i in range(20)]
+    assert [*map(" ".join, rows[21:])] == [
+        "31 more milestones: --csv and --json print all.",
+        "35 more groups: --csv and --json print all.",
+    ]
+    assert "a is 10, b is 11" in " ".join(lines)
+    assert "[...]" in lines[1]
+
+
+def test_a_million_epochs_are_drawn_from_the_highest_to_the_lowest() -> None:
+    lrs = simulate(Schedule(schedules.Triangular(0, 1, 3, 4)), 10**5)[:, 0]
+    xs, ys = cli._points(lrs)
+    assert len(xs) <= 2 * cli.MAX_POINTS
+    assert (min(ys), max(ys)) == (0, 1)
+    assert xs == sorted(xs)
+    assert all(lrs[int(x)] == y for x, y in zip(xs, ys, strict=True))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *([*heading.split()] for heading in HEADINGS),
+        ["preview", "Cosine(0.1, 1e-7, 90)"],
+        ["preview", "Exponential(0.1, 0.5)"],
+        ["preview", ",".join(f"Switch({{0: {i}e-7}})" for i in range(300))],
+        ["preview", f"[{','.join(f'Constant({i + 1}e-7)' for i in range(12))}]"],
+        ["preview", "Constant(123456789)", "--epochs", "1000"],
+        ["version", "--hash"],
+    ],
+    ids=lambda arguments: " ".join(arguments)[:30],
+)
+def test_lines_fit_80_columns_and_have_no_colour_in_a_pipe(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with suppress(SystemExit):
+        main(arguments)
+    output = capsys.readouterr().out
+    assert "\x1b" not in output
+    assert max(map(len, output.splitlines()), default=0) <= 80
+
+
+@pytest.mark.parametrize("text", [text for text, _ in [(repr(s), 0) for s, _ in BY_HAND]])
+def test_every_schedule_can_be_drawn(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "milestone" in "\n".join(printed(capsys, "preview", text, "--epochs", "12"))
+
+
+def test_csv_has_a_line_an_epoch_with_all_digits(capsys: pytest.CaptureFixture[str]) -> None:
+    text = "[Cosine(0.1, 0, 3), Constant(1)]"
+    lines = printed(capsys, "preview", text, "--epochs", "4", "--csv")
+    assert lines[0] == "epoch,group_0,group_1"
+    rows = [[float(cell) for cell in line.split(",")] for line in lines[1:]]
+    assert rows == [[t, *lrs] for t, lrs in enumerate(simulate(load(text), 4).tolist())]
+
+
+def test_json_has_the_lrs_and_the_milestones(capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = printed(capsys, "preview", "Switch({0: .5,\n 2: .25})", "--epochs", "4", "--json")
+    assert json.loads(line) == {
+        "policy": "Switch({0: .5, 2: .25})",
+        "epochs": 4,
+        "milestones": [0, 2, 3],
+        "lrs": [[0.5], [0.5], [0.25], [0.25]],
+    }
+
+
+@pytest.mark.parametrize(("suffix", "head"), [(".png", b"\x89PNG"), (".svg", b"<?xml")])
+def test_save_writes_a_picture(
+    suffix: str, head: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / f"lr{suffix}"
+    assert printed(capsys, "preview", "Cosine(0.1, 0, 9)", "--save", str(file)) == [f"saved {file}"]
+    assert file.read_bytes().startswith(head)
+
+
+def test_any_output_that_takes_text_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", output)
+    assert main(["preview", "Constant(1)"]) == 0
+    assert "milestone" in output.getvalue()
+
+
+# Wrong usage
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", "the following arguments are required: COMMAND"),
+        ("draw", "invalid choice: 'draw'"),
+        ("preview", "the following arguments are required: POLICY"),
+        ("preview Constant(1) --epochs 0", "must be from 1 to 1,000,000, not 0"),
+        ("preview Constant(1) --epochs 1000001", "must be from 1 to 1,000,000, not 1000001"),
+        ("preview Constant(1) --epochs ten", "'ten'"),
+        ("preview Constant(1) --save lr.gif", "must end in .png or .svg, not 'lr.gif'"),
+        ("preview Constant(1) --csv --json", "not allowed with"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(
+    arguments: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(shlex.split(arguments))
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_written_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "nowhere" / "lr.png"
+    assert main(["preview", "Constant(1)", "--save", str(file)]) == 2
+    said = capsys.readouterr().err
+    assert str(file) in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments"), [("rich", []), ("plotext", []), ("matplotlib", ["--save", "x.png"])]
+)
+def test_a_missing_library_is_named_with_what_to_install(
+    missing: str,
+    arguments: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == missing]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert main(["preview", "Constant(1)", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert missing in said
+    assert "pip install 'thunder_policy[cli,plot]'" in said
+    assert main(["preview", "Constant(1)", "--epochs", "1", "--csv"]) == 0  # needs none of them
+
+
+def test_output_that_nobody_reads_to_the_end_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closed:
+        def __init__(self) -> None:
+            self.descriptor = os.open(os.devnull, os.O_WRONLY)
+
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+        def fileno(self) -> int:
+            return self.descriptor
+
+    closed = Closed()
+    monkeypatch.setattr(sys, "stdout", closed)
+    assert main(["version"]) == 0
+    os.close(closed.descriptor)
+
+
+# check and version
+
+
+def test_check_hands_its_arguments_to_the_suite(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[tuple[Any, ...]] = []
+
+    def check_command(*arguments: Any) -> int:
+        seen.append(arguments)
+        return 1
+
+    fake = types.ModuleType("command")
+    fake.check_command = check_command  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "thunder_policy.conformance", types.ModuleType("conformance"))
+    monkeypatch.setitem(sys.modules, "thunder_policy.conformance.command", fake)
+    assert main(["check", "a:B"]) == 1
+    assert main(["check", "a:B", "--groups", "2", "--expected", "a:f", "--json"]) == 1
+    assert seen == [("a:B", None, None, False), ("a:B", 2, "a:f", True)]
+
+    monkeypatch.setitem(sys.modules, "thunder_policy.conformance.command", None)
+    assert main(["check", "a:B"]) == 2
+    assert "thunder_policy.conformance.command" in capsys.readouterr().err
+
+
+def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert printed(capsys, "version") == [thunder_policy.__version__]
+    (digest,) = printed(capsys, "version", "--hash")
+    assert re.fullmatch(r"[0-9a-f]{64}", digest)
+    assert digest == cli.source_hash()
+
+
+def test_a_vendored_copy_has_the_same_hash_until_it_is_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = cli.source_hash()
+    copy = tmp_path / "theirs" / "vendored"
+    ignored = shutil.ignore_patterns("__pycache__", ".*cache")
+    shutil.copytree(Path(cli.__file__).parent, copy, ignore=ignored)
+    policy = copy / "policy.py"
+    policy.write_bytes(policy.read_bytes().replace(b"\n", b"\r\n"))  # as git does on Windows
+    (copy / "README").write_text("where this comes from")
+    ran = shell("version", "--hash", cwd=tmp_path, package="theirs.vendored")
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"{original}\n", "")
+
+    monkeypatch.setattr(cli, "__file__", str(copy / "cli.py"))
+    for change in (
+        lambda: policy.write_bytes(policy.read_bytes() + b"# mine\n"),
+        lambda: policy.rename(copy / "policies.py"),
+        lambda: (copy / "py.typed").unlink(),
+        lambda: (copy / "more.py").touch(),
+    ):
+        before = cli.source_hash()
+        change()
+        assert cli.source_hash() not in (before, original)
+
+
+# The whole command
+
+
+def test_the_examples_of_the_help_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [line.split("%(prog)s ")[1] for line in cli.EPILOG.splitlines() if "%(prog)s" in line]
+    commands = [shlex.split(line) for line in lines if "mypackage" not in line]
+    commands += [["preview", text] for text in re.findall(r'"(.+?)"', cli.PREVIEW)]
+    assert len(commands) == 6
+    for command in commands:
+        assert main(command) == 0, command
+    assert (tmp_path / "lr.png").exists()
+    assert capsys.readouterr().err == ""
+
+
+def test_the_module_runs_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["__main__.py", "version"])
+    with pytest.raises(SystemExit) as caught:
+        runpy.run_module("thunder_policy", run_name="__main__")
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"{thunder_policy.__version__}\n"
+
+
+def test_usage_says_how_the_command_was_started(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, usage in (("/bin/thunder-policy", "thunder-policy"), ("a/__main__.py", "python -m")):
+        monkeypatch.setattr(sys, "argv", [name])
+        with pytest.raises(SystemExit):
+            main(["--help"])
+        assert capsys.readouterr().out.startswith(f"usage: {usage}")
+
+
+def test_a_terminal_has_colour_and_a_pipe_and_an_ascii_one_have_none() -> None:
+    text = "[Constant(1), Constant(2)]"
+    forced = shell("preview", text, FORCE_COLOR="1", COLUMNS="60")
+    assert "\x1b[" in forced.stdout
+    plain = re.sub(r"\x1b\[[\d;]*m", "", forced.stdout).splitlines()
+    assert max(map(len, plain)) <= 60
+
+    ascii_only = shell("preview", text, PYTHONIOENCODING="ascii", NO_COLOR="1")
+    assert ascii_only.returncode == 0
+    assert ascii_only.stdout.isascii()
+    assert "\x1b" not in ascii_only.stdout
+    assert "111111" in ascii_only.stdout

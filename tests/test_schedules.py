@@ -1,0 +1,780 @@
+"""Schedules: values computed by hand, laws that hold for all of them, arguments, precision."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import dataclasses
+import doctest
+import itertools
+import math
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import mpmath  # type: ignore[import-untyped]
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from thunder_policy import schedules
+from thunder_policy.schedules import (
+    WSD,
+    Constant,
+    Cosine,
+    CosineRestarts,
+    Exponential,
+    InverseSqrt,
+    Linear,
+    MultiStep,
+    OneCycle,
+    Piecewise,
+    Polynomial,
+    Product,
+    ScheduleFunction,
+    Step,
+    Triangular,
+    warmup,
+)
+
+
+def trajectory(schedule: ScheduleFunction, epochs: int) -> list[float]:
+    return [schedule(t) for t in range(epochs)]
+
+
+# --- Values computed by hand -------------------------------------------------------------------
+
+HALF = 0.5
+ROOT = math.sqrt(HALF)
+BY_HAND: list[tuple[ScheduleFunction, list[float]]] = [
+    (Constant(0.3), [0.3, 0.3, 0.3]),
+    (Step(1.0, step_size=3), [1.0, 1.0, 1.0, 0.1, 0.1, 0.1, 0.01]),
+    (Step(1.0, step_size=1, gamma=2.0), [1.0, 2.0, 4.0, 8.0]),
+    (Step(1.0, step_size=2, gamma=0.0), [1.0, 1.0, 0.0, 0.0]),
+    (MultiStep(1.0, [2, 4]), [1.0, 1.0, 0.1, 0.1, 0.01, 0.01]),
+    (MultiStep(1.0, [4, 2, 2], gamma=0.5), [1.0, 1.0, 0.25, 0.25, 0.125]),
+    (MultiStep(1.0, [0], gamma=0.5), [0.5, 0.5]),
+    (MultiStep(1.0, []), [1.0, 1.0]),
+    (Exponential(1.0, gamma=0.5), [1.0, 0.5, 0.25, 0.125]),
+    (Exponential(1.0, gamma=0.0), [1.0, 0.0, 0.0]),
+    (Exponential(1.0, gamma=0.5, step_size=2), [1.0, ROOT, 0.5, ROOT / 2, 0.25]),
+    (InverseSqrt(1.0, timescale=1), [1.0, ROOT, 1 / math.sqrt(3), 0.5]),
+    (InverseSqrt(1.0, timescale=4), [1.0, math.sqrt(4 / 5), math.sqrt(4 / 6)]),
+    (Linear(1.0, 0.0, epochs=4), [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]),
+    (Linear(0.1, 0.5, epochs=2), [0.1, 0.3, 0.5, 0.5]),
+    (Linear(0.1, 0.5, epochs=1), [0.1, 0.5]),
+    (Polynomial(1.0, 0.0, epochs=2, power=3), [1.0, 0.125, 0.0, 0.0]),
+    (Polynomial(1.0, 0.5, epochs=4, power=2), [1.0, 0.78125, 0.625, 0.53125, 0.5]),
+    (Polynomial(0.0, 1.0, epochs=4, power=0.5), [0.0, 1 - math.sqrt(0.75), 1 - ROOT, 0.5, 1.0]),
+    (Cosine(1.0, 0.0, epochs=4), [1.0, (1 + ROOT) / 2, 0.5, (1 - ROOT) / 2, 0.0, 0.0, 0.0]),
+    (Cosine(0.2, 0.4, epochs=2), [0.2, 0.3, 0.4, 0.4]),
+    (CosineRestarts(1.0, 0.0, T_0=2), [1.0, 0.5, 1.0, 0.5, 1.0]),
+    (CosineRestarts(1.0, 0.2, T_0=1), [1.0, 1.0]),
+    (CosineRestarts(1.0, 0.0, T_0=1, T_mult=3), [1.0, 1.0, 0.75, 0.25, 1.0]),
+    (Piecewise({2: 1.0, 4: 0.0, 8: 0.4}), [1.0, 1.0, 1.0, 0.5, 0.0, 0.1, 0.2, 0.3, 0.4, 0.4]),
+    (Piecewise([(3, 0.5)]), [0.5, 0.5, 0.5, 0.5, 0.5]),
+    (
+        OneCycle(1.0, epochs=4, pct_start=0.5, div_factor=2, final_div_factor=5, anneal="linear"),
+        [0.5, 0.75, 1.0, 0.55, 0.1, 0.1],
+    ),
+    (
+        OneCycle(1.0, epochs=4, pct_start=0.5, div_factor=2, final_div_factor=5),
+        [0.5, 0.75, 1.0, 0.55, 0.1, 0.1],
+    ),
+    (
+        OneCycle(
+            1.0,
+            epochs=6,
+            pct_start=1 / 3,
+            div_factor=2,
+            final_div_factor=5,
+            anneal="linear",
+            three_phase=True,
+        ),
+        [0.5, 0.75, 1.0, 0.75, 0.5, 0.3, 0.1, 0.1],
+    ),
+    (OneCycle(1.0, epochs=2, pct_start=0.0, final_div_factor=1), [1.0, 0.52, 0.04, 0.04]),
+    (Triangular(0.0, 1.0, up=1, down=3), [0.0, 1.0, 2 / 3, 1 / 3, 0.0, 1.0]),
+    (Triangular(0.0, 1.0, up=2, down=0), [0.0, 0.5, 0.0, 0.5]),
+    (Triangular(0.0, 1.0, up=0, down=2), [1.0, 0.5, 1.0, 0.5]),
+    (Triangular(1.0, 0.0, up=2, down=2), [1.0, 0.5, 0.0, 0.5, 1.0]),
+    (
+        Triangular(1.0, 3.0, up=1, down=1, mode="triangular2"),
+        [1.0, 3.0, 1.0, 2.0, 1.0, 1.5, 1.0],
+    ),
+    (
+        Triangular(1.0, 3.0, up=1, down=1, mode="exp_range", gamma=0.5),
+        [1.0, 2.0, 1.0, 1.25, 1.0],
+    ),
+    (WSD(1.0, 2, 1, 2), [0.0, 0.5, 1.0, 1.0, 0.5, 0.0, 0.0]),
+    (
+        WSD(1.0, 2, 0, 4, start=0.5, end=0.2, anneal="1-sqrt"),
+        [0.5, 0.75, 1.0, 0.6, 1 - 0.8 * ROOT, 1 - 0.8 * math.sqrt(0.75), 0.2],
+    ),
+    (WSD(1.0, 0, 2, 0, end=0.1), [1.0, 1.0, 0.1, 0.1]),
+    (Constant(1.0).then(Constant(2.0), at=2), [1.0, 1.0, 2.0, 2.0]),
+    (Constant(1.0).then(Constant(2.0), at=0), [2.0, 2.0]),
+    (
+        Constant(1.0).then(Linear(4.0, 0.0, 4), at=1).then(Step(8.0, 1, 0.5), at=3),
+        [1.0, 4.0, 3.0, 8.0, 4.0, 2.0],
+    ),
+    (warmup(2, Constant(1.0)), [0.0, 0.5, 1.0, 1.0]),
+    (warmup(2, Linear(1.0, 0.0, 2), start=0.5), [0.5, 0.75, 1.0, 0.5, 0.0]),
+    (3 * Linear(1.0, 0.0, 2), [3.0, 1.5, 0.0]),
+    (Linear(0, 1, epochs=2) * Exponential(8.0, 0.5), [0.0, 2.0, 2.0, 1.0, 0.5]),
+    (Linear(4.0, 0.0, 4).clamp(1.0, 2.5), [2.5, 2.5, 2.0, 1.0, 1.0]),
+    (Linear(4.0, 0.0, 4).clamp(max=2.5), [2.5, 2.5, 2.0, 1.0, 0.0]),
+]
+
+
+@pytest.mark.parametrize(("schedule", "lrs"), BY_HAND, ids=lambda x: str(x)[:60])
+def test_values_are_those_computed_by_hand(schedule: ScheduleFunction, lrs: list[float]) -> None:
+    assert trajectory(schedule, len(lrs)) == pytest.approx(lrs, rel=1e-15, abs=1e-16)
+
+
+def test_every_class_is_exported_and_computed_by_hand() -> None:
+    exported = {getattr(schedules, name) for name in schedules.__all__} - {warmup}
+    assert exported - {ScheduleFunction} == set(ScheduleFunction.__subclasses__())
+    assert exported - {ScheduleFunction} == {type(schedule) for schedule, _ in BY_HAND}
+
+
+def test_examples_of_the_docstrings_run() -> None:
+    results = doctest.testmod(schedules)
+    assert results.attempted > 30
+    assert results.failed == 0
+
+
+def test_only_the_standard_library_and_the_checks_are_imported() -> None:
+    tree = ast.parse(Path(schedules.__file__).read_text(encoding="utf-8"))
+    names = {alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names}
+    names |= {str(n.module) for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+    others = {name for name in names if name.split(".")[0] not in sys.stdlib_module_names}
+    assert others == {"checks"}
+
+
+# --- Laws of every schedule --------------------------------------------------------------------
+
+lrs = st.floats(1e-8, 10)
+rates = st.just(0.0) | lrs
+factors = st.floats(0, 1.5)
+counts = st.integers(1, 500)
+epochs = st.integers(0, 2000)
+anneals = st.sampled_from(["cos", "linear"])
+
+
+def triangulars() -> st.SearchStrategy[ScheduleFunction]:
+    modes = st.sampled_from(["triangular", "triangular2"])
+    exp_range = {"mode": st.just("exp_range"), "gamma": st.floats(0, 1), "gamma_epochs": counts}
+    return st.builds(Triangular, rates, rates, counts, counts, mode=modes) | st.builds(
+        Triangular, rates, rates, counts, counts, **exp_range
+    )
+
+
+simple = st.one_of(
+    st.builds(Constant, rates),
+    st.builds(Step, rates, counts, factors),
+    st.builds(MultiStep, rates, st.lists(epochs), factors),
+    st.builds(Exponential, rates, factors, counts),
+    st.builds(InverseSqrt, rates, counts),
+    st.builds(Linear, rates, rates, counts),
+    st.builds(Polynomial, rates, rates, counts, st.floats(0.01, 10)),
+    st.builds(Cosine, rates, rates, counts),
+    st.builds(CosineRestarts, rates, rates, counts, st.integers(1, 5)),
+    st.builds(Piecewise, st.dictionaries(epochs, rates, min_size=1)),
+    st.builds(
+        OneCycle,
+        rates,
+        counts,
+        pct_start=st.floats(0, 0.5),
+        div_factor=st.floats(0.5, 1e3),
+        final_div_factor=st.floats(0.5, 1e5),
+        anneal=anneals,
+        three_phase=st.booleans(),
+    ),
+    triangulars(),
+    st.builds(
+        WSD,
+        rates,
+        st.integers(0, 500),
+        st.integers(0, 500),
+        st.integers(0, 500),
+        start=rates,
+        end=rates,
+        anneal=st.sampled_from(["cos", "linear", "1-sqrt"]),
+    ),
+)
+
+
+def composed(part: st.SearchStrategy[ScheduleFunction]) -> st.SearchStrategy[ScheduleFunction]:
+    clamps = st.tuples(rates, rates).map(sorted)
+    return st.one_of(
+        st.builds(lambda a, b, at: a.then(b, at=at), part, part, epochs),
+        st.builds(lambda a, b: a * b, part, part),
+        st.builds(lambda a, x: x * a, part, rates),
+        st.builds(lambda a, bounds: a.clamp(*bounds), part, clamps),
+        st.builds(lambda n, a: warmup(n, a), st.integers(0, 500), part),
+    )
+
+
+anything = st.recursive(simple, composed, max_leaves=4)
+
+
+@given(schedule=anything, at=st.lists(epochs, min_size=1, max_size=20))
+def test_a_schedule_is_a_value(schedule: ScheduleFunction, at: list[int]) -> None:
+    values = [schedule(t) for t in at]
+    twins = [
+        eval(repr(schedule), vars(schedules)),
+        pickle.loads(pickle.dumps(schedule)),
+        copy.copy(schedule),
+        copy.deepcopy(schedule),
+        dataclasses.replace(schedule),
+    ]
+    for twin in twins:
+        assert twin == schedule
+        assert hash(twin) == hash(schedule)
+        assert repr(twin) == repr(schedule)
+        assert [twin(t) for t in reversed(at)] == values[::-1]  # any order
+
+
+@given(schedule=anything, epoch=epochs | st.integers(min_value=0) | st.just(10**400))
+def test_every_epoch_from_0_up_has_a_learning_rate(schedule: ScheduleFunction, epoch: int) -> None:
+    lr = schedule(epoch)
+    assert type(lr) is float
+    growing = "gamma=1." in repr(schedule)
+    assert lr >= 0 or (growing and math.isnan(lr))  # 0 * inf
+    assert lr < math.inf or growing
+
+
+@given(schedule=anything, k=st.integers(1, 1000), epoch=epochs)
+def test_in_steps_has_the_value_of_epoch_t_at_step_k_t(
+    schedule: ScheduleFunction, k: int, epoch: int
+) -> None:
+    in_steps = schedule.in_steps(k)
+    assert type(in_steps) is type(schedule)
+    assert in_steps(k * epoch) == pytest.approx(schedule(epoch), rel=1e-10, abs=1e-15, nan_ok=True)
+
+
+@given(schedule=anything, j=st.integers(1, 100), k=st.integers(1, 100))
+def test_in_steps_multiplies_counts(schedule: ScheduleFunction, j: int, k: int) -> None:
+    assert schedule.in_steps(1) == schedule
+    assert schedule.in_steps(j).in_steps(k) == schedule.in_steps(j * k)
+
+
+def test_in_steps_moves_smooth_schedules_within_an_epoch_and_keeps_stepwise_ones() -> None:
+    smooth = Cosine(0.1, 0.0, epochs=90).in_steps(500)
+    assert all(a > b for a, b in itertools.pairwise(smooth(t) for t in range(501)))
+    stepwise = MultiStep(0.1, [30, 60]).in_steps(500)
+    assert [stepwise(t) for t in (0, 14_999, 15_000, 29_999)] == [0.1, 0.1, 0.1 * 0.1, 0.1 * 0.1]
+    assert OneCycle(0.1, epochs=10).in_steps(500) == OneCycle(0.1, epochs=5000)
+    assert warmup(5, Cosine(0.1, 0.0, 85)).in_steps(500) == warmup(2500, Cosine(0.1, 0.0, 42_500))
+
+
+@given(a=anything, b=anything, at=epochs, epoch=epochs)
+def test_then_gives_the_second_its_own_epochs(
+    a: ScheduleFunction, b: ScheduleFunction, at: int, epoch: int
+) -> None:
+    expected = a(epoch) if epoch < at else b(epoch - at)
+    assert a.then(b, at=at)(epoch) == pytest.approx(expected, rel=0, nan_ok=True)
+
+
+@given(n=st.integers(1, 500), schedule=simple, start=rates, epoch=epochs)
+def test_warmup_is_a_line_to_the_beginning_of_the_schedule(
+    n: int, schedule: ScheduleFunction, start: float, epoch: int
+) -> None:
+    warm = warmup(n, schedule, start=start)
+    if epoch >= n:
+        assert warm(epoch) == pytest.approx(schedule(epoch - n), rel=0)
+    else:
+        line = np.interp(epoch, [0, n], [start, schedule(0)])
+        assert warm(epoch) == pytest.approx(line, rel=1e-12)
+    assert warmup(0, schedule, start=start) is schedule
+
+
+@given(a=simple, b=simple, x=rates, epoch=epochs)
+def test_products_multiply_epoch_by_epoch(
+    a: ScheduleFunction, b: ScheduleFunction, x: float, epoch: int
+) -> None:
+    assert (a * b)(epoch) == pytest.approx(a(epoch) * b(epoch), rel=0, nan_ok=True)
+    assert (x * a)(epoch) == (a * x)(epoch) == x * a(epoch) or a(epoch) == math.inf
+    assert x * a == a * x == np.float64(x) * a == Product(a, Constant(x))
+
+
+def test_a_group_can_have_a_part_of_the_learning_rate() -> None:
+    s = Cosine(0.1, 0.0, epochs=10)
+    assert [[f(t) for f in [s, 0.1 * s]] for t in (0, 10)] == [[0.1, 0.1 * 0.1], [0.0, 0.0]]
+
+
+@given(schedule=simple, bounds=st.tuples(rates, rates).map(sorted), epoch=epochs)
+def test_clamp_keeps_to_the_bounds(
+    schedule: ScheduleFunction, bounds: list[float], epoch: int
+) -> None:
+    low, high = bounds
+    assert schedule.clamp(low, high)(epoch) == float(np.clip(schedule(epoch), low, high))
+    assert schedule.clamp(min=low)(epoch) == max(schedule(epoch), low)
+    assert schedule.clamp(max=high)(epoch) == min(schedule(epoch), high)
+
+
+@given(start=rates, end=rates, n=counts, power=st.floats(0.01, 10), after=st.integers(min_value=0))
+def test_an_end_is_reached_exactly_and_held(
+    start: float, end: float, n: int, power: float, after: int
+) -> None:
+    for s in (Linear(start, end, n), Cosine(start, end, n), Polynomial(start, end, n, power)):
+        assert s(0) == start
+        assert s(n) == s(n + after) == end
+        low, high = sorted((start, end))
+        within = trajectory(s, n)
+        slack = 4 * sys.float_info.epsilon
+        assert all(low * (1 - slack) <= lr <= high * (1 + slack) for lr in within)
+
+
+@given(rates, rates, counts, counts, epochs)
+def test_a_periodic_schedule_goes_on(
+    start: float, peak: float, up: int, down: int, epoch: int
+) -> None:
+    triangles, waves = Triangular(start, peak, up, down), CosineRestarts(peak, start, up)
+    assert triangles(epoch) == triangles(epoch + 10**9 * (up + down))
+    assert waves(epoch) == waves(epoch + 10**9 * up)
+
+
+def test_growth_without_bound_ends_in_infinity_and_clamp_bounds_it() -> None:
+    assert Exponential(1e-7, gamma=1.1)(10**9) == math.inf
+    assert Exponential(1e-7, gamma=1.1).clamp(max=1.0)(10**9) == 1.0
+    assert Exponential(0.0, gamma=1.1)(10**400) == 0.0
+    assert Step(0.1, 1, gamma=0.5)(10**400) == 0.0
+    assert Exponential(0.1, gamma=1.0)(10**400) == 0.1
+
+
+def test_a_schedule_cannot_be_changed() -> None:
+    s = Cosine(0.1, 0.0, epochs=90)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        s.epochs = 100  # type: ignore[misc]
+    points = {0: 0.1, 5: 0.0}
+    given_points, milestones = Piecewise(points), [1, 2]
+    given_milestones = MultiStep(0.1, milestones)
+    points[5], milestones[0] = 1.0, 7
+    assert given_points == Piecewise([(5, 0.0), (0, 0.1)])
+    assert given_milestones.milestones == (1, 2)
+
+
+def test_schedules_of_different_classes_differ() -> None:
+    line: ScheduleFunction = Linear(0.1, 0.0, 5)
+    assert line not in (Cosine(0.1, 0.0, 5), Linear(0.1, 0.0, 6))
+    assert len({Linear(0.1, 0.0, 5), Linear(0.1, 0, 5), Cosine(0.1, 0, 5)}) == 2
+
+
+# --- Arguments ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [np.float32(0.5), Fraction(1, 2), torch.tensor(0.5)], ids=repr)
+def test_any_real_number_is_kept_as_a_float(number: Any) -> None:
+    s = Linear(number, 0, np.int64(5))
+    assert repr(s) == "Linear(start=0.5, end=0.0, epochs=5)"
+    assert [type(field) for field in dataclasses.astuple(s)] == [float, float, int]
+    assert Constant(torch.tensor(1)) == Constant(np.array(1.0)) == Constant(1)  # type: ignore[arg-type]
+
+
+untyped: Any = schedules  # wrong on purpose
+ONE: Any = Constant(1.0)
+NOT_INTEGRAL = (90.0, "90", True, None, np.float64(3), torch.tensor(3.0))
+BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
+    *(
+        (
+            lambda n=n: untyped.Cosine(0.1, 0.0, n),
+            TypeError,
+            "Cosine: epochs must be an integer, not ",
+        )
+        for n in NOT_INTEGRAL
+    ),
+    (lambda: untyped.Cosine(0.1, 0.0, 0), ValueError, "Cosine: epochs must be at least 1, not 0"),
+    (
+        lambda: untyped.Cosine("0.1", 0.0, 9),
+        TypeError,
+        "Cosine: start must be one real number, not '0.1'",
+    ),
+    (
+        lambda: untyped.Cosine(True, 0.0, 9),
+        TypeError,
+        "Cosine: start must be one real number, not True",
+    ),
+    (
+        lambda: untyped.Cosine(1j, 0.0, 9),
+        TypeError,
+        "Cosine: start must be one real number, not 1j",
+    ),
+    (
+        lambda: untyped.Cosine(torch.ones(1), 0.0, 9),
+        TypeError,
+        "Cosine: start must be one real number",
+    ),
+    (
+        lambda: untyped.Cosine(torch.tensor(True), 0, 9),
+        TypeError,
+        "Cosine: start must be one real number",
+    ),
+    (
+        lambda: untyped.Cosine(0.1, math.nan, 9),
+        ValueError,
+        "end must be finite, not nan",
+    ),
+    (
+        lambda: untyped.Cosine(0.1, math.inf, 9),
+        ValueError,
+        "end must be finite, not inf",
+    ),
+    (
+        lambda: untyped.Cosine(0.1, -1e-9, 9),
+        ValueError,
+        "end must be at least 0, not -1e-09",
+    ),
+    (
+        lambda: untyped.Cosine(10**400, 0.0, 9),
+        ValueError,
+        "Cosine: start must fit a float, not 1000",
+    ),
+    (
+        lambda: untyped.Constant(None),
+        TypeError,
+        "Constant: value must be one real number, not None",
+    ),
+    (lambda: untyped.Linear(0.1, 0.0, -1), ValueError, "Linear: epochs must be at least 1, not -1"),
+    (lambda: untyped.Step(0.1, 0), ValueError, "Step: step_size must be at least 1, not 0"),
+    (
+        lambda: untyped.Step(0.1, 1, -0.1),
+        ValueError,
+        "Step: gamma must be at least 0, not -0.1",
+    ),
+    (
+        lambda: untyped.MultiStep(0.1, 30),
+        TypeError,
+        "MultiStep: milestones must be a list of epochs, not 30",
+    ),
+    (
+        lambda: untyped.MultiStep(0.1, [30.5]),
+        TypeError,
+        "MultiStep: milestones must be an integer, not 30.5",
+    ),
+    (
+        lambda: untyped.MultiStep(0.1, [-1]),
+        ValueError,
+        "MultiStep: milestones must be at least 0, not -1",
+    ),
+    (
+        lambda: untyped.MultiStep(0.1, "12"),
+        TypeError,
+        "MultiStep: milestones must be an integer, not '1'",
+    ),
+    (
+        lambda: untyped.Exponential(0.1, 0.9, 0),
+        ValueError,
+        "Exponential: step_size must be at least 1, not 0",
+    ),
+    (
+        lambda: untyped.InverseSqrt(0.1, 0),
+        ValueError,
+        "InverseSqrt: timescale must be at least 1, not 0",
+    ),
+    (
+        lambda: untyped.Polynomial(0.1, 0, 9, 0),
+        ValueError,
+        "Polynomial: power must be above 0, not 0",
+    ),
+    (
+        lambda: untyped.CosineRestarts(0.1, 0, 0),
+        ValueError,
+        "CosineRestarts: T_0 must be at least 1, not 0",
+    ),
+    (
+        lambda: untyped.CosineRestarts(0.1, 0, 5, 0),
+        ValueError,
+        "CosineRestarts: T_mult must be at least 1",
+    ),
+    (
+        lambda: untyped.CosineRestarts(0.1, 0, 5, 1.5),
+        TypeError,
+        "CosineRestarts: T_mult must be an integer, not 1.5",
+    ),
+    (
+        lambda: untyped.Piecewise({}),
+        ValueError,
+        "Piecewise: points must have one lr an epoch, and not be empty: {}",
+    ),
+    (
+        lambda: untyped.Piecewise([(1, 0.1), (1, 0.2)]),
+        ValueError,
+        "Piecewise: points must have one lr an epoch",
+    ),
+    (
+        lambda: untyped.Piecewise({1.5: 0.1}),
+        TypeError,
+        "Piecewise: points must be an integer, not 1.5",
+    ),
+    (
+        lambda: untyped.Piecewise({-1: 0.1}),
+        ValueError,
+        "Piecewise: points must be at least 0, not -1",
+    ),
+    (lambda: untyped.Piecewise({3: math.nan}), ValueError, "Piecewise: points at 3 must be finite"),
+    (
+        lambda: untyped.Piecewise([0.1, 0.2]),
+        TypeError,
+        "Piecewise: points must be {epoch: lr} or pairs, not [0.1",
+    ),
+    (
+        lambda: untyped.Piecewise([(1, 2, 3)]),
+        TypeError,
+        "Piecewise: points must be {epoch: lr} or pairs",
+    ),
+    (
+        lambda: untyped.Piecewise(0.1),
+        TypeError,
+        "Piecewise: points must be {epoch: lr} or pairs, not 0.1",
+    ),
+    (
+        lambda: untyped.OneCycle(0.1, 9, pct_start=1),
+        ValueError,
+        "OneCycle: pct_start must be below 1, not 1.0",
+    ),
+    (
+        lambda: untyped.OneCycle(0.1, 9, pct_start=-0.1),
+        ValueError,
+        "OneCycle: pct_start must be at least 0, not -0.1",
+    ),
+    (
+        lambda: untyped.OneCycle(0.1, 9, pct_start=0.6, three_phase=True),
+        ValueError,
+        "OneCycle: pct_start must be at most 0.5 with three phases, not 0.6",
+    ),
+    (
+        lambda: untyped.OneCycle(0.1, 9, div_factor=0),
+        ValueError,
+        "OneCycle: div_factor must be above 0, not 0",
+    ),
+    (
+        lambda: untyped.OneCycle(0.1, 9, anneal="cosine"),
+        ValueError,
+        "OneCycle: anneal must be one of 'cos', 'linear', not 'cosine'",
+    ),
+    (
+        lambda: untyped.OneCycle(0.1, 9, three_phase="no"),
+        ValueError,
+        "OneCycle: three_phase must be one of False, True, not 'no'",
+    ),
+    (
+        lambda: untyped.Triangular(0.1, 1, 0, 0),
+        ValueError,
+        "Triangular: up and down must not both be 0",
+    ),
+    (
+        lambda: untyped.Triangular(0.1, 1, -1, 2),
+        ValueError,
+        "Triangular: up must be at least 0, not -1",
+    ),
+    (
+        lambda: untyped.Triangular(0.1, 1, 2, 2, mode="saw"),
+        ValueError,
+        "Triangular: mode must be one of 'triangular'",
+    ),
+    (
+        lambda: untyped.Triangular(0.1, 1, 2, 2, gamma=0.9),
+        ValueError,
+        "Triangular: gamma is for 'exp_range'",
+    ),
+    (
+        lambda: untyped.Triangular(0.1, 1, 2, 2, mode="exp_range", gamma=1.1),
+        ValueError,
+        "Triangular: gamma must be at most 1, not 1.1",
+    ),
+    (lambda: untyped.WSD(0.1, 1, 2, -3), ValueError, "WSD: decay must be at least 0, not -3"),
+    (
+        lambda: untyped.WSD(0.1, 1, 2, 3, anneal="sqrt"),
+        ValueError,
+        "WSD: anneal must be one of 'cos', 'linear', '1-sqrt'",
+    ),
+    (
+        lambda: ONE.then(0.1, at=3),
+        TypeError,
+        "Then: second must be a ScheduleFunction, not 0.1: use Constant",
+    ),
+    (lambda: ONE.then(math.cos, at=3), TypeError, "a subclass for a formula"),
+    (lambda: ONE.then(ONE, at=-3), ValueError, "Then: at must be at least 0, not -3"),
+    (
+        lambda: untyped.Product(ONE, 2.0),
+        TypeError,
+        "Product: right must be a ScheduleFunction, not 2.0",
+    ),
+    (lambda: ONE * True, TypeError, "Constant: value must be one real number, not True"),
+    (lambda: ONE * -1, ValueError, "Constant: value must be at least 0, not -1"),
+    (lambda: ONE * "2", TypeError, "unsupported operand|can't multiply"),
+    (lambda: ONE.clamp(), ValueError, "Clamp: min and max are both None"),
+    (lambda: ONE.clamp(0.2, 0.1), ValueError, "Clamp: min must not be above max: 0.2 > 0.1"),
+    (lambda: ONE.clamp(max=math.nan), ValueError, "Clamp: max must be finite"),
+    (
+        lambda: untyped.warmup(5, 0.1),
+        TypeError,
+        "warmup: schedule must be a ScheduleFunction, not 0.1",
+    ),
+    (lambda: untyped.warmup(-5, ONE), ValueError, "warmup: epochs must be at least 0, not -5"),
+    (lambda: untyped.warmup(2.5, ONE), TypeError, "warmup: epochs must be an integer, not 2.5"),
+    (lambda: ONE.in_steps(0), ValueError, "Constant: steps_per_epoch must be at least 1, not 0"),
+    (lambda: ONE.in_steps(1.5), TypeError, "Constant: steps_per_epoch must be an integer, not 1.5"),
+    (
+        lambda: untyped.Piecewise({0: 1}).in_steps(0),
+        ValueError,
+        "Piecewise: steps_per_epoch must be at least 1",
+    ),
+    (lambda: ONE(-1), ValueError, "Constant: the epoch must be at least 0, not -1"),
+    (lambda: ONE(1.0), TypeError, "Constant: the epoch must be an integer, not 1.0"),
+    (lambda: ONE(True), TypeError, "Constant: the epoch must be an integer, not True"),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "message"), BAD, ids=[message for _, _, message in BAD])
+def test_a_bad_argument_is_named(
+    call: Callable[[], object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error) as caught:
+        call()
+    assert any(part in str(caught.value) for part in message.split("|"))
+
+
+def test_an_epoch_may_have_any_integral_type() -> None:
+    assert Linear(1.0, 0.0, 4)(np.int64(1)) == 0.75
+
+
+def test_the_base_class_is_abstract() -> None:
+    with pytest.raises(TypeError, match="abstract"):
+        ScheduleFunction()  # type: ignore[abstract]
+
+
+def test_a_class_that_does_not_say_what_counts_epochs_is_not_counted_in_steps() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Flat(ScheduleFunction):
+        peak: float
+
+        def _at(self, t: int) -> float:
+            return self.peak
+
+    assert (2 * Flat(1))(3) == 2.0
+    with pytest.raises(AttributeError, match="_epoch_fields"):
+        Flat(1.0).in_steps(10)
+    with pytest.raises(ValueError, match="Flat: peak must be at least 0, not -1"):
+        Flat(-1)
+
+
+# --- Precision ---------------------------------------------------------------------------------
+
+mp = mpmath.mp.clone()
+mp.dps = 60
+
+
+def exactly(x: float) -> Any:
+    return mp.mpf(x)
+
+
+def between(start: float, end: float, down: Any) -> Any:
+    """Textbook form: end + (start - end) * weight."""
+    return exactly(end) + (exactly(start) - exactly(end)) * down
+
+
+def half_cosine(since: Any, epochs: Any) -> Any:
+    return (1 + mp.cos(mp.pi * since / epochs)) / 2
+
+
+LONG = 10**9
+LATE = [1, 12_345, LONG // 3, LONG // 2, LONG - 1000, LONG - 3, LONG - 1]
+PRECISE: list[tuple[ScheduleFunction, Callable[[Any], Any]]] = [
+    (Linear(0.1, 0.0, LONG), lambda t: between(0.1, 0.0, 1 - t / LONG)),
+    (Linear(1e-9, 0.3, LONG), lambda t: between(1e-9, 0.3, 1 - t / LONG)),
+    (Polynomial(0.1, 0.0, LONG, 0.9), lambda t: between(0.1, 0, (1 - t / LONG) ** mp.mpf(0.9))),
+    (Polynomial(0.0, 0.1, LONG, 2.5), lambda t: between(0, 0.1, (1 - t / LONG) ** mp.mpf(2.5))),
+    (Polynomial(0.1, 0.2, LONG, 0.25), lambda t: between(0.1, 0.2, (1 - t / LONG) ** mp.mpf(0.25))),
+    (Cosine(0.1, 0.0, LONG), lambda t: between(0.1, 0.0, half_cosine(t, LONG))),
+    (Cosine(0.0, 0.1, LONG), lambda t: between(0.0, 0.1, half_cosine(t, LONG))),
+    (Exponential(0.1, 1 - 1e-8), lambda t: exactly(0.1) * exactly(1 - 1e-8) ** t),
+    (Exponential(0.1, 0.5, 10**8), lambda t: exactly(0.1) * exactly(0.5) ** (t / 10**8)),
+    (InverseSqrt(0.1, 1000), lambda t: exactly(0.1) * mp.sqrt(1000 / (1000 + t))),
+    (Step(0.1, 10**7, 0.9), lambda t: exactly(0.1) * exactly(0.9) ** mp.floor(t / 10**7)),
+    (
+        CosineRestarts(0.1, 0.0, 7),
+        lambda t: between(0.1, 0.0, half_cosine(t - 7 * mp.floor(t / 7), 7)),
+    ),
+    (
+        Triangular(0.001, 0.1, 3, 4),
+        lambda t: between(0.1, 0.001, (lambda x: x / 3 if x <= 3 else (7 - x) / 4)(t % 7)),
+    ),
+    (
+        WSD(0.1, LONG // 10, 0, LONG - LONG // 10, anneal="1-sqrt"),
+        lambda t: (
+            exactly(0.1) * t / (LONG // 10)
+            if t < LONG // 10
+            else exactly(0.1) * (1 - mp.sqrt((t - LONG // 10) / (LONG - LONG // 10)))
+        ),
+    ),
+    (
+        warmup(LONG // 2, Cosine(0.1, 0.0, LONG // 2)),
+        lambda t: (
+            exactly(0.1) * t / (LONG // 2)
+            if t < LONG // 2
+            else between(0.1, 0.0, half_cosine(t - LONG // 2, LONG // 2))
+        ),
+    ),
+    (Piecewise({0: 0.1, LONG: 0.0}), lambda t: between(0.1, 0.0, 1 - t / LONG)),
+]
+
+
+@pytest.mark.parametrize(("schedule", "formula"), PRECISE, ids=lambda x: str(x)[:40])
+def test_full_precision_at_a_billion_steps(
+    schedule: ScheduleFunction, formula: Callable[[Any], Any]
+) -> None:
+    for t in LATE:
+        assert schedule(t) == pytest.approx(float(formula(mp.mpf(t))), rel=2e-14, abs=0), t
+
+
+def test_the_formula_of_the_books_has_no_digit_left_where_ours_is_precise() -> None:
+    assert [1 + math.cos(math.pi * t / LONG) for t in range(LONG - 3, LONG)] == [0.0, 0.0, 0.0]
+    assert Cosine(1.0, 0.0, LONG)(LONG - 1) == pytest.approx((math.pi / LONG / 2) ** 2, rel=1e-15)
+
+
+@given(T_0=st.integers(1, 10**6), T_mult=st.integers(2, 10), cycle=st.integers(0, 60))
+def test_a_restart_comes_on_its_epoch_and_not_one_before(T_0: int, T_mult: int, cycle: int) -> None:
+    s = CosineRestarts(1.0, 0.0, T_0, T_mult)
+    begins = sum(T_0 * T_mult**i for i in range(cycle))
+    length = T_0 * T_mult**cycle
+    assert s(begins) == 1.0
+    assert s(begins + length) == 1.0
+    last = math.sin(math.pi / 2 / length) ** 2
+    assert s(begins + length - 1) == pytest.approx(last, rel=1e-12, abs=0)
+
+
+def test_a_million_epochs_take_less_than_two_seconds() -> None:
+    slow = [schedule for schedule, _ in BY_HAND]
+    long = [
+        CosineRestarts(1.0, 0.0, 3, 2),
+        OneCycle(1.0, 10**6),
+        warmup(9, Cosine(1.0, 0.0, 10**6)) * Step(1.0, 99),
+        WSD(1.0, 10, 10, 10**6, anneal="1-sqrt"),
+    ]
+    script = f"""
+from time import process_time
+from timeit import repeat
+from thunder_policy import Schedule, simulate
+from thunder_policy.schedules import *
+for schedule in {[*slow, *long]}:
+    called = lambda: [schedule(t) for t in range(10_000)]
+    best = min(repeat(called, timer=process_time, number=1, repeat=5))
+    assert best * 100 < 2, ("called", best, schedule)
+for schedule in {long}:
+    simulated = lambda: simulate(Schedule(schedule), 100_000)
+    best = min(repeat(simulated, timer=process_time, number=1, repeat=3))
+    assert best * 10 < 2, ("simulated", best, schedule)
+"""
+    # In a process of its own, which no coverage slows down.
+    subprocess.run(
+        [sys.executable, "-c", script], check=True, cwd=Path(schedules.__file__).parents[1]
+    )

@@ -1,0 +1,324 @@
+"""The command ``thunder-policy``: look at a policy, check one, say which version this is."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import math
+import os
+import string
+import sys
+import textwrap
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from . import __version__
+from .expression import ExpressionError, load
+from .policy import Policy
+from .simulate import distinct, group_names, is_stepwise, milestones, plot, simulate, wants_log
+
+OK, FAILED, MISUSED = 0, 1, 2
+MAX_VALUES = 10**7
+MAX_EPOCHS = 10**6
+MAX_ROWS, MAX_COLUMNS = 20, 5
+MAX_POINTS = 500
+HEIGHT = 18
+PICTURES = (".png", ".svg")
+# What draws the lines of several groups: distinct without colour, too.
+SYMBOLS = string.digits + string.ascii_lowercase
+
+DESCRIPTION = "Learning-rate policies for PyTorch: look at one, or check one of your own."
+EPILOG = """\
+examples:
+  %(prog)s preview "Switch({0: 1e-3, 30: 1e-4})" --epochs 90
+  %(prog)s preview "Cosine(0.1, 0, epochs=90)" --save lr.png
+  %(prog)s preview mypackage.train:policy --csv > lrs.csv
+  %(prog)s check mypackage.policies:MyPolicy
+  %(prog)s version --hash
+
+exit codes: 0 success, 1 the policy failed, 2 wrong usage
+"""
+PREVIEW = """\
+Draw the learning rates of a policy in the terminal, with a table of its
+milestones: the epochs at which one jumps, turns, or begins or ends to move.
+
+POLICY is one of
+  an expression      "Multiply({30: 0.1, 60: 0.1}, lr_init=0.1)"
+                     "warmup(5, Step(0.1, 30)).in_steps(500)"
+    one a group      "[Cosine(0.1, 0, epochs=90), Constant(0.01)]"
+  a name to import   mypackage.train:policy
+
+An expression is parsed and never run. It is made of the policies Switch,
+Multiply and Schedule, the schedules of thunder_policy.schedules, numbers,
+strings, lists and dicts, + - * / // %% ** between numbers, * between schedules,
+and the methods then, clamp and in_steps.
+"""
+CHECK = """\
+Run the conformance suite against a policy of your own. To do so it imports the
+policy, and so runs your code.
+"""
+VERSION = """\
+Print the version; or the sha256 of the package's sources, which a copy of the
+package inside another one has too, as long as nobody has changed it.
+"""
+
+
+class PolicyError(Exception):
+    """A policy raised; the message is one line."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: What stands after the name of the command; by default that of this process.
+
+    Returns:
+        The exit code: 0 for success, 1 where the policy failed, 2 for wrong usage.
+
+    Example:
+        >>> main(["preview", "Switch({0: 0.5, 2: 0.25})", "--epochs", "4", "--csv"])
+        epoch,group_0
+        0,0.5
+        1,0.5
+        2,0.25
+        3,0.25
+        0
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        code = _run(options)
+        sys.stdout.flush()
+    except PolicyError as error:
+        return _complain(parser, error, FAILED)
+    except ImportError as error:
+        hint = "" if "pip install" in str(error) else ": pip install 'thunder_policy[cli,plot]'"
+        return _complain(parser, f"{error}{hint}", MISUSED)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; keep Python from flushing the rest at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except (ExpressionError, OSError) as error:
+        return _complain(parser, error, MISUSED)
+    return code
+
+
+def source_hash() -> str:
+    """Return the sha256 of the package's sources, which an unchanged vendored copy has too."""
+    package = Path(__file__).parent
+    files = [*package.rglob("*.py"), *package.rglob("py.typed")]
+    digest = sha256()
+    for name, file in sorted((file.relative_to(package).as_posix(), file) for file in files):
+        content = file.read_bytes().replace(b"\r\n", b"\n")
+        digest.update(f"{name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+def _parser() -> argparse.ArgumentParser:
+    vendored = f"python -m {__package__}"
+    prog = vendored if Path(sys.argv[0]).name == "__main__.py" else "thunder-policy"
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, summary: str, description: str) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=summary,
+            description=description,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    preview = command("preview", "draw the learning rates of a policy", PREVIEW)
+    preview.add_argument("policy", metavar="POLICY", help="an expression, or module:name")
+    preview.add_argument(
+        "--epochs", type=_positive, default=100, metavar="N", help="how many epochs (default: 100)"
+    )
+    instead = preview.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--save", type=_picture, metavar="FILE", help="save a picture instead: FILE.png or FILE.svg"
+    )
+    instead.add_argument(
+        "--csv", action="store_true", help="print a line an epoch instead, with all digits"
+    )
+    instead.add_argument(
+        "--json", action="store_true", help="print the lrs and milestones as JSON instead"
+    )
+
+    check = command("check", "run the conformance suite against a policy", CHECK)
+    check.add_argument(
+        "target",
+        metavar="TARGET",
+        help="module:name or file.py:name of a policy, its class or a factory",
+    )
+    check.add_argument(
+        "--groups", type=_positive, metavar="N", help="how many param groups it is for"
+    )
+    check.add_argument(
+        "--expected",
+        metavar="MODULE:FUNCTION",
+        help="a function of epoch and group: the lr to expect",
+    )
+    check.add_argument("--json", action="store_true", help="print the report as JSON")
+
+    version = command("version", "print the version", VERSION)
+    version.add_argument("--hash", action="store_true", help="print the sha256 instead")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= MAX_EPOCHS:
+        raise argparse.ArgumentTypeError(f"must be from 1 to {MAX_EPOCHS:,}, not {text}")
+    return number
+
+
+def _picture(text: str) -> Path:
+    if not text.endswith(PICTURES):
+        raise argparse.ArgumentTypeError(f"must end in {' or '.join(PICTURES)}, not {text!r}")
+    return Path(text)
+
+
+def _complain(parser: argparse.ArgumentParser, error: object, code: int) -> int:
+    print(f"{parser.prog}: error: {error}", file=sys.stderr)
+    return code
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.command == "preview":
+        return _preview(options)
+    if options.command == "check":
+        from .conformance.command import check_command
+
+        return check_command(options.target, options.groups, options.expected, options.json)
+    print(source_hash() if options.hash else __version__)
+    return OK
+
+
+def _preview(options: argparse.Namespace) -> int:
+    policy = load(options.policy)
+    name = " ".join(options.policy.split())
+    lrs = _simulated(policy, options.epochs)
+    if options.save:
+        _save(policy, name, options.epochs, options.save)
+        print(f"saved {options.save}")
+    elif options.csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(["epoch", *(f"group_{i}" for i in range(lrs.shape[1]))])
+        writer.writerows([epoch, *row] for epoch, row in enumerate(lrs.tolist()))
+    elif options.json:
+        values = {"milestones": milestones(lrs), "lrs": lrs.tolist()}
+        json.dump({"policy": name, "epochs": options.epochs, **values}, sys.stdout)
+        print()
+    else:
+        _draw(name, lrs)
+    return OK
+
+
+def _simulated(policy: Policy, epochs: int) -> Tensor:
+    try:
+        groups = simulate(policy, epochs=1).shape[1]
+        if epochs * groups > MAX_VALUES:
+            raise ValueError(f"{epochs} epochs of {groups} groups are too many to look at")
+        return simulate(policy, epochs)
+    except Exception as error:
+        # What a policy of somebody else's raises can be anything.
+        notes = "; ".join(getattr(error, "__notes__", ()))
+        raise PolicyError(" ".join(f"{type(error).__name__}: {error} {notes}".split())) from error
+
+
+def _save(policy: Policy, name: str, epochs: int, file: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(layout="constrained")
+    plot({textwrap.shorten(name, 60): policy}, epochs, ax=figure.subplots())
+    figure.savefig(file)
+
+
+def _draw(name: str, lrs: Tensor) -> None:
+    """Draw the lrs and list the milestones, as wide as the terminal."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # an ASCII terminal has no lines to draw with
+    console = Console(highlight=False)
+    lines = distinct(lrs)
+    console.print(Text(f"lr of {textwrap.shorten(name, 150)}", style="bold"))
+    console.print(Text.from_ansi(_drawing(lines, min(console.width, 100))))
+    if len(lines) > 1:
+        letters = "; a is 10, b is 11 and so on" if lrs.shape[1] > 10 else ""
+        console.print(f"Each line is drawn with the number of its param group{letters}.")
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("milestone", justify="right")
+    shown = [*lines.items()][:MAX_COLUMNS]
+    for groups, _ in shown:
+        table.add_column(group_names(groups) if len(lines) > 1 else "lr", justify="right")
+    epochs = milestones(lrs)
+    for epoch in epochs[:MAX_ROWS]:
+        table.add_row(str(epoch), *(f"{float(line[epoch]):.6g}" for _, line in shown))
+    console.print(table)
+    left = {"milestones": len(epochs) - MAX_ROWS, "groups": len(lines) - MAX_COLUMNS}
+    for what, count in left.items():
+        if count > 0:
+            console.print(f"{count:,} more {what}: --csv and --json print all.")
+
+
+def _drawing(lines: dict[tuple[int, ...], Tensor], width: int) -> str:
+    import plotext  # type: ignore[import-untyped, unused-ignore]
+
+    lrs = torch.stack([*lines.values()])
+    ticks = _ticks(float(lrs.min()), float(lrs.max()), 5)
+    labels = [f"{tick:g}" for tick in ticks]
+    if wants_log(lrs):
+        lrs = lrs.log10()
+        ticks = [tick for tick in _ticks(float(lrs.min()), float(lrs.max()), 6) if tick % 1 == 0]
+        labels = [f"{10**tick:g}" for tick in ticks]
+    plotext.clear_figure()
+    plotext.limit_size(False, False)
+    plotext.plot_size(width, HEIGHT)
+    plotext.theme("clear")
+    for groups, line in zip(lines, lrs):
+        symbol = SYMBOLS[groups[0]] if groups[0] < len(SYMBOLS) else "+"
+        plotext.plot(*_points(line), marker="braille" if len(lines) == 1 else symbol)
+    plotext.yticks(ticks, labels)
+    epochs = [epoch for epoch in _ticks(0, lrs.shape[1] - 1, 6) if epoch % 1 == 0]
+    plotext.xticks(epochs, [f"{epoch:.0f}" for epoch in epochs])
+    plotext.xlabel("epoch")
+    return str(plotext.build()).rstrip("\n")
+
+
+def _points(lr: Tensor) -> tuple[list[float], list[float]]:
+    """Return the corners of a line: steps as steps, and of very many epochs those that show."""
+    xs, ys = [*range(len(lr))], lr.tolist()
+    if is_stepwise(lr[:, None]):
+        # Each epoch twice: with the lr before its step, and with its own.
+        xs, ys = [x for x in xs for _ in range(2)][1:], [y for y in ys for _ in range(2)][:-1]
+    size = -(-len(xs) // MAX_POINTS)
+    shown: list[int] = []
+    for start in range(0, len(xs), size):
+        part = range(start, min(start + size, len(xs)))
+        shown += sorted({min(part, key=ys.__getitem__), max(part, key=ys.__getitem__)})
+    return [xs[i] for i in shown], [ys[i] for i in shown]
+
+
+def _ticks(low: float, high: float, count: int) -> list[float]:
+    """Return about so many round numbers between two."""
+    if low == high:
+        return [low]
+    unit = 10 ** math.floor(math.log10((high - low) / count))
+    step = next(unit * m for m in (1, 2, 5, 10) if unit * m * count >= high - low)
+    return [i * step for i in range(math.ceil(low / step), math.floor(high / step) + 1)]

@@ -1,0 +1,233 @@
+"""Policies written as text: parsed, never evaluated."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import operator
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from . import schedules
+from .checks import short
+from .mapping import Multiply, Schedule, Switch
+from .policy import Policy
+from .schedules import ScheduleFunction
+
+MAX_LENGTH = 4_000
+MAX_DEPTH = 100
+MAX_INT = 10**18
+
+_NAMES: dict[str, Callable[..., Any]] = {
+    **{policy.__name__: policy for policy in (Switch, Multiply, Schedule)},
+    **{name: getattr(schedules, name) for name in schedules.__all__ if name != "ScheduleFunction"},
+}
+_METHODS = ("then", "clamp", "in_steps")
+_OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+}
+_TARGET = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):([^\W\d]\w*(?:\.[^\W\d]\w*)*)", re.ASCII)
+
+
+class ExpressionError(ValueError):
+    """What was written is no policy; the message is one line."""
+
+
+def load(text: str) -> Policy:
+    """Make the policy that a text describes.
+
+    Args:
+        text: An expression, or ``mypackage.train:policy`` for something to import.
+
+    Returns:
+        The policy. A schedule, or a list with one a group, is put into a `Schedule`.
+
+    Raises:
+        ExpressionError: If it is neither, or what it names is no policy.
+
+    Example:
+        >>> load("Switch({0: 1e-3, 30: 1e-3 / 10})")
+        Switch(mapping={0: 0.001, 30: 0.0001}, lr_init=0.001)
+        >>> load("warmup(5, Cosine(0.1, 0, epochs=85))").lr_at(5)
+        [0.1]
+    """
+    target = _TARGET.fullmatch(text.strip())
+    value = import_object(text.strip()) if target else _Parser(text).value()
+    several = isinstance(value, (list, tuple)) and value
+    if all(isinstance(one, ScheduleFunction) for one in (value if several else [value])):
+        return Schedule(value)
+    if not isinstance(value, Policy):
+        raise ExpressionError(
+            f"{short(text.strip())} is no policy and no schedule, but of type "
+            f"{type(value).__name__}; write Switch({{0: 1e-3, 30: 1e-4}}), for example"
+        )
+    return value
+
+
+def import_object(target: str) -> Any:
+    """Import what ``module:name`` stands for, from the working directory too.
+
+    Raises:
+        ExpressionError: If there is no such thing.
+    """
+    parts = _TARGET.fullmatch(target)
+    if parts is None:
+        raise ExpressionError(f"{short(target)} is not of the form module:name")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # as with python -m
+    try:
+        value: Any = importlib.import_module(parts[1])
+        for name in parts[2].split("."):
+            value = getattr(value, name)
+    except (Exception, SystemExit) as error:
+        # Somebody else's code runs here, and can raise anything.
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ExpressionError(f"cannot import {target}: {what}") from error
+    return value
+
+
+class _Parser:
+    """Walks the syntax tree of an expression, and knows few kinds of nodes."""
+
+    def __init__(self, text: str) -> None:
+        # One line, of which the parser sees no indentation, and each character a byte.
+        self.text = re.sub(r"\s", " ", text)
+        self.indent = len(self.text) - len(self.text.lstrip())
+
+    def value(self) -> Any:
+        text = self.text.strip()
+        if not text:
+            raise self.error(0, "there is no policy")
+        if len(self.text) > MAX_LENGTH:
+            raise self.error(MAX_LENGTH, f"the expression is longer than {MAX_LENGTH:,} characters")
+        for i, character in enumerate(self.text):
+            if not (character.isascii() and character.isprintable()):
+                raise self.error(i, f"{character!a} is no printable ASCII character")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                tree = ast.parse(text, mode="eval")
+        except SyntaxError as error:
+            offset = error.offset - 1 if error.offset else len(text)  # none: at the end
+            raise self.error(self.indent + offset, error.msg) from error
+        except (RecursionError, MemoryError) as error:
+            raise self.error(self.indent, "the expression is nested too deeply") from error
+        return self.visit(tree.body, 0)
+
+    def error(self, at: int | ast.AST, message: str) -> ExpressionError:
+        column = at if isinstance(at, int) else self.indent + getattr(at, "col_offset", 0)
+        return ExpressionError(f"column {column + 1}: {message}")
+
+    def visit(self, node: ast.AST, depth: int) -> Any:
+        if depth > MAX_DEPTH:
+            raise self.error(node, "the expression is nested too deeply")
+        depth += 1
+        match node:
+            case ast.Constant(value=None | bool() | int() | float() | str() as value):
+                return self.bounded(node, value)
+            case ast.List(elts=elements):
+                return [self.visit(element, depth) for element in elements]
+            case ast.Tuple(elts=elements):
+                return tuple(self.visit(element, depth) for element in elements)
+            case ast.Dict(keys=keys, values=values):
+                return self.dict(node, keys, values, depth)
+            case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=operand):
+                number = self.number(operand, self.visit(operand, depth))
+                return -number if isinstance(node.op, ast.USub) else number
+            case ast.BinOp() if type(node.op) in _OPERATORS:
+                return self.operation(node, depth)
+            case ast.Call():
+                return self.call(node, depth)
+            case ast.Name(id=name):
+                if name in _NAMES:
+                    raise self.error(node, f"{name} needs its arguments: {name}(...)")
+                raise self.error(
+                    node, f"unknown name {name}; known are {', '.join(sorted(_NAMES))}"
+                )
+        allowed = "only policies, schedules, numbers, strings, lists and dicts are allowed"
+        source = self.text[self.indent + getattr(node, "col_offset", 0) :]
+        raise self.error(node, f"{allowed}; see {source[:40].rstrip()!r}")
+
+    def dict(
+        self, node: ast.Dict, keys: list[ast.expr | None], values: list[ast.expr], depth: int
+    ) -> dict[Any, Any]:
+        result = {}
+        for key, value in zip(keys, values):
+            if key is None:
+                raise self.error(value, "** is not allowed")
+            epoch = self.number(key, self.visit(key, depth))
+            if epoch in result:
+                raise self.error(key, f"epoch {epoch} is given twice")
+            result[epoch] = self.visit(value, depth)
+        return result
+
+    def operation(self, node: ast.BinOp, depth: int) -> Any:
+        left, right = self.visit(node.left, depth), self.visit(node.right, depth)
+        if isinstance(node.op, ast.Mult):
+            for one, other, where in ((left, right, node.right), (right, left, node.left)):
+                if isinstance(one, ScheduleFunction):
+                    if not isinstance(other, ScheduleFunction):
+                        self.number(where, other)
+                    return self.tried(node, lambda: left * right)
+        self.number(node.left, left)
+        self.number(node.right, right)
+        whole = isinstance(left, int) and isinstance(right, int)
+        if isinstance(node.op, ast.Pow) and whole and left.bit_length() * right > MAX_LENGTH:
+            raise self.error(node, "a number here is too large")
+        result = self.tried(node, lambda: _OPERATORS[type(node.op)](left, right))
+        return self.bounded(node, self.number(node, result))
+
+    def call(self, node: ast.Call, depth: int) -> Any:
+        match node.func:
+            case ast.Name(id=name) if name in _NAMES:
+                function = _NAMES[name]
+            case ast.Attribute(value=owner, attr=name) if name in _METHODS:
+                value = self.visit(owner, depth)
+                if not (isinstance(value, (ScheduleFunction, Policy)) and hasattr(value, name)):
+                    raise self.error(node, f"{type(value).__name__} has no {name}")
+                function = getattr(value, name)
+            case ast.Attribute(attr=name):
+                raise self.error(node, f"unknown method {name}; known are {', '.join(_METHODS)}")
+            case _:
+                self.visit(node.func, depth)
+                raise self.error(node, "only policies and schedules can be called")
+        for argument in node.args:
+            if isinstance(argument, ast.Starred):
+                raise self.error(argument, "* is not allowed")
+        arguments = [self.visit(argument, depth) for argument in node.args]
+        keywords = {}
+        for keyword in node.keywords:
+            if keyword.arg is None:
+                raise self.error(keyword.value, "** is not allowed")
+            keywords[keyword.arg] = self.visit(keyword.value, depth)
+        return self.tried(node, lambda: function(*arguments, **keywords))
+
+    def tried(self, node: ast.AST, function: Callable[[], Any]) -> Any:
+        try:
+            return function()
+        except OverflowError as error:
+            raise self.error(node, "a number here is too large") from error
+        except (TypeError, ValueError, ZeroDivisionError) as error:
+            raise self.error(node, " ".join(str(error).replace(".__init__", "").split())) from error
+
+    def number(self, node: ast.AST, value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise self.error(node, f"this must be a real number, not {short(value)}")
+        return value
+
+    def bounded(self, node: ast.AST, value: Any) -> Any:
+        if isinstance(value, (int, float)) and not abs(value) <= (
+            MAX_INT if isinstance(value, int) else sys.float_info.max
+        ):
+            raise self.error(node, "a number here is too large")
+        return value
