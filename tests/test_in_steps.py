@@ -79,7 +79,7 @@ def test_twice_is_once_by_the_product(j: int, k: int, step: int) -> None:
         Schedule(reciprocal),
         Schedule([reciprocal, warmup(2, Cosine(0.1, 0, 3))]),
     ],
-    ids=str,
+    ids=["Switch", "Multiply", "Schedule", "Schedules"],
 )
 def test_training_by_batches_has_the_lrs_of_training_by_epochs(policy: MappingPolicy[Any]) -> None:
     steps_per_epoch, epochs = 7, 6

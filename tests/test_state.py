@@ -694,7 +694,7 @@ def test_a_state_that_only_has_what_is_required_loads() -> None:
 
 # What load_state_dict() refuses
 
-MISSING = object()
+MISSING = "a key that is left out"
 # For each case: what becomes of which keys of a good state. All are refused by every policy.
 BAD_STATES: dict[str, dict[Any, Any]] = {
     "no last_epoch": {"last_epoch": MISSING},
