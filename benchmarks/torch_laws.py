@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch.optim import Optimizer
 from torch.optim.lr_scheduler import (
     ChainedScheduler,
     ConstantLR,
@@ -35,36 +34,30 @@ from thunder_policy.conformance import LAWS, Result, Subject, check_policy
 EPOCHS = 20
 
 
-def factor(epoch: int) -> float:
-    """Return a factor on the first lr."""
-    return 1 / (1 + epoch)
-
-
-def sequential(optimizer: Optimizer) -> SequentialLR:
-    """Make a warm-up followed by a decay."""
-    parts = [LinearLR(optimizer, total_iters=3), ExponentialLR(optimizer, gamma=0.9)]
-    return SequentialLR(optimizer, parts, milestones=[3])
-
-
-def chained(optimizer: Optimizer) -> ChainedScheduler:
-    """Make a warm-up and a decay at once."""
-    return ChainedScheduler([LinearLR(optimizer), ExponentialLR(optimizer, gamma=0.9)])
-
-
 SCHEDULERS: dict[str, Callable[[], Any]] = {
-    "LambdaLR": lambda: partial(LambdaLR, lr_lambda=factor),
-    "MultiplicativeLR": lambda: partial(MultiplicativeLR, lr_lambda=factor),
+    "LambdaLR": lambda: partial(LambdaLR, lr_lambda=lambda epoch: 1 / (1 + epoch)),
+    "MultiplicativeLR": lambda: partial(MultiplicativeLR, lr_lambda=lambda epoch: 1 / (1 + epoch)),
     "StepLR": lambda: partial(StepLR, step_size=3),
     "MultiStepLR": lambda: partial(MultiStepLR, milestones=[3, 6]),
     "ConstantLR": lambda: partial(ConstantLR, factor=0.5, total_iters=4),
     "LinearLR": lambda: partial(LinearLR, start_factor=0.25, total_iters=5),
     "ExponentialLR": lambda: partial(ExponentialLR, gamma=0.9),
-    "SequentialLR": lambda: sequential,
+    "SequentialLR": lambda: (
+        lambda optimizer: SequentialLR(
+            optimizer,
+            [LinearLR(optimizer, total_iters=3), ExponentialLR(optimizer, gamma=0.9)],
+            milestones=[3],
+        )
+    ),
     "PolynomialLR": lambda: partial(PolynomialLR, total_iters=5),
-    "CosineAnnealingLR": lambda: partial(CosineAnnealingLR, T_max=EPOCHS),
-    "ChainedScheduler": lambda: chained,
+    "CosineAnnealingLR": lambda: partial(CosineAnnealingLR, T_max=20),
+    "ChainedScheduler": lambda: (
+        lambda optimizer: ChainedScheduler(
+            [LinearLR(optimizer), ExponentialLR(optimizer, gamma=0.9)]
+        )
+    ),
     "CyclicLR": lambda: partial(CyclicLR, base_lr=0.01, max_lr=0.1, step_size_up=4),
-    "OneCycleLR": lambda: partial(OneCycleLR, max_lr=0.1, total_steps=2 * EPOCHS),
+    "OneCycleLR": lambda: partial(OneCycleLR, max_lr=0.1, total_steps=40),
     "CosineAnnealingWarmRestarts": lambda: partial(CosineAnnealingWarmRestarts, T_0=5),
 }
 
