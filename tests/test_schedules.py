@@ -728,7 +728,9 @@ PRECISE: list[tuple[ScheduleFunction, Callable[[Any], Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("schedule", "formula"), PRECISE, ids=lambda x: str(x).partition(" at 0x")[0][:40])
+@pytest.mark.parametrize(
+    ("schedule", "formula"), PRECISE, ids=lambda it: str(it).partition(" at 0x")[0][:40]
+)
 def test_full_precision_at_a_billion_steps(
     schedule: ScheduleFunction, formula: Callable[[Any], Any]
 ) -> None:

@@ -86,7 +86,7 @@ class Seen:
             None where that is not known, or there is no tensor.
         uniform: The dtype, if all groups hold CPU tensors of that one.
         separate: Whether it is known that no two of ``held`` share an element.
-        short_cut: Whether the next step may take the short cut, see `Policy.step`.
+        short_cut: ``groups`` too, while the next step may take the short cut of `Policy.step`.
     """
 
     __slots__ = (
@@ -108,7 +108,7 @@ class Seen:
         self.values: list[Any] = []
         self.uniform: Any = None
         self.separate = True
-        self.short_cut = False
+        self.short_cut: list[ParamGroup] | None = None
 
     def same(self, groups: list[ParamGroup]) -> bool:
         """Tell whether these are the groups seen."""

@@ -225,10 +225,10 @@ class Policy(LRScheduler, ABC):
         groups = self.optimizer.param_groups
         seen = self._lr_seen
         try:
-            same = groups is seen.source and groups == seen.groups
+            short_cut = groups is seen.source and groups == seen.short_cut
         except Exception:  # where one dict took the place of another, that compares tensors
-            same = False
-        if same and seen.short_cut and epoch is None:
+            short_cut = False
+        if short_cut and epoch is None:
             changes = self._lr_changes
             if changes is None:
                 if self._lr_schedule is None:
@@ -237,8 +237,8 @@ class Policy(LRScheduler, ABC):
                     self._step_shared(groups, self._lr_schedule)
                 return
             now = self.last_epoch + 1
-            if now not in changes and now and (not seen.held or seen.unchanged(groups)):
-                self._last_lr = [*(seen.values if seen.held else map(LR, groups))]
+            if now not in changes and now and (not (held := seen.held) or seen.unchanged(groups)):
+                self._last_lr = [*seen.values] if held else [*map(LR, groups)]
                 self.last_epoch = now
                 self._step_count += 1
                 return
@@ -414,7 +414,7 @@ class Policy(LRScheduler, ABC):
         self._last_lr = lrs
         ours = self._lr_changes is not None or self._lr_schedule is not None
         simple = not seen.held or (ours and seen.uniform is not None)
-        seen.short_cut = simple and bool(lrs) and self._step_count > 1
+        seen.short_cut = seen.groups if simple and lrs and self._step_count > 1 else None
 
     def get_last_lr(self) -> list[float | Tensor]:
         """Return the lrs as the last step left them, or the binding or loading since.
