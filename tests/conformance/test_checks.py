@@ -1,0 +1,462 @@
+"""What the suite offers, as it is used: checks, schedules, the machine and the command."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import broken
+import numpy as np
+import pytest
+import sound
+import torch
+from hypothesis import strategies as st
+from torch.optim.lr_scheduler import ChainedScheduler, ConstantLR, StepLR
+
+from thunder_policy import Switch
+from thunder_policy.conformance import (
+    LAWS,
+    SCHEDULE_LAWS,
+    Broken,
+    ConformanceError,
+    PolicyMachine,
+    Result,
+    Subject,
+    check_policy,
+    check_schedule,
+    checks,
+)
+from thunder_policy.conformance.command import check_command
+
+
+def by_law(results: list[Result]) -> dict[str, Result]:
+    return {result.law: result for result in results}
+
+
+# check_policy
+
+
+def test_the_error_has_one_line_a_broken_law() -> None:
+    subject = Subject(broken.OneLate, expected=broken.base, epochs=4)
+    with pytest.raises(ConformanceError) as raised:
+        check_policy(subject)
+    assert str(raised.value).splitlines() == [
+        f"OneLate breaks 1 law of {len(LAWS)}",
+        "  values: the lr: expected 0.09000000000000001, saw 0.1, at epoch 1, group 0",
+    ]
+    assert by_law(raised.value.results)["values"].error is not None
+
+
+def test_an_error_says_what_was_expected_and_seen_at_which_epoch_and_group() -> None:
+    subject = Subject(broken.Swaps, groups=2, expected=broken.base)
+    error = by_law(check_policy(subject, on_fail="collect"))["values"].error
+    assert isinstance(error, Broken)
+    assert (error.what, error.expected, error.seen) == ("the lr", 0.1, 0.2)
+    assert (error.epoch, error.group) == (0, 0)
+
+
+def test_the_run_of_a_failure_is_as_short_as_can_be() -> None:
+    result = by_law(check_policy(broken.EndsInNan, on_fail="collect"))["lr_per_group"]
+    assert "epochs = 10" in (result.reproduction or "")
+    assert "held = [0.1]" in (result.reproduction or "")
+
+
+def test_without_an_oracle_values_is_skipped_and_never_passes() -> None:
+    assert by_law(check_policy(broken.Decay))["values"].status == "skipped"
+    checked = check_policy(Subject(broken.Decay, expected=broken.base))
+    assert by_law(checked)["values"].status == "passed"
+
+
+def test_where_nothing_can_be_said_the_other_laws_are_skipped() -> None:
+    results = by_law(check_policy(broken.EndsInNan, on_fail="collect"))
+    assert results["resume"].status == "skipped"
+    assert results["resume"].reason == "nothing can be said before lr_per_group holds"
+
+
+def test_an_expected_failure_is_xfailed_with_its_reason() -> None:
+    reasons = {"pickle": "holds a lock", "deepcopy": "holds a lock"}
+    results = by_law(check_policy(broken.Locked, expected_failures=reasons))
+    assert (results["pickle"].status, results["pickle"].reason) == ("xfailed", "holds a lock")
+
+
+def test_an_expected_failure_that_passes_is_an_error_when_strict() -> None:
+    reasons = {"pickle": "holds a lock"}
+    with pytest.raises(ConformanceError, match=r"pickle: it was expected to fail \(holds a lock\)"):
+        check_policy(broken.Decay, expected_failures=reasons)
+    results = check_policy(broken.Decay, expected_failures=reasons, strict=False)
+    assert by_law(results)["pickle"].status == "xpassed"
+
+
+@pytest.mark.parametrize(
+    ("reasons", "says"),
+    [({"pickles": "typo"}, "there is no law 'pickles'"), ({"pickle": " "}, "give the reason")],
+)
+def test_an_expected_failure_names_a_law_and_has_a_reason(
+    reasons: dict[str, str], says: str
+) -> None:
+    with pytest.raises(ValueError, match=says):
+        check_policy(broken.Decay, expected_failures=reasons)
+
+
+shared = broken.Decay()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (lambda: Subject(broken.Decay()), "takes a factory, not the policy"),  # type: ignore[arg-type]
+        (lambda: Subject(3), "takes a factory or a strategy, not 3"),  # type: ignore[arg-type]
+        (lambda: check_policy(lambda: shared), "must make a new policy each time"),
+        (lambda: check_policy(lambda: 3), "must make a policy"),
+        (lambda: Subject(broken.Decay, groups=True), "groups must be an integer"),
+        (lambda: Subject(broken.Decay, epochs=None), "epochs must be an integer"),  # type: ignore[arg-type]
+        (lambda: Subject(broken.Decay, expected=0.1), "expected must be a function"),  # type: ignore[arg-type]
+    ],
+)
+def test_what_is_no_subject_is_a_type_error(wrong: Callable[[], object], says: str) -> None:
+    with pytest.raises(TypeError, match=says):
+        wrong()
+
+
+def test_numbers_below_1_and_an_unknown_on_fail_are_value_errors() -> None:
+    with pytest.raises(ValueError, match="groups must be at least 1, not 0"):
+        Subject(broken.Decay, groups=0)
+    with pytest.raises(ValueError, match="on_fail must be"):
+        check_policy(broken.Decay, on_fail="explode")  # type: ignore[arg-type]
+
+
+def test_a_strategy_is_tried_on_what_it_draws_and_the_smallest_failure_is_shown() -> None:
+    strategy = st.builds(Switch, st.dictionaries(st.integers(0, 3), st.floats(0.5, 1), max_size=2))
+    subject = Subject(strategy, groups=1, expected=lambda epoch, group: 1e-3, epochs=1)
+    result = by_law(check_policy(subject, on_fail="collect"))["values"]
+    assert result.status == "failed"
+    assert "make = lambda: Switch(mapping={0: 1.0}, lr_init=0.001)" in (result.reproduction or "")
+
+
+def test_a_scheduler_of_torch_is_tried_where_it_need_not_be_bound_late() -> None:
+    results = by_law(check_policy(lambda: partial(StepLR, step_size=3), on_fail="collect"))
+    assert results["rebind"].status == "skipped"
+    assert "binding late" in results["rebind"].reason
+    assert results["resume"].status == "passed"
+    assert results["resume_alone"].status == "failed"
+
+
+def test_a_chained_scheduler_which_counts_no_epochs_can_be_checked() -> None:
+    def make() -> Callable[[Any], ChainedScheduler]:
+        return lambda optimizer: ChainedScheduler([ConstantLR(optimizer), StepLR(optimizer, 2)])
+
+    results = by_law(check_policy(make, on_fail="collect"))
+    assert results["step"].status == "passed"
+    assert results["pure"].status == "skipped"
+
+
+def test_a_factory_that_no_import_finds_is_named_in_the_reproduction() -> None:
+    class Local(broken.OneLate):
+        pass
+
+    subject = Subject(lambda: Local(), expected=broken.base, epochs=3)
+    result = by_law(check_policy(subject, on_fail="collect"))["values"]
+    assert "# make = " in (result.reproduction or "")
+    with pytest.raises(Broken):
+        exec(result.reproduction or "", {"make": Local, "expected": broken.base})
+
+
+# What a check leaves behind
+
+
+def row(result: Result) -> tuple[object, ...]:
+    return result.law, result.status, result.reason, result.reproduction
+
+
+def test_the_same_subject_has_the_same_report() -> None:
+    for factory in (broken.Swaps, broken.Jitters, broken.Generates, sound.Counter):
+        first = check_policy(factory, on_fail="collect")
+        again = check_policy(factory, on_fail="collect")
+        assert [*map(row, first)] == [*map(row, again)]
+
+
+def test_a_check_leaves_the_world_as_it_was() -> None:
+    class Vandal(broken.Decay):
+        known: list[int] = []  # noqa: RUF012
+
+        def factor(self) -> float:
+            torch.manual_seed(3)
+            random.seed(3)
+            np.random.seed(3)
+            torch.set_default_dtype(torch.float64)
+            warnings.simplefilter("error")
+            milestones.clear()
+            self.known.append(1)
+            return 0.9**self.last_epoch
+
+    def make() -> Vandal:
+        assert milestones is not None
+        return Vandal()
+
+    milestones = [1, 2]
+    before = (
+        random.getstate(),
+        repr(np.random.get_state()),
+        torch.get_rng_state().tolist(),
+        torch.get_default_dtype(),
+        [*warnings.filters],
+    )
+    check_policy(Subject(make, groups=1, epochs=2), on_fail="collect")
+    assert before == (
+        random.getstate(),
+        repr(np.random.get_state()),
+        torch.get_rng_state().tolist(),
+        torch.get_default_dtype(),
+        [*warnings.filters],
+    )
+    assert milestones == [1, 2]
+
+
+def test_a_full_report_takes_less_than_three_seconds() -> None:
+    check_policy(broken.Decay)
+    # Of CPU: other processes may have the two cores.
+    start = time.process_time()
+    check_policy(broken.Decay)
+    assert time.process_time() - start < 3
+
+
+def test_the_package_needs_neither_hypothesis_nor_pytest() -> None:
+    code = (
+        "import sys; sys.modules['hypothesis'] = None; import thunder_policy\n"
+        "assert 'pytest' not in sys.modules\n"
+        "try: import thunder_policy.conformance\n"
+        "except ImportError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    needs = "thunder_policy.conformance needs Hypothesis: pip install 'thunder_policy[conformance]'"
+    assert done.stdout.strip() == needs
+
+
+def test_the_suite_needs_no_pytest_but_for_its_decorator() -> None:
+    code = (
+        "import sys; sys.modules['pytest'] = None\n"
+        "from thunder_policy.conformance import parametrize_checks\n"
+        "try: parametrize_checks({})\n"
+        "except ImportError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "parametrize_checks needs pytest: pip install pytest"
+
+
+def test_every_law_has_a_sentence_and_a_trap_and_is_one_check() -> None:
+    assert [check.law.name for check in checks()] == [*LAWS]
+    for law in LAWS.values():
+        assert law.sentence.endswith(".")
+        assert law.trap
+
+
+# check_schedule
+
+
+def unsteady() -> Callable[[int], float]:
+    calls = []
+
+    def schedule(epoch: int) -> float:
+        calls.append(epoch)
+        return 1.0 / len(calls)
+
+    return schedule
+
+
+def monotone() -> Callable[[int], float]:
+    latest = [0]
+
+    def schedule(epoch: int) -> float:
+        latest[0] = max(latest[0], epoch)
+        return 1.0 / (1 + latest[0])
+
+    return schedule
+
+
+def reused() -> Callable[[int], torch.Tensor]:
+    lr = torch.zeros(())
+    return lambda epoch: lr.fill_(1 / (1 + epoch))
+
+
+def noisy(epoch: int) -> float:
+    warnings.warn("noise", stacklevel=2)
+    return 0.1
+
+
+def drawn(epoch: int) -> float:
+    random.seed(epoch)
+    return random.random()
+
+
+BAD_SCHEDULES: dict[str, tuple[Callable[[int], Any], str, str]] = {
+    "ends": (lambda t: [0.1, 0.2][t], "real_lr", "IndexError: list index out of range, at epoch 2"),
+    "nan": (lambda t: float("nan") if t == 3 else 0.1, "real_lr", "saw nan, at epoch 3"),
+    "no number": (lambda t: None, "real_lr", "expected one finite real number, saw None"),
+    "unsteady": (unsteady(), "same_twice", "asked again"),
+    "monotone": (monotone(), "any_order", "another order"),
+    "one tensor": (reused(), "own_value", "what was returned before"),
+    "drawn": (drawn, "no_rng", "random, numpy and torch"),
+    "noisy": (noisy, "no_warning", "UserWarning: noise"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_SCHEDULES)
+def test_a_bad_schedule_breaks_the_law_that_names_its_fault(name: str) -> None:
+    schedule, law, says = BAD_SCHEDULES[name]
+    result = by_law(check_schedule(schedule, epochs=8, on_fail="collect"))[law]
+    assert result.status == "failed"
+    assert says in result.reason
+    with pytest.raises(ConformanceError, match=law):
+        check_schedule(schedule, epochs=8)
+    if name in ("ends", "nan", "no number", "drawn"):
+        with pytest.raises(Broken):
+            exec(result.reproduction or "", {})
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [sound.reciprocal, np.cos, lambda t: torch.tensor(0.1 / (1 + t)), lambda t: 1],
+    ids=["reciprocal", "np.cos", "tensor", "int"],
+)
+def test_a_good_schedule_passes(schedule: Callable[[int], Any]) -> None:
+    results = check_schedule(schedule, epochs=100)
+    assert [(r.law, r.status) for r in results] == [(law, "passed") for law in SCHEDULE_LAWS]
+
+
+def test_check_schedule_refuses_what_is_none() -> None:
+    with pytest.raises(TypeError, match="takes a callable"):
+        check_schedule({0: 0.1})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="epochs must be at least 1"):
+        check_schedule(np.cos, epochs=0)
+    with pytest.raises(ValueError, match="on_fail"):
+        check_schedule(np.cos, on_fail="")  # type: ignore[arg-type]
+
+
+# PolicyMachine
+
+
+class TestCounter(PolicyMachine):
+    subject = sound.Counter
+
+
+class TestLayerWise(PolicyMachine):
+    subject = Subject(sound.LayerWise)
+
+
+class TestOracle(PolicyMachine):
+    subject = Subject(broken.Decay, expected=broken.base)
+
+
+@pytest.mark.parametrize("factory", [broken.ForgetsCount, broken.CopyForgets])
+def test_the_machine_finds_what_is_broken(factory: Callable[[], Any]) -> None:
+    class Machine(PolicyMachine):
+        subject = factory
+
+    with pytest.raises(Broken, match="the lr"):
+        Machine().test_any_order()
+
+
+def test_the_machine_holds_a_policy_to_its_oracle() -> None:
+    class Machine(PolicyMachine):
+        subject = Subject(broken.OneLate, expected=broken.base)
+
+    with pytest.raises(Broken, match=r"the lr: expected 0\.09"):
+        Machine().test_any_order()
+
+
+# The command
+
+TARGETS = """
+from thunder_policy import Policy, Switch
+
+class Good(Policy):
+    def get_lr(self):
+        return [lr * 0.9**self.last_epoch for lr in self.base_lrs]
+
+class Bad(Good):
+    def get_lr(self):
+        return super().get_lr()[:1] * len(self.base_lrs)
+
+def factory():
+    return Switch([{0: 0.5}, {0: 0.1}])
+
+policy = Switch({0: 0.5, 3: 0.1})
+number = 3
+
+class Needs(Good):
+    def __init__(self, epochs):
+        self.epochs = epochs
+
+def oracle(epoch, group):
+    return (group + 1) / 10 * 0.9**epoch
+"""
+
+
+@pytest.fixture
+def targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    (tmp_path / "command_targets.py").write_text(TARGETS)
+    monkeypatch.chdir(tmp_path)
+    yield "command_targets"
+    sys.modules.pop("command_targets", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "groups", "code"),
+    [("Good", None, 0), ("Bad", None, 1), ("factory", 2, 0), ("policy", None, 0)],
+)
+@pytest.mark.parametrize("suffix", ["", ".py"])
+def test_the_command_checks_a_class_a_factory_or_a_policy(
+    targets: str,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    groups: int | None,
+    code: int,
+    suffix: str,
+) -> None:
+    assert check_command(f"{targets}{suffix}:{name}", groups, None, as_json=False) == code
+    out = capsys.readouterr().out
+    assert bool(re.search(r"^group_alone +failed", out, re.MULTILINE)) == (code == 1)
+    assert re.search(r"^\d+ passed, .*\d+ skipped$", out, re.MULTILINE)
+
+
+def test_the_command_takes_an_oracle_and_prints_json(
+    targets: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check_command(f"{targets}:Good", None, f"{targets}:oracle", as_json=True) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["subject"] == "command_targets:Good"
+    assert report["counts"]["passed"] + report["counts"]["skipped"] == len(LAWS)
+    assert {"law": "values", "status": "passed"}.items() <= next(
+        row.items() for row in report["results"] if row["law"] == "values"
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "says"),
+    [
+        ("command_targets", "write it as module:name"),
+        ("no_such_module:Good", "cannot import no_such_module"),
+        ("no/such/file.py:Good", "no file no/such/file.py"),
+        ("command_targets:Nothing", "there is no Nothing in command_targets"),
+        ("command_targets:number", "it is 3: give a policy"),
+        ("command_targets:Needs", "it cannot be made: TypeError"),
+        ("json:JSONDecoder", "which is no scheduler"),
+    ],
+)
+def test_a_bad_target_gets_one_line_and_code_2(
+    targets: str, capsys: pytest.CaptureFixture[str], target: str, says: str
+) -> None:
+    assert check_command(target, None, None, as_json=False) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert says in said.err
+    assert said.err.count("\n") == 1

@@ -1,0 +1,63 @@
+"""Every policy of the package passes every law, over generated arguments."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from thunder_policy import Multiply, Schedule, Switch
+from thunder_policy.conformance import LAWS, Subject, check_policy
+from thunder_policy.conformance.machine import PolicyMachine
+
+EPOCHS = 3
+lrs = st.floats(0, 2, width=32)
+mappings = st.dictionaries(st.integers(0, EPOCHS), lrs, max_size=4)
+per_group = st.lists(mappings, min_size=2, max_size=2)
+lr_inits = st.none() | lrs
+
+
+class Wave:
+    """A schedule that pickles and copies."""
+
+    def __init__(self, amplitude: float) -> None:
+        self.amplitude = amplitude
+
+    def __call__(self, epoch: int) -> float:
+        return 1.0 + self.amplitude * math.cos(epoch)
+
+
+waves = st.builds(Wave, st.floats(-0.5, 0.5))
+
+STRATEGIES: dict[str, tuple[SearchStrategy[Any], int | None]] = {
+    "Switch": (st.builds(Switch, mappings, lr_inits), None),
+    "Multiply": (st.builds(Multiply, mappings, lr_inits), None),
+    "Schedule": (st.builds(Schedule, waves, lr_inits), None),
+    "Switch, one a group": (st.builds(Switch, per_group, lr_inits), 2),
+    "Multiply, one a group": (st.builds(Multiply, per_group, lr_inits), 2),
+    "Schedule, one a group": (st.builds(Schedule, st.lists(waves, min_size=2, max_size=2)), 2),
+}
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_the_policies_of_the_package_pass_every_law(name: str) -> None:
+    strategy, groups = STRATEGIES[name]
+    results = check_policy(Subject(strategy, groups, epochs=EPOCHS))
+    skipped = {result.law for result in results if result.status == "skipped"}
+    assert skipped <= {"values", "step_atomic", "group_alone"}
+    assert len(results) == len(LAWS)
+
+
+class TestSwitch(PolicyMachine):
+    subject = Subject(STRATEGIES["Switch"][0], epochs=EPOCHS)
+
+
+class TestMultiply(PolicyMachine):
+    subject = Subject(STRATEGIES["Multiply"][0], epochs=EPOCHS)
+
+
+class TestScheduleOfLists(PolicyMachine):
+    subject = Subject(STRATEGIES["Schedule, one a group"][0], groups=2, epochs=EPOCHS)

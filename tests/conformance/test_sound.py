@@ -1,0 +1,54 @@
+"""No false alarm: what is sound passes every law, and is not skipped without need."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import broken
+import pytest
+from sound import SOUND
+
+from thunder_policy import Policy
+from thunder_policy.conformance import LAWS, Subject, check_policy
+from thunder_policy.conformance.subject import as_subject
+
+# Laws that may say nothing of a policy on its own merits.
+MAY_SKIP = {
+    "values": "no oracle",
+    "closed_form": " lr_at ",
+    "step_atomic": "",
+    "group_alone": "by its position",
+    "sequential": "overrides step()",
+    "pickle": "pickle finds no function",
+}
+
+
+def short(subject: Any) -> Subject:
+    given = as_subject(subject)
+    return Subject(given.factory, given.groups, given.expected, epochs=6)
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_a_sound_policy_passes_every_law(name: str) -> None:
+    results = check_policy(short(SOUND[name]))
+    assert [result.law for result in results] == [*LAWS]
+    for result in results:
+        if result.status != "passed":
+            assert result.status == "skipped"
+            assert MAY_SKIP[result.law] in result.reason
+
+
+NEAR_MISSES = {
+    pair.sound.__name__: pair
+    for pair in broken.PAIRS.values()
+    if inspect.isclass(pair.sound) and issubclass(pair.sound, Policy)
+}
+
+
+@pytest.mark.parametrize("name", NEAR_MISSES)
+def test_a_near_miss_passes_every_law(name: str) -> None:
+    pair = NEAR_MISSES[name]
+    subject = Subject(pair.sound, pair.groups or 2, epochs=2)
+    results = check_policy(subject, on_fail="collect")
+    assert [f"{r.law}: {r.reason}" for r in results if r.bad()] == []

@@ -1,0 +1,39 @@
+"""A conformance suite for learning-rate policies and schedulers.
+
+    check_policy(lambda: Warmup(5))
+
+tries every law on it, and names those that it breaks. Needs the extra ``conformance``.
+"""
+
+try:
+    import hypothesis  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "thunder_policy.conformance needs Hypothesis: pip install 'thunder_policy[conformance]'"
+    ) from error
+
+from .checks import Check, check_policy, checks
+from .decorator import parametrize_checks
+from .kit import Broken, NotApplicable
+from .laws import LAWS, Law
+from .machine import PolicyMachine
+from .report import ConformanceError, Result
+from .schedule import SCHEDULE_LAWS, check_schedule
+from .subject import Subject
+
+__all__ = [
+    "LAWS",
+    "SCHEDULE_LAWS",
+    "Broken",
+    "Check",
+    "ConformanceError",
+    "Law",
+    "NotApplicable",
+    "PolicyMachine",
+    "Result",
+    "Subject",
+    "check_policy",
+    "check_schedule",
+    "checks",
+    "parametrize_checks",
+]

@@ -1,0 +1,238 @@
+"""check_policy: every law, on one subject; and one law, for whoever runs them one by one."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+from hypothesis.strategies import SearchStrategy
+
+from ..policy import Policy
+from .isolation import isolated
+from .kit import Broken, NotApplicable, skip
+from .laws import LAWS, Case, Law
+from .report import ConformanceError, Result
+from .reproduce import reproduction, source_of
+from .subject import Subject, as_subject, fresh
+
+# A report is the same each time, and no example database is written.
+_SETTINGS = settings(
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=10,
+    phases=[Phase.generate, Phase.shrink],
+    suppress_health_check=[*HealthCheck],
+    verbosity=Verbosity.quiet,
+)
+
+
+def check_policy(
+    subject: Any,
+    *,
+    on_fail: Literal["raise", "collect"] = "raise",
+    expected_failures: Mapping[str, str] | None = None,
+    strict: bool = True,
+) -> list[Result]:
+    """Try every law on a policy, or on a scheduler of torch.
+
+    Args:
+        subject: A `Subject`, or what would be its ``factory``.
+        on_fail: ``"raise"`` an error that names every broken law, or ``"collect"`` the results.
+        expected_failures: The names of laws that the subject breaks, each with the reason.
+        strict: Whether a law that was expected to be broken, and is not, counts as a failure.
+
+    Returns:
+        One result a law, in the order of the laws.
+
+    Raises:
+        ConformanceError: If a law is broken.
+        TypeError: If the subject is none.
+        ValueError: If an expected failure is no law, or has no reason.
+
+    Example:
+        >>> from thunder_policy import Switch
+        >>> results = check_policy(lambda: Switch({0: 0.5, 3: 0.1}))
+        >>> [result.law for result in results if result.status != "passed"]
+        ['step_atomic', 'values']
+    """
+    if on_fail not in ("raise", "collect"):
+        raise ValueError(f"on_fail must be 'raise' or 'collect', not {on_fail!r}")
+    subject = as_subject(subject)
+    excused = known(expected_failures or {}, LAWS)
+    roots = [examine(law, subject) for law in LAWS.values() if law.root]
+    failed = [result.law for result in roots if result.status == "failed"]
+    done = {result.law: result for result in roots}
+    results = []
+    for name, law in LAWS.items():
+        if name in done:
+            result = done[name]
+        elif failed:
+            result = Result(name, "skipped", f"nothing can be said before {failed[0]} holds")
+        else:
+            result = examine(law, subject)
+        results.append(_excused(result, excused))
+    if on_fail == "raise" and any(result.bad(strict) for result in results):
+        raise ConformanceError(name_of(subject), results, strict)
+    return results
+
+
+@dataclass(frozen=True)
+class Check:
+    """One law, to be called with a subject."""
+
+    law: Law
+
+    def __call__(self, subject: Any) -> None:
+        """Try the law.
+
+        Raises:
+            Broken: If it does not hold.
+            NotApplicable: If it says nothing about this subject.
+        """
+        subject = as_subject(subject)
+        if not self.law.root:
+            for root in LAWS.values():
+                if root.root and examine(root, subject).status == "failed":
+                    skip(f"nothing can be said before {root.name} holds")
+        result = examine(self.law, subject)
+        if isinstance(result.error, Broken):
+            raise result.error
+        if result.status == "skipped":
+            skip(result.reason)
+
+    def __repr__(self) -> str:
+        return f"<check {self.law.name}>"
+
+
+def checks() -> Iterator[Check]:
+    """Yield one check a law."""
+    return map(Check, LAWS.values())
+
+
+def examine(law: Law, subject: Subject) -> Result:
+    """Try one law on one subject."""
+    try:
+        if isinstance(subject.factory, SearchStrategy):
+            _drawn(law, subject, subject.factory)
+        else:
+            with isolated(subject.factory):
+                fresh(subject.make)
+            _tried(law, subject)
+    except NotApplicable as reason:
+        return Result(law.name, "skipped", str(reason))
+    except Broken as error:
+        return Result(law.name, "failed", str(error), error, error.reproduction)
+    return Result(law.name, "passed")
+
+
+def _tried(law: Law, subject: Subject) -> None:
+    """Try a law in each of its cases; a small one comes first, so the first broken one is shown."""
+    make = subject.factory
+    with isolated(make):
+        if law.late and not isinstance(subject.make(), Policy):
+            skip("it has its optimizer from the start: this is about binding late")
+        case = {"make": make, "exact": subject.exact(), "expected": subject.expected}
+        layouts = subject.layouts()
+    skipped = list[NotApplicable]()
+    tried = 0
+    for arguments in law.cases(case, layouts, subject.epochs):
+        outcome = _one(law, arguments)
+        if isinstance(outcome, Broken):
+            raise _smallest(law, arguments, outcome) from outcome.__cause__
+        if outcome is not None:
+            skipped.append(outcome)
+        tried += outcome is None
+    if not tried:
+        raise skipped[0]
+
+
+def _one(law: Law, arguments: Case) -> Broken | NotApplicable | None:
+    """Run a law once; an error that it did not foresee is a broken law too."""
+    try:
+        with isolated(arguments.get("make")):
+            law.function(**arguments)
+    except (Broken, NotApplicable) as outcome:
+        return outcome
+    except Exception as error:
+        broken = Broken(f"law {law.name}", "no error", f"{type(error).__name__}: {error}")
+        broken.__cause__ = error
+        return broken
+    return None
+
+
+def _smallest(law: Law, arguments: Case, error: Broken) -> Broken:
+    """Return the error of the shortest run that breaks a law, with its reproduction."""
+    least = max(arguments.get(name, 1) for name in ("epoch", "at"))
+    for epochs in range(least, arguments.get("epochs", 0)):
+        smaller = {**arguments, "epochs": epochs}
+        if isinstance(outcome := _one(law, smaller), Broken):
+            error, arguments = outcome, smaller
+            break
+    error.reproduction = reproduction(law.sentence, law.function, arguments)
+    return error
+
+
+class _Copies:
+    """Makes new policies of one that was drawn."""
+
+    def __init__(self, drawn: Any) -> None:
+        self.drawn = drawn
+
+    def __call__(self) -> Any:
+        try:
+            return copy.deepcopy(self.drawn)
+        except Exception as error:
+            skip(f"what was drawn cannot be copied ({error!r}): give a factory")
+
+
+def _drawn(law: Law, subject: Subject, strategy: SearchStrategy[Any]) -> None:
+    """Try a law on what a strategy draws; Hypothesis looks for the smallest that breaks it."""
+    reasons, tried = list[NotApplicable](), list[bool]()
+
+    @_SETTINGS
+    @given(strategy)
+    def on_each(drawn: Any) -> None:
+        try:
+            _tried(law, replace(subject, factory=_Copies(drawn)))
+            tried.append(True)
+        except NotApplicable as reason:
+            reasons.append(reason)
+
+    with isolated(None):
+        on_each()
+    if not tried:
+        raise reasons[0]
+
+
+def known(expected_failures: Mapping[str, str], laws: Mapping[str, object]) -> Mapping[str, str]:
+    """Check that expected failures name laws and have reasons."""
+    for name, reason in expected_failures.items():
+        if name not in laws:
+            raise ValueError(f"expected_failures: there is no law {name!r}; there are {[*laws]}")
+        if not isinstance(reason, str) or not reason.strip():
+            raise ValueError(f"expected_failures: give the reason why {name!r} is broken")
+    return expected_failures
+
+
+def _excused(result: Result, excused: Mapping[str, str]) -> Result:
+    if result.law not in excused or result.status == "skipped":
+        return result
+    reason = excused[result.law]
+    if result.status == "failed":
+        return replace(result, status="xfailed", reason=reason)
+    said = f"it was expected to fail ({reason}) and passed: take it out of expected_failures"
+    return replace(result, status="xpassed", reason=said)
+
+
+def name_of(subject: Subject) -> str:
+    """Name a subject in a report."""
+    if isinstance(subject.factory, SearchStrategy):
+        return "a strategy"
+    written = source_of(subject.factory)
+    if written is not None:
+        return written.removeprefix("lambda: ")
+    return type(subject.make()).__name__

@@ -1,0 +1,127 @@
+"""The command ``check``: a target by name, a table or JSON, and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch.optim.lr_scheduler import LRScheduler
+
+from ..checks import short
+from .checks import check_policy
+from .report import as_json as to_json
+from .report import table
+from .subject import Subject
+
+GOOD, BROKEN, BAD_TARGET = 0, 1, 2
+
+
+def check_command(target: str, groups: int | None, expected: str | None, as_json: bool) -> int:
+    """Check a policy that is named on the command line, and print the report.
+
+    Args:
+        target: ``module:name`` or ``path/to/file.py:name`` of a class, a factory or a policy.
+        groups: How many param groups it is for, if it is for an exact number.
+        expected: The oracle, named in the same way.
+        as_json: Whether to print JSON, and no table.
+
+    Returns:
+        0 if no law is broken and at least one passed, 1 if one is broken, 2 for a bad target.
+    """
+    try:
+        subject = _subject(target, groups, expected)
+    except Exception as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        print(f"check {target}: {text}", file=sys.stderr)
+        return BAD_TARGET
+    results = check_policy(subject, on_fail="collect")
+    print(to_json(target, results) if as_json else table(results))
+    if not as_json:
+        for result in results:
+            if result.reproduction:
+                print(f"\n# {result.law}: {result.reason}\n{result.reproduction}", end="")
+    good = not any(result.bad() for result in results)
+    return GOOD if good and any(result.status == "passed" for result in results) else BROKEN
+
+
+def _subject(target: str, groups: int | None, expected: str | None) -> Subject:
+    """Build the subject, and one policy of it, so that what is wrong is said in one line."""
+    found = _load(target)
+    oracle = None if expected is None else _load(expected)
+    factory: Callable[[], Any]
+    if isinstance(found, LRScheduler):
+        factory = _copies(found)
+    elif isinstance(found, type) and not issubclass(found, LRScheduler):
+        raise TypeError(f"it is the class {found.__name__}, which is no scheduler")
+    elif callable(found):
+        factory = found
+    else:
+        raise TypeError(f"it is {short(found)}: give a policy, its class or a factory")
+    subject = Subject(factory, groups, oracle)
+    try:
+        subject.make()
+    except Exception as error:
+        raise TypeError(f"it cannot be made: {type(error).__name__}: {error}") from error
+    return subject
+
+
+def _copies(policy: LRScheduler) -> Callable[[], Any]:
+    if hasattr(policy, "optimizer"):
+        raise TypeError("it is bound to an optimizer: give a policy that is not, or a factory")
+    return lambda: copy.deepcopy(policy)
+
+
+def _load(target: str) -> Any:
+    """Import what a target names.
+
+    Raises:
+        ValueError: If it is not written as ``module:name``.
+        ImportError: If there is no such module, or nothing of that name in it.
+    """
+    place, colon, name = target.rpartition(":")
+    if not colon or not place or not name:
+        raise ValueError("write it as module:name or path/to/file.py:name")
+    with _current_folder():
+        try:
+            value = _from_file(Path(place)) if place.endswith(".py") else _module(place)
+        except Exception as error:
+            raise ImportError(f"cannot import {place}: {type(error).__name__}: {error}") from error
+    for part in name.split("."):
+        if not hasattr(value, part):
+            raise ImportError(f"there is no {name} in {place}")
+        value = getattr(value, part)
+    return value
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(name)
+
+
+def _from_file(path: Path) -> Any:
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}")
+    loader = SourceFileLoader(path.stem, str(path))
+    module = ModuleType(path.stem)
+    module.__file__ = str(path)
+    # Pickle finds the classes of a module by its name here.
+    sys.modules[path.stem] = module
+    loader.exec_module(module)
+    return module
+
+
+@contextlib.contextmanager
+def _current_folder() -> Iterator[None]:
+    """Let modules of the current folder be found, as ``python -m`` does."""
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(str(Path.cwd()))

@@ -1,0 +1,70 @@
+"""parametrize_checks: one pytest item a law."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .checks import Check, checks, known
+from .kit import NotApplicable
+from .laws import LAWS
+from .subject import as_subject
+
+if TYPE_CHECKING:
+    import pytest
+
+
+class _PytestCheck(Check):
+    """A check that tells pytest where it says nothing."""
+
+    def __call__(self, subject: Any) -> None:
+        import pytest
+
+        try:
+            super().__call__(subject)
+        except NotApplicable as reason:
+            pytest.skip(str(reason))
+
+
+def parametrize_checks(
+    subjects: Mapping[str, Any],
+    *,
+    expected_failures: Mapping[str, Mapping[str, str]] | None = None,
+    strict: bool = True,
+) -> pytest.MarkDecorator:
+    """Parametrize a test with each law on each subject: its arguments are subject and check.
+
+    Args:
+        subjects: By name, a `Subject` or what would be its ``factory``.
+        expected_failures: By subject, the names of the laws that it breaks, each with the reason.
+        strict: Whether a law that was expected to be broken, and is not, fails.
+
+    Raises:
+        ImportError: Where there is no pytest.
+        ValueError: If an expected failure is no subject or no law, or has no reason.
+
+    Example:
+        >>> from thunder_policy import Switch
+        >>> @parametrize_checks({"switch": lambda: Switch({0: 0.5, 3: 0.1})})
+        ... def test_conformance(subject, check):
+        ...     check(subject)
+    """
+    try:
+        import pytest
+    except ImportError as error:
+        raise ImportError("parametrize_checks needs pytest: pip install pytest") from error
+    excused = expected_failures or {}
+    for name in excused:
+        if name not in subjects:
+            raise ValueError(f"expected_failures: there is no subject {name!r} in {[*subjects]}")
+        known(excused[name], LAWS)
+    items = []
+    for name, given in subjects.items():
+        subject = as_subject(given)
+        for check in checks():
+            law = check.law.name
+            reason = excused.get(name, {}).get(law)
+            marks = () if reason is None else (pytest.mark.xfail(reason=reason, strict=strict),)
+            check = _PytestCheck(check.law)
+            items.append(pytest.param(subject, check, id=f"{name}-{law}", marks=marks))
+    return pytest.mark.parametrize(("subject", "check"), items)

@@ -1,0 +1,106 @@
+"""Fake CUDA tensors, and the count of what is done with them: no GPU is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from .kit import Broken, Make, sgd, skip
+
+# What hands a value to the host: item(), float(), bool(), ==, tolist(), cpu(), nonzero().
+_READS = ("_local_scalar_dense", "equal", "is_nonzero", "nonzero")
+
+
+class Read(Exception):
+    """A value was read from the fake GPU."""
+
+
+class _Counter(TorchDispatchMode):
+    """Counts the operations on CUDA tensors, and raises where one copies to the host."""
+
+    count = 0
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        name = func.overloadpacket.__name__
+        tensors = [item for item in _flat(args) if isinstance(item, Tensor)]
+        to = (kwargs or {}).get("device")
+        on_gpu = to is not None and torch.device(to).type == "cuda"
+        if not on_gpu and not any(isinstance(item, FakeTensor) for item in tensors):
+            # A tensor of the policy's own, on the host, is real, and may be read.
+            with unset_fake_temporarily():
+                return func(*args, **(kwargs or {}))
+        self.count += not name.startswith(("device", "detach", "view", "alias", "lift"))
+        to_host = name == "_to_copy" and to is not None and not on_gpu
+        into_host = name == "copy_" and tensors[0].device.type != "cuda"
+        if name in _READS or to_host or into_host:
+            raise Read(name)
+        return func(*args, **(kwargs or {}))
+
+
+class _WithoutDriver(TorchFunctionMode):
+    """Does what torch does by a CUDA driver before it comes to the dispatch that is counted."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if args and isinstance(args[0], FakeTensor) and args[0].device.type == "cuda":
+            name = getattr(func, "__name__", "")
+            if name in ("__float__", "__int__", "__index__"):
+                raise Read(name)
+            if name == "copy_":
+                return torch.ops.aten.copy_(*args, **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+
+def fake_cuda(held: Sequence[float]) -> list[Tensor]:
+    """Make lrs on a GPU that is not there: any operation runs on them, but for reading one."""
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        return [torch.full((), lr, device="cuda") for lr in held]
+
+
+def launches(make: Make, held: Sequence[Tensor], epochs: int) -> list[int]:
+    """Return how many operations on the GPU each step takes; epoch 0 is the binding.
+
+    Raises:
+        Broken: If a lr is read.
+    """
+    counts = []
+    policy, optimizer = make(), sgd(held)
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    with mode, _Counter() as counter, _WithoutDriver():
+        scheduler: Any = None
+        for epoch in range(epochs + 1):
+            before = counter.count
+            try:
+                if scheduler is None:
+                    scheduler = policy(optimizer)
+                else:
+                    optimizer.step()
+                    scheduler.step()
+            except Exception as error:
+                seen = f"{type(error).__name__}: {error}"
+                if "support for cuda" in seen or "NVIDIA" in seen:
+                    skip(f"without a GPU torch cannot show it: {error}")
+                if isinstance(error, Read):
+                    seen = f"it is read, by {error}"
+                what = "a lr on a GPU"
+                raise Broken(what, "no wait for the device", seen, epoch) from error
+            counts.append(counter.count - before)
+    return counts
+
+
+def _flat(values: Any) -> list[Any]:
+    if isinstance(values, (list, tuple)):
+        return [item for value in values for item in _flat(value)]
+    return [values]

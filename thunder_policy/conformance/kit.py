@@ -1,0 +1,361 @@
+"""What the laws are written with, and their reproductions: optimizers, a training loop, traces."""
+
+from __future__ import annotations
+
+import io
+import math
+import pickle
+import random
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FunctionType
+from typing import Any, NoReturn, TypeGuard
+
+import torch
+from torch import Tensor
+from torch.optim import SGD, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from ..policy import Policy
+
+Make = Callable[[], Any]
+"""Makes a new policy, or anything else that takes an optimizer and gives a scheduler."""
+
+MakePolicy = Callable[[], Policy]
+
+Trace = list[list[float]]
+"""The lrs of a run: one row an epoch, one column a param group."""
+
+NOTHING = "nothing"
+"""Stands for a key that is not there."""
+
+CLOSE = 1e-9
+"""The relative difference that two ways to compute one lr may have."""
+
+
+class Broken(AssertionError):
+    """A law does not hold.
+
+    Attributes:
+        what: What was looked at.
+        expected: What it should have been, and ``seen`` what it was.
+        epoch: Where, if that is known, and ``group`` in which param group.
+        reproduction: A program of a few lines that raises this error.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        expected: object,
+        seen: object,
+        epoch: int | None = None,
+        group: int | None = None,
+    ) -> None:
+        self.what, self.expected, self.seen = what, expected, seen
+        self.epoch, self.group = epoch, group
+        self.reproduction = ""
+        where = "" if epoch is None else f", at epoch {epoch}"
+        where += "" if group is None else f", group {group}"
+        super().__init__(f"{what}: expected {_short(expected)}, saw {_short(seen)}{where}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        arguments = self.what, self.expected, self.seen, self.epoch, self.group
+        return type(self), arguments, {"reproduction": self.reproduction}
+
+
+class NotApplicable(Exception):
+    """A law says nothing about this subject, for the reason given."""
+
+
+def skip(reason: str) -> NoReturn:
+    """Say that a law does not apply."""
+    raise NotApplicable(reason)
+
+
+def expect(seen: object, expected: object, what: str, epoch: int | None = None) -> None:
+    """Compare two values; of two dicts, name the first key that differs.
+
+    Raises:
+        Broken: If they differ.
+
+    Example:
+        >>> expect([0.1, 0.3], [0.1, 0.2], "the lrs", epoch=4)
+        Traceback (most recent call last):
+        ...
+        thunder_policy.conformance.kit.Broken: the lrs: expected 0.2, saw 0.3, at epoch 4, group 1
+    """
+    if seen == expected and type(seen) is type(expected):
+        return
+    if isinstance(seen, dict) and isinstance(expected, dict):
+        for key in [*expected, *(key for key in seen if key not in expected)]:
+            expect(seen.get(key, NOTHING), expected.get(key, NOTHING), f"{what}, {key}", epoch)
+    if _are_lrs(seen) and _are_lrs(expected) and len(seen) == len(expected):
+        group = [lr == right for lr, right in zip(seen, expected)].index(False)
+        raise Broken(what, expected[group], seen[group], epoch, group)
+    raise Broken(what, expected, seen, epoch)
+
+
+def same_run(
+    seen: Trace, expected: Trace, what: str, since: int = 0, within: float = CLOSE
+) -> None:
+    """Compare two traces that begin at epoch ``since``, with a relative tolerance.
+
+    Raises:
+        Broken: If they differ, with the first epoch and group where they do.
+    """
+    for epoch, (row, right) in enumerate(zip(seen, expected), since):
+        if len(row) != len(right):
+            raise Broken(f"{what}, how many", len(right), len(row), epoch)
+        scale = max(map(abs, right), default=0.0)
+        for group, (lr, value) in enumerate(zip(row, right)):
+            # Near 0 it is the rounding of the largest lr that counts: cos(pi / 2) is 6e-17.
+            if lr != value and not math.isclose(lr, value, rel_tol=within, abs_tol=within * scale):
+                raise Broken(what, value, lr, epoch, group)
+    if len(seen) != len(expected):
+        raise Broken(f"{what}, how many epochs", len(expected), len(seen))
+
+
+def parameter() -> torch.nn.Parameter:
+    """Make a parameter, for a group of its own."""
+    return torch.nn.Parameter(torch.zeros(1))
+
+
+def sgd(held: Sequence[float | Tensor]) -> SGD:
+    """Make an optimizer with one param group for each of these lrs."""
+    return SGD([{"params": [parameter()], "lr": lr} for lr in held], lr=0.1)
+
+
+def lrs(optimizer: Optimizer) -> list[float]:
+    """Return the lrs that the param groups hold."""
+    return [float(group["lr"]) for group in optimizer.param_groups]
+
+
+def floats(values: Sequence[float | Tensor]) -> list[float]:
+    """Return lrs as Python floats."""
+    return [float(value) for value in values]
+
+
+def epoch_of(scheduler: LRScheduler) -> int | None:
+    """Return the epoch of a scheduler, if it counts them: ChainedScheduler does not."""
+    return getattr(scheduler, "last_epoch", None)
+
+
+def train(scheduler: LRScheduler, steps: int = 1) -> None:
+    """Take steps of a correct loop: the optimizer first, then the scheduler."""
+    for _ in range(steps):
+        scheduler.optimizer.step()
+        try:
+            scheduler.step()
+        except Exception as error:
+            raise Broken("step()", "no error", _raised(error), epoch_of(scheduler)) from error
+
+
+def bind(policy: Any, optimizer: Optimizer) -> LRScheduler:
+    """Bind a policy, or make a scheduler; where that is an error, say so."""
+    n = len(optimizer.param_groups)
+    what = f"binding to {n} param group{'s' if n > 1 else ''}"
+    try:
+        scheduler = policy(optimizer)
+    except Exception as error:
+        raise Broken(what, "no error", _raised(error), 0) from error
+    if not isinstance(scheduler, LRScheduler):
+        raise Broken(what, "an LRScheduler", type(scheduler).__name__, 0)
+    return scheduler
+
+
+def run(scheduler: LRScheduler, steps: int) -> Trace:
+    """Return the lrs in the param groups now and after each of some steps."""
+    trace = [lrs(scheduler.optimizer)]
+    for _ in range(steps):
+        train(scheduler)
+        trace.append(lrs(scheduler.optimizer))
+    return trace
+
+
+def public(scheduler: LRScheduler) -> dict[str, object]:
+    """Return what anybody can see of a bound scheduler."""
+    return {
+        "last_epoch": epoch_of(scheduler),
+        "get_last_lr()": floats(scheduler.get_last_lr()),
+        "the lr in the param groups": lrs(scheduler.optimizer),
+    }
+
+
+def state_of(scheduler: LRScheduler) -> dict[str, Any]:
+    """Return the state of a scheduler; a law that needs one says nothing where there is none."""
+    try:
+        return scheduler.state_dict()
+    except Exception:
+        skip("it gives no state: see state_weights_only")
+
+
+def held_by(scheduler: LRScheduler) -> dict[str, object]:
+    """Return the numbers, texts and containers of them that a scheduler has as attributes."""
+    slots = [name for owner in type(scheduler).__mro__ for name in vars(owner).get("__slots__", ())]
+    values = {name: getattr(scheduler, name, None) for name in slots} | vars(scheduler)
+    values.pop("optimizer", None)
+    return {name: plain(value) for name, value in values.items() if _is_data(value)}
+
+
+def others(optimizer: Optimizer) -> dict[str, object]:
+    """Return all that an optimizer holds besides lrs."""
+    groups = [
+        {key: plain(value) for key, value in group.items() if key not in ("lr", "initial_lr")}
+        for group in optimizer.param_groups
+    ]
+    return {
+        **{f"group {i}, {key}": group[key] for i, group in enumerate(groups) for key in group},
+        "the optimizer's state": plain(list(optimizer.state.values())),
+    }
+
+
+def rng_states() -> dict[str, object]:
+    """Return the states of the global generators of random numbers."""
+    states: dict[str, object] = {
+        "random": random.getstate(),
+        "torch": torch.get_rng_state().tolist(),
+    }
+    if numpy := sys.modules.get("numpy"):
+        states["numpy"] = plain(numpy.random.get_state(legacy=False))
+    return states
+
+
+def plain(value: Any) -> Any:
+    """Copy a value made of containers, with lists for tensors, so that ``==`` compares it."""
+    if isinstance(value, Tensor):
+        return value.detach().tolist()
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [*map(plain, value)]
+    if type(value).__module__ == "numpy":
+        return value.tolist()
+    return value
+
+
+def spoil(value: object) -> None:
+    """Overwrite everything inside a value that can be: what shares memory with it shows that."""
+    if isinstance(value, Tensor):
+        if not value.requires_grad:
+            value.fill_(77)
+    elif isinstance(value, dict):
+        for item in value.values():
+            spoil(item)
+        value.clear()
+    elif isinstance(value, list):
+        for item in value:
+            spoil(item)
+        value[:] = [77.0] * len(value)
+
+
+def overlap(first: object, second: object) -> bool:
+    """Tell whether two values are tensors of one element that share it."""
+    both = isinstance(first, Tensor) and isinstance(second, Tensor)
+    return both and first.data_ptr() == second.data_ptr()  # type: ignore[attr-defined]
+
+
+def by_position(make: Make, groups: int, epochs: int) -> bool:
+    """Tell whether groups that hold equal lrs are given different ones, as layer by layer."""
+    return any(len({*row}) > 1 for row in run(bind(make(), sgd([0.1] * groups)), epochs))
+
+
+def by_count(make: Make, groups: int, epochs: int) -> bool:
+    """Tell whether the lr of a group depends on how many there are."""
+    few, more = (run(bind(make(), sgd([0.1] * n)), epochs) for n in (groups, groups + 1))
+    return any(row[0] != other[0] for row, other in zip(few, more))
+
+
+def own_schedulers(scheduler: LRScheduler) -> bool:
+    """Tell whether a scheduler holds others, which it steps."""
+    found = [*vars(scheduler).values()]
+    for value in found:
+        if isinstance(value, (list, tuple)):
+            found.extend(value)
+    return any(isinstance(value, LRScheduler) for value in found)
+
+
+def through_disk(state: Any) -> Any:
+    """Save and load as a careful user does, with ``weights_only=True``."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    buffer.seek(0)
+    return torch.load(buffer, weights_only=True)
+
+
+def through_pickle(value: Any, owners: Sequence[type] = ()) -> tuple[Any, list[str]]:
+    """Pickle and unpickle; what was defined where pickle cannot find it is taken by reference.
+
+    A class inside a function, or a lambda that was given to a policy, says nothing about the
+    policy. A function made by a class of ``owners`` does.
+
+    Returns:
+        The copy, and the names of what was taken by reference.
+    """
+    kept: list[Any] = []
+    own = tuple(f"{owner.__qualname__}." for owner in owners)
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, item: Any) -> int | None:
+            if not isinstance(item, (type, FunctionType)) or _importable(item):
+                return None
+            if not isinstance(item, type) and item.__qualname__.startswith(own):
+                return None
+            if not any(item is one for one in kept):
+                kept.append(item)
+            return next(i for i, one in enumerate(kept) if one is item)
+
+    class Unpickler(pickle.Unpickler):
+        def persistent_load(self, index: Any) -> Any:
+            return kept[index]
+
+    buffer = io.BytesIO()
+    Pickler(buffer).dump(value)
+    buffer.seek(0)
+    copied = Unpickler(buffer).load()
+    return copied, [item.__qualname__ for item in kept if not isinstance(item, type)]
+
+
+@contextmanager
+def no_warnings(what: str) -> Iterator[None]:
+    """Allow no warning in the block.
+
+    Raises:
+        Broken: If there is one.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        raise Broken(what, "no warning", f"{warning.category.__name__}: {warning.message}")
+
+
+def _importable(item: Any) -> bool:
+    found: Any = sys.modules.get(item.__module__)
+    for part in item.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is item
+
+
+def _is_data(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_data, value))
+    if isinstance(value, dict):
+        return all(map(_is_data, value.values())) and "params" not in value
+    return value is None or isinstance(value, (bool, int, float, str, Tensor))
+
+
+def _are_lrs(value: object) -> TypeGuard[list[float]]:
+    return isinstance(value, list) and len(value) > 0 and {*map(type, value)} == {float}
+
+
+def _raised(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    text = re.sub(r" at 0x[0-9a-f]+", "", text)  # a report is the same each time
+    return text if len(text) <= 300 else f"{text[:297]}..."

@@ -1,0 +1,76 @@
+"""The laws, each one small function, and the decorator that registers them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from itertools import product
+from typing import Any, TypeVar
+
+Function = TypeVar("Function", bound=Callable[..., None])
+Case = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Law:
+    """A sentence that holds of every sound policy, and the function that tries to break it.
+
+    Attributes:
+        name: Its name, which does not change.
+        sentence: What it states.
+        trap: What it guards against: an issue of torch, where there is one.
+        function: Raises `Broken` where the law is broken. The names of its arguments say what it
+            is tried with: ``make``, ``held`` (the lrs of the groups), ``epochs``, ``epoch`` (each),
+            ``at`` (some epochs), ``exact``, ``expected``, and those of ``choices``.
+        late: Whether it needs a policy that is bound after it was made.
+        root: Whether nothing else can be said of a policy that breaks it.
+        choices: More arguments, with the values that each may take.
+    """
+
+    name: str
+    sentence: str
+    trap: str
+    function: Callable[..., None]
+    late: bool = False
+    root: bool = False
+    choices: dict[str, Sequence[Any]] = field(default_factory=dict)
+
+    def cases(self, given: Case, layouts: Sequence[list[float]], epochs: int) -> Iterator[Case]:
+        """Yield the arguments to try, small ones first."""
+        values: dict[str, Sequence[Any]] = {
+            "held": layouts,
+            "epoch": range(epochs + 1),
+            "at": sorted({0, 1, (epochs + 1) // 2, epochs}),
+            "epochs": [epochs],
+            **{name: [value] for name, value in given.items()},
+            **self.choices,
+        }
+        wanted = {name: values[name] for name in inspect.signature(self.function).parameters}
+        for combination in product(*wanted.values()):
+            yield dict(zip(wanted, combination))
+
+
+LAWS: dict[str, Law] = {}
+"""The laws on policies and schedulers, by name."""
+
+
+def law(
+    trap: str = "", *, late: bool = False, root: bool = False, **choices: Sequence[Any]
+) -> Callable[[Function], Function]:
+    """Register a function as the law of its name; its docstring is the sentence."""
+
+    def register(function: Function) -> Function:
+        sentence = inspect.cleandoc(function.__doc__ or "")
+        LAWS[function.__name__] = Law(
+            function.__name__, sentence, trap, function, late, root, choices
+        )
+        return function
+
+    return register
+
+
+# The order is that of the report.
+for topic in ("binding", "stepping", "state", "tensors", "copies", "company"):
+    import_module(f"{__name__}.{topic}")

@@ -1,0 +1,172 @@
+"""Laws on what happens before there is an optimizer, and when one comes."""
+
+from __future__ import annotations
+
+import gc
+import math
+import warnings
+import weakref
+from collections.abc import Sequence
+
+from torch.optim.lr_scheduler import LRScheduler
+
+from ..kit import (
+    Broken,
+    Make,
+    MakePolicy,
+    bind,
+    expect,
+    lrs,
+    others,
+    public,
+    run,
+    same_run,
+    sgd,
+    skip,
+    train,
+)
+from . import law
+
+
+@law("pytorch#72874: construction writes into an optimizer", late=True)
+def construct(make: MakePolicy) -> None:
+    """A new policy has no optimizer, and says so to whoever needs one."""
+    policy = make()
+    expect(policy.last_epoch, -1, "last_epoch of a new policy")
+    expect(hasattr(policy, "optimizer"), False, "a new policy has an optimizer")
+    for ask in (policy.step, policy.get_last_lr):
+        try:
+            ask()
+        except (RuntimeError, AttributeError):  # UnboundPolicyError is both
+            continue
+        except Exception as error:
+            raise Broken(
+                f"{ask.__name__}() of a new policy", "UnboundPolicyError", error
+            ) from error
+        raise Broken(f"{ask.__name__}() of a new policy", "UnboundPolicyError", "no error")
+
+
+@law("late binding", root=True)
+def bound(make: Make, held: list[float]) -> None:
+    """Binding returns the policy itself, at epoch 0, with the optimizer it was given."""
+    optimizer = sgd(held)
+    policy = make()
+    scheduler = bind(policy, optimizer)
+    if isinstance(policy, LRScheduler):
+        expect(scheduler is policy, True, "policy(optimizer) is policy")
+    expect(scheduler.optimizer is optimizer, True, "policy.optimizer is optimizer")
+    if hasattr(scheduler, "last_epoch"):
+        expect(scheduler.last_epoch, 0, "last_epoch after binding")
+
+
+@law("pytorch#104361: too few lrs; a schedule that ends in nan", root=True)
+def lr_per_group(make: Make, held: list[float], epochs: int) -> None:
+    """At every epoch there is one finite real lr for each param group, in a Sequence."""
+    scheduler = bind(make(), sgd(held))
+    for epoch in range(epochs + 1):
+        if epoch:
+            train(scheduler)
+        for group, lr in enumerate(lrs(scheduler.optimizer)):
+            if not math.isfinite(lr):
+                raise Broken("the lr", "a finite number", lr, epoch, group)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch has none of get_lr outside a step
+                answer = scheduler.get_lr()
+        except NotImplementedError:
+            continue  # SequentialLR and ChainedScheduler have none
+        expect(isinstance(answer, Sequence), True, "get_lr() returns a Sequence", epoch)
+        expect(len(answer), len(held), "the number of lrs that get_lr() returns", epoch)
+
+
+@law("a scheduler that skips or repeats epochs", root=True)
+def step(make: Make, held: list[float], epochs: int) -> None:
+    """A step advances the policy by one epoch, without an error."""
+    scheduler = bind(make(), sgd(held))
+    for epoch in range(1, epochs + 1):
+        train(scheduler)
+        if hasattr(scheduler, "last_epoch"):
+            expect(scheduler.last_epoch, epoch, "last_epoch after a step", epoch)
+
+
+@law("accelerate and Lightning pass wrappers and lists around", given=(None, [], "SGD"))
+def bind_type(make: Make, given: object) -> None:
+    """Binding to something that is no optimizer is a TypeError."""
+    try:
+        make()(given)
+    except TypeError:
+        pass
+    except Exception as error:
+        seen = f"{type(error).__name__}: {error}"
+        raise Broken(f"binding to {given!r}", "a TypeError", seen) from error
+    else:
+        raise Broken(f"binding to {given!r}", "a TypeError", "no error")
+
+
+@law(
+    "half a binding: some groups written, then an error",
+    late=True,
+    how=("no optimizer", "an error in get_lr", "wrong number of groups"),
+)
+def bind_atomic(make: MakePolicy, held: list[float], exact: int | None, how: str) -> None:
+    """A binding that fails leaves the policy unbound, or bound as it was, and writes no lr."""
+    policy = make()
+    optimizer = sgd(held)
+    if how == "no optimizer":
+        policy(optimizer)
+        train(policy)
+        before = public(policy)
+        try:
+            policy(None)  # type: ignore[arg-type]
+        except Exception:
+            expect(policy.optimizer is optimizer, True, "the policy has its old optimizer")
+            expect(public(policy), before, "after a binding that failed")
+    else:
+        if how == "wrong number of groups":
+            if exact is None:
+                skip("it takes any number of param groups, and its get_lr is its own")
+            optimizer = sgd([*held, 0.5])
+        else:
+
+            def get_lr() -> list[float]:
+                raise RuntimeError("an error in get_lr")
+
+            policy.get_lr = get_lr  # type: ignore[method-assign]
+        held, options = lrs(optimizer), others(optimizer)
+        try:
+            policy(optimizer)
+        except Exception:
+            expect(lrs(optimizer), held, f"the lrs after a binding that failed ({how})")
+            expect(others(optimizer), options, f"after a binding that failed ({how})")
+            expect(hasattr(policy, "optimizer"), False, "the policy has an optimizer")
+            expect(policy.last_epoch, -1, "last_epoch after a binding that failed")
+
+
+@law("a second run that goes on where the first one stopped", late=True)
+def rebind(make: MakePolicy, held: list[float], epochs: int, at: int) -> None:
+    """Binding to another optimizer starts over, and leaves the old one alone."""
+    first, second = sgd(held), sgd(held)
+    policy = bind(make(), first)
+    train(policy, at)
+    left = lrs(first)
+    again = bind(policy, second)
+    same_run(run(again, epochs), run(bind(make(), sgd(held)), epochs), "the lrs after rebinding")
+    expect(lrs(first), left, "the lrs of the optimizer left behind")
+
+
+@law("pytorch#126131: an optimizer kept alive by its scheduler", late=True)
+def rebind_frees(make: MakePolicy, held: list[float]) -> None:
+    """After binding to another optimizer nothing of the old one is kept."""
+    first = sgd(held)
+    policy = make()(first)
+    train(policy, 2)
+    old = weakref.ref(first)
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        policy(sgd(held))
+        del first
+        expect(old() is None, True, "the old optimizer is freed")
+    finally:
+        if collecting:
+            gc.enable()

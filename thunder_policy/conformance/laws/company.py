@@ -1,0 +1,89 @@
+"""Laws on other schedulers around a policy, and on groups that come later."""
+
+from __future__ import annotations
+
+import math
+
+from torch.optim.lr_scheduler import ChainedScheduler, ConstantLR, SequentialLR
+
+from ...policy import Policy
+from ..kit import (
+    Broken,
+    Make,
+    bind,
+    by_count,
+    by_position,
+    epoch_of,
+    expect,
+    floats,
+    lrs,
+    parameter,
+    run,
+    same_run,
+    sgd,
+    skip,
+    train,
+)
+from . import law
+
+
+@law("pytorch#185872, #196243: off by one at the first epoch or at a milestone", place=(0, 1))
+def sequential(make: Make, held: list[float], epochs: int, place: int) -> None:
+    """Inside SequentialLR, first or second, a policy gives the lrs that it gives alone."""
+    right = run(bind(make(), sgd(held)), epochs)
+    optimizer = sgd(held)
+    rest = ConstantLR(optimizer, factor=1.0)
+    policy = bind(make(), optimizer)
+    if isinstance(policy, Policy) and type(policy).step is not Policy.step:
+        skip("it overrides step(), and SequentialLR steps once more to come to epoch 0")
+    if place == 0:
+        sequence = SequentialLR(optimizer, [policy, rest], milestones=[epochs + 1])
+        seen = run(sequence, epochs)
+    else:
+        sequence = SequentialLR(optimizer, [rest, policy], milestones=[3])
+        train(sequence, 3)
+        seen = run(sequence, epochs)
+    expect(floats(sequence.get_last_lr()), lrs(optimizer), "get_last_lr() of SequentialLR")
+    same_run(seen, right, f"the lr inside SequentialLR, as number {place}, epochs since its start")
+
+
+@law("ChainedScheduler reads _last_lr and steps each in turn", place=(0, 1))
+def chained(make: Make, held: list[float], epochs: int, place: int) -> None:
+    """Inside ChainedScheduler, beside one that changes nothing, a policy gives its own lrs."""
+    right = run(bind(make(), sgd(held)), epochs)
+    optimizer = sgd(held)
+    rest = ConstantLR(optimizer, factor=1.0)
+    policy = bind(make(), optimizer)
+    chain = ChainedScheduler([policy, rest] if place == 0 else [rest, policy])
+    same_run(run(chain, epochs), right, "the lr inside ChainedScheduler")
+    expect(floats(chain.get_last_lr()), lrs(optimizer), "get_last_lr() of ChainedScheduler")
+
+
+@law("pytorch#20997, #104361: add_param_group after the scheduler was made")
+def late_group(make: Make, held: list[float], epochs: int, exact: int | None, at: int) -> None:
+    """A group added later is taken in, or, for an exact number of groups, refused as a whole."""
+    optimizer = sgd(held)
+    policy = bind(make(), optimizer)
+    alone = run(bind(make(), sgd(held)), epochs + 1)
+    train(policy, at)
+    optimizer.add_param_group({"params": [parameter()], "lr": 0.05})
+    before = epoch_of(policy), lrs(optimizer)
+    try:
+        train(policy)
+    except Broken:
+        if exact is None:
+            raise
+        expect((epoch_of(policy), lrs(optimizer)), before, "after a step that was refused", at)
+    else:
+        seen = [lrs(optimizer), *run(policy, epochs - at)[1:]]
+        for epoch, row in enumerate(seen, at + 1):
+            for group, lr in enumerate(row):
+                if not math.isfinite(lr):
+                    raise Broken("the lr after a group was added", "a number", lr, epoch, group)
+        last = floats(policy.get_last_lr())
+        expect(last, lrs(optimizer), "get_last_lr() after a group was added", at + 1)
+        n = len(held)
+        if not by_position(make, n + 1, epochs) and not by_count(make, n, epochs):
+            rows = [row[:-1] for row in seen]
+            what = "the lr of an older group after one was added"
+            same_run(rows, alone[at + 1 :], what, since=at + 1)

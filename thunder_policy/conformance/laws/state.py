@@ -1,0 +1,180 @@
+"""Laws on checkpoints: what goes in, what comes out, and in which order."""
+
+from __future__ import annotations
+
+import copy
+
+from ..kit import (
+    Broken,
+    Make,
+    bind,
+    expect,
+    lrs,
+    own_schedulers,
+    plain,
+    public,
+    run,
+    same_run,
+    sgd,
+    skip,
+    spoil,
+    state_of,
+    through_disk,
+    train,
+)
+from . import law
+
+
+@law("pytorch#119168: a scheduler made before or after its optimizer is loaded")
+def resume(make: Make, held: list[float], epochs: int, epoch: int) -> None:
+    """A run saved at any epoch goes on in fresh objects that were made with other lrs."""
+    optimizer = sgd(held)
+    policy = bind(make(), optimizer)
+    train(policy, epoch)
+    saved = copy.deepcopy((optimizer.state_dict(), state_of(policy)))
+
+    fresh_optimizer = sgd([7 * lr for lr in held])
+    fresh = bind(make(), fresh_optimizer)
+    fresh_optimizer.load_state_dict(saved[0])
+    fresh.load_state_dict(saved[1])
+    expect(lrs(fresh_optimizer), lrs(optimizer), "the lr in the group after loading", epoch)
+    expect(public(fresh), public(policy), "after loading", epoch)
+    seen, right = run(fresh, epochs - epoch), run(policy, epochs - epoch)
+    same_run(seen, right, f"the lr of a run resumed at epoch {epoch}", since=epoch, within=0.0)
+
+
+@law(
+    "pytorch#119168, #65342: what is done last overwrites the lr",
+    order=("policy, optimizer", "optimizer, bind, policy"),
+)
+def resume_any_order(make: Make, held: list[float], epochs: int, at: int, order: str) -> None:
+    """A run goes on in whichever order policy and optimizer are bound and loaded."""
+    optimizer = sgd(held)
+    policy = bind(make(), optimizer)
+    train(policy, at)
+    saved = copy.deepcopy((optimizer.state_dict(), state_of(policy)))
+
+    fresh_optimizer = sgd([7 * lr for lr in held])
+    if order == "policy, optimizer":
+        fresh = bind(make(), fresh_optimizer)
+        fresh.load_state_dict(saved[1])
+        fresh_optimizer.load_state_dict(saved[0])
+    else:
+        fresh_optimizer.load_state_dict(saved[0])
+        fresh = bind(make(), fresh_optimizer)
+        fresh.load_state_dict(saved[1])
+    seen, right = run(fresh, epochs - at), run(policy, epochs - at)
+    same_run(seen, right, f"the lr of a run loaded in the order {order}", since=at, within=0.0)
+
+
+@law("pytorch#29697: the lr is in the optimizer's state alone")
+def resume_alone(make: Make, held: list[float], epochs: int, at: int) -> None:
+    """A run goes on where the optimizer's state was never loaded."""
+    policy = bind(make(), sgd(held))
+    train(policy, at)
+    saved = copy.deepcopy(state_of(policy))
+
+    fresh = bind(make(), sgd([7 * lr for lr in held]))
+    fresh.load_state_dict(saved)
+    seen, right = run(fresh, epochs - at), run(policy, epochs - at)
+    what = "the lr of a run resumed without the optimizer's state"
+    same_run(seen, right, what, since=at, within=0.0)
+
+
+@law("pytorch#98921, #163105, #94450: a checkpoint that only an unsafe load reads")
+def state_weights_only(make: Make, held: list[float], at: int) -> None:
+    """The state passes torch.save and torch.load(weights_only=True) unchanged."""
+    policy = bind(make(), sgd(held))
+    train(policy, at)
+    try:
+        state = policy.state_dict()
+        loaded = through_disk(state)
+    except Exception as error:
+        seen = f"{type(error).__name__}: {error}"
+        raise Broken("the state with weights_only=True", "no error", seen, at) from error
+    expect(plain(loaded), plain(state), "the state after a round trip", at)
+
+
+@law("a state that is a view of the live scheduler")
+def state_snapshot(make: Make, held: list[float], epochs: int, at: int) -> None:
+    """A state does not change with the run, nor the run with the state."""
+    policy, twin = bind(make(), sgd(held)), bind(make(), sgd(held))
+    train(policy, at)
+    train(twin, at)
+    state = state_of(policy)
+    before = copy.deepcopy(plain(state))
+    train(policy)
+    expect(plain(state), before, "a state, after the next step", at)
+    train(twin)
+    spoil(state_of(policy))
+    expect(public(policy), public(twin), "after the returned state was overwritten", at + 1)
+    seen, right = run(policy, epochs), run(twin, epochs)
+    same_run(seen, right, "the lr after the returned state was overwritten", since=at + 1)
+
+
+@law("pytorch#32756: load_state_dict pops from the caller's dict")
+def load_argument(make: Make, held: list[float], epochs: int, at: int) -> None:
+    """Loading neither changes the state that it is given nor keeps anything of it."""
+    policy = bind(make(), sgd(held))
+    train(policy, at)
+    state = copy.deepcopy(state_of(policy))
+    before = copy.deepcopy(plain(state))
+    fresh, twin = bind(make(), sgd(held)), bind(make(), sgd(held))
+    fresh.load_state_dict(state)
+    expect(plain(state), before, "the state that was loaded", at)
+    twin.load_state_dict(copy.deepcopy(state))
+    train(fresh)
+    train(twin)
+    expect(plain(state), before, "the state that was loaded, after a step", at)
+    spoil(state)
+    seen, right = run(fresh, epochs), run(twin, epochs)
+    same_run(seen, right, "the lr after the loaded state was overwritten", since=at + 1)
+
+
+@law("a load that adds to what is there")
+def load_repeatable(make: Make, held: list[float], epochs: int, at: int) -> None:
+    """One state can be loaded twice, and back into the policy that it came from."""
+    optimizer = sgd(held)
+    policy = bind(make(), optimizer)
+    train(policy, at)
+    saved = copy.deepcopy((optimizer.state_dict(), state_of(policy)))
+    right = run(policy, epochs - at)
+    for again in ("back", "again"):
+        optimizer.load_state_dict(copy.deepcopy(saved[0]))
+        policy.load_state_dict(copy.deepcopy(saved[1]))
+        policy.load_state_dict(copy.deepcopy(saved[1]))
+        seen = run(policy, epochs - at)
+        same_run(seen, right, f"the lr of a run taken {again}", since=at, within=0.0)
+
+
+@law(
+    "the checkpoint of something else, loaded without a word",
+    garbage=("None", "a list", "an empty dict", "no last_epoch", "last_epoch='three'"),
+)
+def load_rejects(make: Make, held: list[float], at: int, garbage: str) -> None:
+    """Garbage is an error, and changes nothing."""
+    policy = bind(make(), sgd(held))
+    train(policy, at)
+    state: object = None
+    if garbage == "a list":
+        state = [1, 2]
+    elif garbage == "an empty dict":
+        state = {}
+    elif garbage != "None":
+        ahead = bind(make(), sgd(held))
+        # What a nested scheduler has loaded by then is its own affair.
+        train(ahead, at if own_schedulers(ahead) else at + 1)
+        state = copy.deepcopy(state_of(ahead))
+        if "last_epoch" not in state:
+            skip("its state has no last_epoch")
+        if garbage == "no last_epoch":
+            del state["last_epoch"]
+        else:
+            state["last_epoch"] = "three"
+    before = public(policy)
+    try:
+        policy.load_state_dict(state)  # type: ignore[arg-type]
+    except Exception:
+        expect(public(policy), before, f"after loading garbage ({garbage})", at)
+    else:
+        raise Broken(f"loading garbage ({garbage})", "an error", "no error", at)

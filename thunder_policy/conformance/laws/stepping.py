@@ -1,0 +1,226 @@
+"""Laws on steps: what they write, what they leave alone, and what they say."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable
+
+import torch
+
+from ..isolation import arguments
+from ..kit import (
+    Broken,
+    Make,
+    bind,
+    by_position,
+    expect,
+    floats,
+    held_by,
+    lrs,
+    no_warnings,
+    others,
+    own_schedulers,
+    public,
+    rng_states,
+    run,
+    same_run,
+    sgd,
+    skip,
+    train,
+)
+from . import law
+
+
+@law("pytorch#68820, #69794: a get_last_lr that does not follow the groups")
+def last_lr(make: Make, held: list[float], epochs: int) -> None:
+    """The param groups hold what get_last_lr() says."""
+    scheduler = bind(make(), sgd(held))
+    for epoch in range(epochs + 1):
+        if epoch:
+            train(scheduler)
+        expect(floats(scheduler.get_last_lr()), lrs(scheduler.optimizer), "get_last_lr()", epoch)
+
+
+@law("pytorch#163103, #163120: a history of references to one live lr")
+def last_lr_history(make: Make, held: list[float], epochs: int) -> None:
+    """What get_last_lr() returned does not change later."""
+    scheduler = bind(make(), sgd([torch.tensor(lr, dtype=torch.float64) for lr in held]))
+    history, copies = [], []
+    for epoch in range(epochs + 1):
+        if epoch:
+            train(scheduler)
+        history.append(scheduler.get_last_lr())
+        copies.append(floats(scheduler.get_last_lr()))
+    same_run([*map(floats, history)], copies, "what get_last_lr() returned, in the end", within=0.0)
+
+
+@law("pytorch#22107, #49885: a get_lr that multiplies, or counts, each time it is asked")
+def pure(make: Make, held: list[float], epochs: int) -> None:
+    """get_lr() writes nothing, and answers the same twice in a row."""
+    for kind in (float, torch.tensor):
+        optimizer = sgd([kind(lr) for lr in held])
+        scheduler = bind(make(), optimizer)
+        for epoch in range(epochs + 1):
+            if epoch:
+                train(scheduler)
+            attributes, before = copy.deepcopy(held_by(scheduler)), public(scheduler)
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # torch has none of get_lr outside a step
+                    first = floats(scheduler.get_lr())
+                    second = floats(scheduler.get_lr())
+            except NotImplementedError:
+                skip(f"{type(scheduler).__name__} has no get_lr")
+            expect(second, first, "get_lr(), the second time", epoch)
+            expect(public(scheduler), before, "after get_lr()", epoch)
+            expect(held_by(scheduler), attributes, "after get_lr()", epoch)
+
+
+@law("an error at epoch 7, caught, and epoch 7 is lost", how=("an error", "a lr too many", "nan"))
+def step_atomic(make: Make, held: list[float], at: int, how: str) -> None:
+    """A step that fails changes nothing, and can be taken again."""
+    scheduler = bind(make(), sgd(held))
+    if own_schedulers(scheduler):
+        skip("it steps schedulers of its own")
+    train(scheduler, at)
+
+    def get_lr() -> list[float]:
+        if how == "an error":
+            raise RuntimeError(how)
+        return [0.5, *held] if how == "a lr too many" else [*held[:-1], float("nan")]
+
+    before = public(scheduler)
+    vars(scheduler)["get_lr"] = get_lr
+    try:
+        scheduler.step()
+    except Exception:
+        expect(public(scheduler), before, f"after a step that failed ({how} in get_lr)", at)
+    else:
+        skip("its step does not call get_lr")
+
+
+@law("a scheduler that writes momentum, betas or max_lr")
+def only_lr(make: Make, held: list[float], epochs: int) -> None:
+    """Only the lr is written: no other option, no param, nothing of the optimizer's state."""
+    optimizer = sgd(held)
+    for group in optimizer.param_groups:
+        group["momentum"], group["note"] = 0.5, [1, 2]
+        group["params"][0].grad = torch.ones(1)
+    optimizer.step()
+    before = others(optimizer)
+    scheduler = bind(make(), optimizer)
+    expect(others(optimizer), before, "after binding", 0)
+    for epoch in range(1, epochs + 1):
+        optimizer.step()
+        before = others(optimizer)
+        scheduler.step()
+        expect(others(optimizer), before, "after a step", epoch)
+
+
+@law("a jitter from the global generator changes every dropout mask after it")
+def rng(make: Make, held: list[float], epochs: int) -> None:
+    """No global generator of random numbers is used."""
+    before = rng_states()
+    run(bind(make(), sgd(held)), epochs)
+    expect(rng_states() == before, True, "random, numpy and torch are where they were")
+
+
+@law("two runs of one configuration that differ")
+def deterministic(make: Make, held: list[float], epochs: int) -> None:
+    """Equal policies give equal lrs, run after run."""
+    first = run(bind(make(), sgd(held)), epochs)
+    for _ in range(2):
+        same_run(run(bind(make(), sgd(held)), epochs), first, "the lrs of a later run", within=0.0)
+
+
+@law("mapping.pop(epoch) on the caller's own dict")
+def keeps_arguments(make: Make, held: list[float], epochs: int) -> None:
+    """What a policy is made of belongs to the caller, and is not written."""
+    before = arguments(make)
+    scheduler = bind(make(), sgd(held))
+    train(scheduler, epochs)
+    expect(arguments(make), before, "the arguments, after a run")
+
+
+@law("state on the class, or in a mutable default argument")
+def independent(make: Make, held: list[float], epochs: int, at: int) -> None:
+    """Two policies on two optimizers, stepped in turn, do not know of each other."""
+    alone = run(bind(make(), sgd(held)), epochs)
+    first = bind(make(), sgd(held))
+    train(first, at)
+    second = bind(make(), sgd(held))
+    same_run(run(second, epochs), alone, "the lrs of a policy bound while another is in use")
+    what = "the lrs of a policy after another one was used"
+    same_run(run(first, epochs - at), alone[at:], what, since=at)
+
+
+@law("param_groups[0]['lr'] for all groups")
+def group_alone(make: Make, held: list[float], epochs: int) -> None:
+    """The lr of a group does not depend on the lrs of the other groups."""
+    if len(held) > 1:
+        if by_position(make, len(held), epochs):
+            skip("it gives each group a lr by its position")
+        before = run(bind(make(), sgd(held)), epochs)
+        for other in range(len(held)):
+            changed = [5 * lr if group == other else lr for group, lr in enumerate(held)]
+            after = run(bind(make(), sgd(changed)), epochs)
+            for row, kept in zip(after, before):
+                row[other] = kept[other]
+            same_run(after, before, f"the lrs where that of group {other} is {changed[other]}")
+
+
+@law("pytorch#44511: an order warning where the order is right")
+def quiet(make: Make, held: list[float], epochs: int) -> None:
+    """A correct loop is without warnings."""
+    with no_warnings("a correct loop"):
+        run(bind(make(), sgd(held)), epochs)
+
+
+@law("pytorch#20124: the first lr skipped in silence")
+def order_warning(make: Make, held: list[float]) -> None:
+    """A step before any step of the optimizer has torch's warning."""
+    scheduler = bind(make(), sgd(held))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        scheduler.step()
+    said = any("before `optimizer.step()`" in str(warning.message) for warning in caught)
+    expect(said, True, "torch's warning on the order of the two steps", 1)
+
+
+@law("pytorch#40971: step(epoch) and as many steps come to different lrs")
+def closed_form(make: Make, held: list[float], epochs: int) -> None:
+    """lr_at(epoch), or torch's closed form, says what stepping arrives at."""
+    right = run(bind(make(), sgd(held)), epochs)
+    scheduler = bind(make(), sgd(held))
+    lr_at: Callable[[int], object] | None = getattr(scheduler, "lr_at", None)
+    form: Callable[[], list[float]] | None = getattr(scheduler, "_get_closed_form_lr", None)
+    if lr_at is None and form is None:
+        skip(f"{type(scheduler).__name__} has neither lr_at nor _get_closed_form_lr")
+    for epoch in range(epochs + 1):
+        if epoch:
+            train(scheduler)
+        if lr_at is None:
+            closed = floats(form()) if form else []
+            same_run([closed], [right[epoch]], "_get_closed_form_lr()", since=epoch)
+            continue
+        for asked in (0, epoch, epochs):
+            try:
+                answer = lr_at(asked)
+            except NotImplementedError:
+                skip(f"{type(scheduler).__name__} has no lr_at of its own")
+            what = f"lr_at({asked}), asked at epoch {epoch}"
+            if not isinstance(answer, (list, tuple)):
+                raise Broken(what, "a list with one lr a group", answer)
+            same_run([floats(answer)], [right[asked]], what, since=asked)
+
+
+@law("a schedule that is one epoch late")
+def values(
+    make: Make, held: list[float], epochs: int, expected: Callable[[int, int], float] | None
+) -> None:
+    """The lrs are those of your own oracle."""
+    if expected is None:
+        skip("no oracle was given: Subject(..., expected=...)")
+    right = [[float(expected(t, i)) for i in range(len(held))] for t in range(epochs + 1)]
+    same_run(run(bind(make(), sgd(held)), epochs), right, "the lr")

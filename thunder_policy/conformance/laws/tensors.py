@@ -1,0 +1,118 @@
+"""Laws on lrs held as tensors, as ``torch.compile`` and CUDA graphs want them."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from ..gpu import fake_cuda, launches
+from ..kit import (
+    Broken,
+    Make,
+    bind,
+    expect,
+    lrs,
+    overlap,
+    run,
+    same_run,
+    sgd,
+    skip,
+    state_of,
+    train,
+)
+from . import law
+
+DTYPES = (torch.float64, torch.float32)
+
+
+@law("pytorch#107076, #120934: a tensor replaced by a float recompiles the step", dtype=DTYPES)
+def tensor_identity(make: Make, held: list[float], epochs: int, dtype: torch.dtype) -> None:
+    """A tensor lr stays the same object, of the same dtype, shape and device."""
+    live = [torch.tensor(lr, dtype=dtype) for lr in held]
+    scheduler = bind(make(), sgd(live))
+    for epoch in range(epochs + 1):
+        if epoch:
+            train(scheduler)
+        for i, (group, lr) in enumerate(zip(scheduler.optimizer.param_groups, live)):
+            if group["lr"] is not lr:
+                what = "the lr in the group"
+                raise Broken(what, "the tensor that it held", repr(group["lr"]), epoch, i)
+            expect((lr.dtype, lr.shape), (dtype, torch.Size([])), "dtype and shape", epoch)
+
+
+@law("a lr rounded twice, or replaced by its first value", dtype=DTYPES)
+def tensor_trace(make: Make, held: list[float], epochs: int, dtype: torch.dtype) -> None:
+    """With tensor lrs a run is that with floats, within the rounding of their dtype."""
+    right = run(bind(make(), sgd(held)), epochs)
+    seen = run(bind(make(), sgd([torch.tensor(lr, dtype=dtype) for lr in held])), epochs)
+    within = 4 * (epochs + 1) * torch.finfo(dtype).eps
+    same_run(seen, right, f"the lr as a tensor of {dtype}", within=within)
+
+
+@law("pytorch#126854, #162359: a fill in place that reaches base_lrs")
+def tensor_storage(make: Make, held: list[float], epochs: int) -> None:
+    """No record shares memory with a live lr: not base_lrs, initial_lr, state or get_last_lr()."""
+    optimizer = sgd([torch.tensor(lr, dtype=torch.float64) for lr in held])
+    scheduler = bind(make(), optimizer)
+    for epoch in range(min(epochs, 3) + 1):
+        if epoch:
+            train(scheduler)
+        records: dict[str, object] = {
+            "get_last_lr()": scheduler.get_last_lr(),
+            "base_lrs": getattr(scheduler, "base_lrs", []),
+            "initial_lr": [group.get("initial_lr") for group in optimizer.param_groups],
+            **{f"the state's {key}": value for key, value in state_of(scheduler).items()},
+        }
+        for what, record in records.items():
+            for record_lr in record if isinstance(record, (list, tuple)) else [record]:
+                for i, group in enumerate(optimizer.param_groups):
+                    if overlap(record_lr, group["lr"]):
+                        seen = "the memory of the live lr"
+                        raise Broken(what, "memory of its own", seen, epoch, i)
+
+
+@law("Adam(params, lr=tensor): each group holds that one tensor")
+def tensor_shared(make: Make, held: list[float], epochs: int) -> None:
+    """Groups that were given one tensor for all follow the lrs that floats would."""
+    right = run(bind(make(), sgd([0.1 for _ in held])), epochs)
+    shared = torch.tensor(0.1, dtype=torch.float64)
+    seen = run(bind(make(), sgd([shared for _ in held])), epochs)
+    same_run(seen, right, "the lr where all groups hold one tensor")
+
+
+@law("SGD(params, lr=torch.tensor([0.1])), and the elements of a buffer", form=("[1]", "views"))
+def tensor_shape(make: Make, held: list[float], epochs: int, form: str) -> None:
+    """Lrs of shape [1], and views of one buffer, are written in place."""
+    live: list[Tensor]
+    if form == "[1]":
+        live = [torch.tensor([lr], dtype=torch.float64) for lr in held]
+    else:
+        live = [*torch.tensor(held, dtype=torch.float64).unbind()]
+    shapes = [lr.shape for lr in live]
+    optimizer = sgd(live)
+    seen = run(bind(make(), optimizer), epochs)
+    same_run(seen, run(bind(make(), sgd(held)), epochs), f"the lr as a tensor ({form})")
+    for lr, shape in zip(live, shapes):
+        expect(lr.shape, shape, "the shape of the lr")
+    expect([float(lr) for lr in live], lrs(optimizer), "what the tensors hold", epochs)
+
+
+@law("pytorch#133663: a step that waits for the GPU")
+def gpu_sync(make: Make, held: list[float], epochs: int) -> None:
+    """With lrs on a GPU no step reads one: nothing waits for the device."""
+    launches(make, fake_cuda(held), epochs)
+
+
+@law("a lr computed from the first epoch on, at each epoch")
+def gpu_launches(make: Make, held: list[float], epochs: int) -> None:
+    """With lrs on a GPU a step does not launch more and more kernels."""
+    try:
+        counts = launches(make, fake_cuda(held), epochs)
+    except Broken as error:
+        skip(f"see gpu_sync: {error}")
+    for epoch in range(6, epochs + 1):
+        last = counts[epoch - 6 : epoch]
+        if all(more > less for less, more in pairwise(last)):
+            raise Broken("kernels a step", "no growth", f"{last}", epoch)
