@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from test_schedules import BY_HAND, anything
 
@@ -113,8 +113,12 @@ def test_arithmetic_is_that_of_python(text: str) -> None:
         with pytest.raises(ExpressionError):
             load(f"Constant({text})")
         return
-    if expected <= 10**18:
-        assert load(f"Constant((({text})**2)**0.5)").lr_at(0) == pytest.approx([expected])  # type: ignore[attr-defined]
+    try:
+        policy: Any = load(f"Constant((({text})**2)**0.5)")
+    except ExpressionError as error:
+        assume("too large" not in str(error))  # a number on the way was, whatever came of it
+        raise
+    assert policy.lr_at(0) == pytest.approx([expected])
 
 
 # Expressions that are not

@@ -13,7 +13,9 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from hashlib import sha256
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -278,7 +280,7 @@ def _draw(name: str, lrs: Tensor) -> None:
 
 
 def _drawing(lines: dict[tuple[int, ...], Tensor], width: int) -> str:
-    import plotext  # type: ignore[import-untyped, unused-ignore]
+    plotext: Any = import_module("plotext")  # it has no types
 
     lrs = torch.stack([*lines.values()])
     ticks = _ticks(float(lrs.min()), float(lrs.max()), 5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -24,10 +24,9 @@ class Read(Exception):
 class _Counter(TorchDispatchMode):
     """Counts the operations on CUDA tensors, and raises where one copies to the host."""
 
-    count = 0
-
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
+        cast("Any", super()).__init__()  # torch has no type for it
+        self.count = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None

@@ -253,8 +253,9 @@ def spoil(value: object) -> None:
 
 def overlap(first: object, second: object) -> bool:
     """Tell whether two values are tensors of one element that share it."""
-    both = isinstance(first, Tensor) and isinstance(second, Tensor)
-    return both and first.data_ptr() == second.data_ptr()  # type: ignore[attr-defined]
+    if not isinstance(first, Tensor) or not isinstance(second, Tensor):
+        return False
+    return first.data_ptr() == second.data_ptr()
 
 
 def by_position(make: Make, groups: int, epochs: int) -> bool:
