@@ -81,10 +81,10 @@ def short(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def add_note(error: Exception, where: str, rest: str = "") -> None:
-    """Note on somebody else's exception where it was raised, unless a note says that already."""
+def add_note(error: BaseException, where: str, rest: str = "") -> None:
+    """Note on somebody else's exception where it was raised, unless it says that already."""
     notes = getattr(error, "__notes__", [])
     if not hasattr(error, "add_note") or not isinstance(notes, list):
         return  # Python 3.10, or an exception that has its own ideas
-    if not any(str(note).startswith(where) for note in notes):
+    if not any(str(said).startswith(where) for said in (*error.args, *notes)):
         error.add_note(where + rest)

@@ -128,22 +128,12 @@ def _item(live: Any, value: Any, what: str) -> object:
     return live if value is None and isinstance(live, LRScheduler) else loaded(live, value, what)
 
 
-class UndoLoad:
-    """Takes back what loading has done to the schedulers in some attributes."""
-
-    def __init__(self, values: Iterable[object]) -> None:
-        every = [scheduler for value in values for scheduler in schedulers(value)]
-        found = [scheduler for scheduler in every if not is_unbound(scheduler)]
-        self.attributes = [(vars(scheduler), vars(scheduler).copy()) for scheduler in found]
-        self.undos = [Undo(scheduler.optimizer.param_groups) for scheduler in found]
-
-    def __call__(self) -> None:
-        """Put everything back."""
-        for attributes, before in self.attributes:
-            attributes.clear()
-            attributes.update(before)
-        for undo in self.undos:
-            undo()
+def undo_load(values: Iterable[object]) -> Undo:
+    """Return what takes back the loading of the schedulers in some attributes."""
+    every = [scheduler for value in values for scheduler in schedulers(value)]
+    found = [scheduler for scheduler in every if not is_unbound(scheduler)]
+    groups = [group for scheduler in found for group in scheduler.optimizer.param_groups]
+    return Undo(found, groups)
 
 
 def schedulers(value: object, known: set[int] | None = None) -> Iterator[LRScheduler]:
