@@ -139,8 +139,13 @@ class Seen:
 
     def unchanged(self, groups: Sequence[ParamGroup]) -> bool:
         """Tell whether each group still holds its tensor lr, and nobody has written into it."""
-        held = self.held
-        return all(map(is_, map(LR, groups), held)) and [*map(_VERSION, held)] == self.versions
+        versions = self.versions
+        i = 0
+        for lr in self.held:
+            if groups[i]["lr"] is not lr or lr._version != versions[i]:
+                return False
+            i += 1  # noqa: SIM113  enumerate takes as long as one group
+        return True
 
     def look(self) -> list[Any]:
         """Return the lrs as they stand: a number where the value is known, else the live tensor."""

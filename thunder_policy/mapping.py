@@ -149,14 +149,14 @@ class MappingPolicy(Policy, Generic[M]):
         self._mappings(n)
         lr_init = None if self.lr_init is None else _per_group(self.lr_init, n, "lr_init")
         if self._own_get_lr():
-            self._bind(optimizer, lr_init, _lr_restart=False, **self._short_cut(self.mapping))
+            self._bind(optimizer, lr_init, _lr_restart=False, _lr_rule=self._rule(self.mapping))
         else:
             # A get_lr that multiplies what the groups hold finds lr_init there, as in the document.
-            self._bind(optimizer, lr_init, _lr_restart=True, _lr_changes=None, _lr_schedule=None)
+            self._bind(optimizer, lr_init, _lr_restart=True, _lr_rule=None)
 
-    def _short_cut(self, mapping: Any) -> dict[str, object]:
-        """Return the attributes that let a step do without get_lr, if it is the package's own."""
-        return {}
+    def _rule(self, mapping: Any) -> object:
+        """Return what a step goes by instead of get_lr, if that is the package's own."""
+        return mapping
 
     def _mappings(self, n: int) -> list[M]:
         """Return one mapping for each of n groups: the same one n times, or the list."""
@@ -237,7 +237,7 @@ class MappingPolicy(Policy, Generic[M]):
                     )
                 attributes["mapping"] = mapping = saved
                 if self._own_get_lr():
-                    attributes |= self._short_cut(saved)
+                    attributes["_lr_rule"] = self._rule(saved)
         self._check_counts(mapping, lr_init)
         self._load(rest, attributes, warning)
 
@@ -251,13 +251,13 @@ class _EpochPolicy(MappingPolicy[dict[int, float]]):
         who = type(self).__name__
         super().__init__(_each(mapping, f"{who}: mapping", _epoch_mapping), lr_init)
 
-    def _short_cut(self, mapping: Any) -> dict[str, object]:
-        return {"_lr_changes": merge(*mapping) if isinstance(mapping, list) else mapping}
+    def _rule(self, mapping: Any) -> object:
+        return merge(*mapping) if isinstance(mapping, list) else mapping
 
     def _planned(self, lrs: list[Any]) -> Plan | None:
-        if self._lr_changes is None or self.last_epoch == 0:
+        if not isinstance(self._lr_rule, dict) or self.last_epoch == 0:
             return super()._planned(lrs)
-        return self._changes(lrs) if self.last_epoch in self._lr_changes else None
+        return self._changes(lrs) if self.last_epoch in self._lr_rule else None
 
     @abstractmethod
     def _changes(self, lrs: list[Any]) -> Plan:
@@ -436,9 +436,6 @@ class Schedule(MappingPolicy[ScheduleFn]):
     ) -> None:
         who = type(self).__name__
         super().__init__(_each(mapping, f"{who}: mapping", _schedule_fn), lr_init)
-
-    def _short_cut(self, mapping: Any) -> dict[str, object]:
-        return {"_lr_schedule": mapping}
 
     def get_lr(self) -> list[float | Tensor]:
         """Compute the lrs to be written at ``last_epoch``: one a param group."""

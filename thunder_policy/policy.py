@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, SupportsFloat, TypeVar
@@ -25,7 +25,7 @@ ScheduleFn = Callable[[int], SupportsFloat]
 # What a state holds of a binding; what torch has had there too; and all that a binding sets.
 _STATE = frozenset({"last_epoch", "_step_count", "base_lrs", "_last_lr", "_group_lrs"})
 _TORCH = frozenset({"_is_initial", "_get_lr_called_within_step"})
-_BINDING = _STATE | _TORCH | {"optimizer", "_lr_seen", "_lr_changes", "_lr_schedule", "_lr_restart"}
+_BINDING = _STATE | _TORCH | {"optimizer", "_lr_seen", "_lr_rule", "_lr_restart"}
 
 # What to write, by group, and the factors of `Seen.write`.
 Plan = tuple[list[Any], Mapping[int, float]]
@@ -100,10 +100,9 @@ class Policy(LRScheduler, ABC):
     _get_lr_called_within_step = True
 
     _lr_seen: Seen
-    # For the short cut in `step`, where get_lr is the package's own: the epochs at which a lr may
-    # change, or the callables that give the lrs.
-    _lr_changes: Container[int] | None
-    _lr_schedule: ScheduleFn | list[ScheduleFn] | None
+    # What a step goes by instead of get_lr, if that is the package's own: a dict whose keys are the
+    # epochs at which a lr may change, or what gives the lrs, of all groups or each.
+    _lr_rule: dict[int, float] | ScheduleFn | list[ScheduleFn] | None
     # Whether the groups hold base_lrs when get_lr is asked for epoch 0.
     _lr_restart: bool
 
@@ -123,8 +122,7 @@ class Policy(LRScheduler, ABC):
             "last_epoch": -1,
             "_step_count": 0,
             "_lr_seen": Seen([]),
-            "_lr_changes": None,
-            "_lr_schedule": None,
+            "_lr_rule": None,
             "_lr_restart": False,
         }
         return self
@@ -216,25 +214,26 @@ class Policy(LRScheduler, ABC):
             TypeError: If a lr is no number, or `get_lr` returns no sequence.
         """
         # The short cut, for groups that are all floats or all CPU tensors. A call costs as much as
-        # writing three lrs, so it is one function. Even where no lr changes, a step has to notice
-        # that the param groups were replaced (load_state_dict) or have become more
-        # (add_param_group): two lists are compared in C, by identity first, which reads no dict.
-        # It has to record the lrs, which somebody else may have changed. A new float is written
-        # only where the last one still is, as a tensor that somebody has put there stays. All that
-        # is different goes the long way, by `_step_long` or `_step_changed`.
+        # writing three lrs, and zip as much as two, so it is one function without either. Even
+        # where no lr changes, a step has to notice that the param groups were replaced
+        # (load_state_dict) or have become more (add_param_group): two lists are compared in C, by
+        # identity first, which reads no dict. It has to record the lrs, which somebody else may
+        # have changed. A new float is written only where the last one still is, as a tensor that
+        # somebody has put there stays. All that is different goes the long way.
         groups = self.optimizer.param_groups
         seen = self._lr_seen
         try:
-            short_cut = epoch is None and groups is seen.source and groups == seen.short_cut
+            alike = epoch is None and groups is seen.source and groups == seen.short_cut
         except Exception:  # where one dict took the place of another, that compares tensors
-            short_cut = False
+            alike = False
+        rule: Any = self._lr_rule
+        kind = type(rule)
         now = self.last_epoch + 1
-        changes = self._lr_changes
-        if changes is not None:
-            if not short_cut or now in changes or not now:
-                self._step_long(epoch)
-                return
-            lrs: Any = []
+        lrs: Any = []
+        lr: Any
+        if not alike or (kind is dict and (now in rule or not now)):
+            self._step_long(epoch)
+        elif kind is dict:
             if not seen.held:
                 for group in groups:
                     lrs.append(group["lr"])
@@ -246,53 +245,51 @@ class Policy(LRScheduler, ABC):
             self._last_lr = lrs
             self.last_epoch = now
             self._step_count += 1
-            return
-        if not short_cut:
-            self._step_long(epoch)
-            return
-        self.last_epoch = now
-        self._step_count += 1
-        schedule: Any = self._lr_schedule
-        lrs = []
-        try:
-            if schedule is None:
-                lrs = self.get_lr()
-                if type(lrs) is not list or len(lrs) != len(groups):
-                    self._step_changed(groups, groups[0], lrs)
+        else:
+            last_lr = self._last_lr
+            self.last_epoch = now
+            self._step_count += 1
+            try:
+                if kind is list:
+                    for schedule in rule:
+                        lrs.append(schedule(now))
+                elif rule is None:
+                    lrs = self.get_lr()
+                    if type(lrs) is not list or len(lrs) != len(groups):
+                        self._step_changed(groups, groups[0], lrs)
+                        return
+                    lrs = lrs.copy()
+                else:
+                    lr = rule(now)
+                    if type(lr) is not float or lr - lr != 0.0:  # nan or inf
+                        lr = real(lr, f"{self._at()}{group_name()}: the lr", any_shape=True)
+                    lrs = [lr] * len(groups)
+                    if not seen.held:
+                        last = last_lr[0]
+                        for group in groups:
+                            if group["lr"] is not last:
+                                self._step_changed(groups, group, lrs)
+                                return
+                            group["lr"] = lr
+                    elif not seen.fill(lr):
+                        self._step_changed(groups, groups[0], lrs)
+                        return
+                    self._last_lr = lrs
                     return
-                lrs = lrs.copy()
-            elif type(schedule) is list:
-                for one in schedule:
-                    lrs.append(one(now))
-            else:
-                lr: Any = schedule(now)
-                if type(lr) is not float or lr - lr != 0.0:  # nan or inf
-                    lr = real(lr, f"{self._at()}{group_name()}: the lr", any_shape=True)
-                lrs = [lr] * len(groups)
-                if not seen.held:
-                    last = self._last_lr[0]
-                    for group in groups:
-                        if group["lr"] is not last:
-                            self._step_changed(groups, group, lrs)
-                            return
-                        group["lr"] = lr
-                elif not seen.fill(lr):
-                    self._step_changed(groups, groups[0], lrs)
-                    return
+                i = 0
+                for group in groups:
+                    lr = lrs[i]
+                    if type(lr) is not float or lr - lr != 0.0 or group["lr"] is not last_lr[i]:
+                        self._step_changed(groups, group, lrs)
+                        return
+                    group["lr"] = lr
+                    i += 1  # noqa: SIM113
                 self._last_lr = lrs
-                return
-            for group, lr, last in zip(groups, lrs, self._last_lr):
-                if type(lr) is not float or lr - lr != 0.0 or group["lr"] is not last:
-                    self._step_changed(groups, group, lrs)
-                    return
-                group["lr"] = lr
-            self._last_lr = lrs
-        except BaseException as error:
-            at = len(lrs) if type(schedule) is list else 0
-            add_note(error, self._at(), group_name(at, schedule))
-            self.last_epoch -= 1
-            self._step_count -= 1
-            raise
+            except BaseException as error:
+                add_note(error, self._at(), group_name(len(lrs) if kind is list else 0, rule))
+                self.last_epoch -= 1
+                self._step_count -= 1
+                raise
 
     def _step_long(self, epoch: int | None) -> None:
         """Step with all looks and checks."""
@@ -419,8 +416,8 @@ class Policy(LRScheduler, ABC):
         seen = self._lr_seen
         self._last_lr = lrs
         # Tensors take the short cut where a step writes none of them, or one lr into all.
-        one = self._lr_changes is not None or callable(self._lr_schedule)
-        if lrs and self._step_count > 1 and (not seen.held or (one and seen.uniform is not None)):
+        one = seen.uniform is not None and (type(self._lr_rule) is dict or callable(self._lr_rule))
+        if lrs and self._step_count > 1 and (one or not seen.held):
             seen.short_cut = seen.groups
         else:
             seen.short_cut = None
