@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, SupportsFloat, TypeVar, cast
+from typing import Any, Generic, SupportsFloat, TypeVar
 
 import torch
 from toolz import merge  # type: ignore[import-untyped, unused-ignore]  # toolz has no types
 from torch import Tensor
 from torch.optim import Optimizer
 
-from .checks import add_note, all_finite_floats, epoch_number, non_negative, real, short
+from . import state as states
+from .checks import (
+    add_note,
+    each,
+    epoch_mapping,
+    epoch_number,
+    mapping_or_callable,
+    non_negative,
+    real,
+    schedule_fn,
+    short,
+)
 from .groups import NO_FACTORS, copy_of, on_host
 from .policy import Plan, Policy, ScheduleFn, group_name, is_bound, param_groups
 
@@ -24,7 +35,6 @@ InitialLR = SupportsFloat | Sequence[SupportsFloat] | None
 """One lr for all groups, one a group, or None for what each group has."""
 
 M = TypeVar("M")
-T = TypeVar("T")
 AnyMappingPolicy = TypeVar("AnyMappingPolicy", bound="MappingPolicy[Any]")
 
 
@@ -62,8 +72,8 @@ class MappingPolicy(Policy, Generic[M]):
 
     def __init__(self, mapping: M | Sequence[M], lr_init: InitialLR = 1e-3) -> None:
         who = type(self).__name__
-        self.mapping = _each(mapping, f"{who}: mapping", _copied)
-        self.lr_init = None if lr_init is None else _each(lr_init, f"{who}: lr_init", non_negative)
+        self.mapping = each(mapping, f"{who}: mapping", mapping_or_callable)
+        self.lr_init = None if lr_init is None else each(lr_init, f"{who}: lr_init", non_negative)
         counts = [len(given) for given in (self.mapping, self.lr_init) if isinstance(given, list)]
         if len({*counts}) > 1:
             raise ValueError(f"{who}: got {counts[0]} mappings and {counts[1]} lr_init")
@@ -135,7 +145,7 @@ class MappingPolicy(Policy, Generic[M]):
         if k == 0:
             raise ValueError(f"{what} must be at least 1, not 0")
         new = copy.copy(self)
-        new.mapping = _each(self.mapping, what, lambda one, _: _counted_in_steps(one, k))
+        new.mapping = each(self.mapping, what, lambda one, _: _counted_in_steps(one, k))
         return new
 
     def set_optimizer(self, optimizer: Optimizer) -> None:
@@ -202,7 +212,7 @@ class MappingPolicy(Policy, Generic[M]):
         """
         state = super().prepare_state_dict("mapping", "lr_init", *keys)
         if "mapping" not in keys and not _is_callable(self.mapping):
-            state["mapping"] = _each(self.mapping, "mapping", _pairs)
+            state["mapping"] = states.pairs(self.mapping)
         if "lr_init" not in keys:
             state["lr_init"] = [*self.lr_init] if isinstance(self.lr_init, list) else self.lr_init
         return state
@@ -226,10 +236,10 @@ class MappingPolicy(Policy, Generic[M]):
             if "lr_init" in state_dict:
                 lr_init = state_dict["lr_init"]
                 if lr_init is not None:
-                    lr_init = _each(lr_init, f"{who}: lr_init in the state", non_negative)
+                    lr_init = each(lr_init, f"{who}: lr_init in the state", non_negative)
                 attributes["lr_init"] = lr_init
             if "mapping" in state_dict and not _is_callable(mapping):
-                saved: Any = _unpaired(state_dict["mapping"], f"{who}: mapping in the state")
+                saved: Any = states.unpaired(state_dict["mapping"], f"{who}: mapping in the state")
                 if saved != mapping:
                     warning = (
                         f"{who}: the state has the mapping {short(saved)}, which replaces "
@@ -249,7 +259,7 @@ class _EpochPolicy(MappingPolicy[dict[int, float]]):
         self, mapping: EpochMapping | Sequence[EpochMapping], lr_init: InitialLR = 1e-3
     ) -> None:
         who = type(self).__name__
-        super().__init__(_each(mapping, f"{who}: mapping", _epoch_mapping), lr_init)
+        super().__init__(each(mapping, f"{who}: mapping", epoch_mapping), lr_init)
 
     def _rule(self, mapping: Any) -> object:
         return merge(*mapping) if isinstance(mapping, list) else mapping
@@ -435,7 +445,7 @@ class Schedule(MappingPolicy[ScheduleFn]):
         self, mapping: ScheduleFn | Sequence[ScheduleFn], lr_init: InitialLR = 1e-3
     ) -> None:
         who = type(self).__name__
-        super().__init__(_each(mapping, f"{who}: mapping", _schedule_fn), lr_init)
+        super().__init__(each(mapping, f"{who}: mapping", schedule_fn), lr_init)
 
     def get_lr(self) -> list[float | Tensor]:
         """Compute the lrs to be written at ``last_epoch``: one a param group."""
@@ -516,60 +526,6 @@ def _counted_in_steps(one: Any, k: int) -> Any:
     return one.in_steps(k) if hasattr(one, "in_steps") else InSteps(one, k)
 
 
-def _each(values: Any, what: str, one: Callable[[Any, str], T]) -> Any:
-    """Apply a check to a value, or to each of a list or tuple of them."""
-    if not isinstance(values, (list, tuple)):
-        return one(values, what)
-    if not values:
-        raise ValueError(f"{what} is an empty {type(values).__name__}: give one a param group")
-    return [one(value, f"{what}[{i}]") for i, value in enumerate(values)]
-
-
-def _copied(value: Any, what: str) -> Any:
-    if isinstance(value, Mapping):
-        return _epoch_mapping(value, what)
-    if callable(value):
-        return value
-    raise TypeError(
-        f"{what} must be a mapping from epoch to number, a callable, or a list or tuple with one a "
-        f"param group, not {short(value)} ({type(value).__name__})"
-    )
-
-
-def _epoch_mapping(value: Any, what: str) -> dict[int, float]:
-    """Copy a mapping from epoch to number, sorted by epoch."""
-    if not isinstance(value, Mapping):
-        use = ": use Schedule for a callable" if callable(value) else ""
-        raise TypeError(
-            f"{what} must be a mapping from epoch to number, or a list or tuple with one a param "
-            f"group, not {short(value)} ({type(value).__name__}){use}"
-        )
-    plain = {*map(type, value)} == {int} and all_finite_floats(value.values())
-    if plain and min(value) >= 0 and min(value.values()) >= 0:
-        return dict(sorted(value.items()))  # a million epochs in a blink
-    numbers = {
-        epoch_number(epoch, f"{what}: the epoch"): non_negative(
-            number, f"{what}: the value at epoch {short(epoch)}"
-        )
-        for epoch, number in value.items()
-    }
-    return dict(sorted(numbers.items()))
-
-
-def _schedule_fn(value: Any, what: str) -> ScheduleFn:
-    if isinstance(value, Mapping):
-        raise TypeError(
-            f"{what} must be a callable from epoch to lr, not {short(value)}: "
-            "use Switch or Multiply for a mapping"
-        )
-    if not callable(value):
-        raise TypeError(
-            f"{what} must be a callable from epoch to lr, or a list or tuple with one a param "
-            f"group, not {short(value)} ({type(value).__name__})"
-        )
-    return cast("ScheduleFn", value)
-
-
 def _per_group(values: Any, n: int, what: str) -> list[Any]:
     """Return one value for each of n groups: the same one n times, or the list."""
     if not isinstance(values, list):
@@ -586,27 +542,3 @@ def _left(tensor: Tensor | None, lr: float) -> float | None:
 
 def _is_callable(mapping: object) -> bool:
     return callable(mapping[0] if isinstance(mapping, list) else mapping)
-
-
-def _pairs(mapping: dict[int, float], what: str) -> list[list[float]]:
-    return [[epoch, mapping[epoch]] for epoch in sorted(mapping)]
-
-
-def _unpaired(saved: Any, what: str) -> dict[int, float] | list[dict[int, float]]:
-    """Return a mapping from a state: pairs, or a dict as the original package has; or a list."""
-
-    def one(saved: Any, what: str) -> dict[int, float]:
-        return _epoch_mapping(dict(saved) if _are_pairs(saved) else saved, what)
-
-    if isinstance(saved, (list, tuple)) and not _are_pairs(saved):
-        return [one(each, f"{what}[{i}]") for i, each in enumerate(saved)]
-    return one(saved, what)
-
-
-def _are_pairs(saved: object) -> bool:
-    return isinstance(saved, (list, tuple)) and all(
-        isinstance(pair, (list, tuple))
-        and len(pair) == 2
-        and not isinstance(pair[0], (list, tuple, Mapping))
-        for pair in saved
-    )
