@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.optim import Adam, Optimizer
-from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, SequentialLR
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR, SequentialLR
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -92,14 +92,71 @@ def test_a_schedule_dispatches_two_ops_however_many_groups(form: Any, n: int) ->
     with cuda(*[0.1] * n) as optimizer:
         ops = ops_of_steps(optimizer, Schedule(form(lambda epoch: 0.1 / (1 + epoch), n)))
     assert [step.names for step in ops] == [["_foreach_zero_", "_foreach_add_"]] * 6
+    assert all(lr.device.type == "cuda" for step in ops for lrs in step.tensors for lr in lrs)
 
 
-def test_each_dtype_costs_its_own_two_ops() -> None:
-    with cuda(0.1, 0.1, 0.1) as optimizer:
-        optimizer.param_groups[1]["lr"] = torch.zeros((), dtype=torch.float64, device="cuda")
-        ops = ops_of_steps(optimizer, Switch({1: 0.5}), steps=2)
-    assert sorted(ops[0].names) == ["_foreach_add_"] * 2 + ["_foreach_zero_"] * 2
-    assert ops[1].names == []
+@pytest.mark.parametrize(
+    ("bind", "at_a_change"),
+    [
+        pytest.param(Switch({2: 0.5}), ["_foreach_zero_", "_foreach_add_"], id="Switch"),
+        pytest.param(Multiply({2: 0.5}), ["_foreach_mul_"], id="Multiply"),
+    ],
+)
+def test_each_device_and_dtype_costs_its_own_ops(bind: Bind, at_a_change: list[str]) -> None:
+    kinds = [
+        (f"cuda:{index}", dtype) for index in range(2) for dtype in (torch.float32, torch.float64)
+    ]
+    with cuda(*[0.1] * 12) as optimizer:
+        for i, group in enumerate(optimizer.param_groups):
+            device, dtype = kinds[i % 4]
+            group["lr"] = torch.full((), 0.1, dtype=dtype, device=device)
+        ops = ops_of_steps(optimizer, bind, steps=3)
+    assert ops[0].names == ops[2].names == []
+    assert sorted(ops[1].names) == sorted(at_a_change * 4)
+    for name in at_a_change:
+        batches = [lrs for op, lrs in zip(ops[1].names, ops[1].tensors, strict=True) if op == name]
+        assert [len(lrs) for lrs in batches] == [3] * 4
+        found = {(str(lr.device), lr.dtype) for lrs in batches for lr in lrs}
+        assert found == {*kinds}
+
+
+@pytest.mark.parametrize("n", [2, 20])
+@pytest.mark.parametrize(
+    ("make", "at_a_change"),
+    [
+        pytest.param(
+            lambda n: Switch([{2: 0.1 / (1 + i)} for i in range(n)]),
+            ["_foreach_zero_", "_foreach_add_"],
+            id="Switch",
+        ),
+        pytest.param(
+            lambda n: Multiply([{2: 1 / (1 + i)} for i in range(n)]),
+            ["_foreach_mul_"],
+            id="Multiply",
+        ),
+    ],
+)
+def test_a_value_of_its_own_for_each_group_costs_no_more(
+    make: Callable[[int], Bind], at_a_change: list[str], n: int
+) -> None:
+    with cuda(*[0.1] * n) as optimizer:
+        ops = ops_of_steps(optimizer, make(n), steps=3)
+    assert [step.names for step in ops] == [[], at_a_change, []]
+
+
+def test_lrs_of_all_sorts_do_not_meet_in_one_op() -> None:
+    with cuda(0.1, 0.1, 0.1, 0.1) as optimizer:
+        first, second, third, fourth = optimizer.param_groups
+        second["lr"] = 0.1
+        third["lr"] = torch.tensor(0.1, device="cpu")  # fake: to read it raises
+        ops = ops_of_steps(optimizer, Switch({2: 0.5}), steps=3)
+        assert ops[0].names == ops[2].names == []
+        assert second["lr"] == 0.5
+        for lrs in ops[1].tensors:
+            assert len({lr.device for lr in lrs}) == 1
+        on_cuda = [lrs for lrs in ops[1].tensors if lrs[0].device.type == "cuda"]
+        assert len(on_cuda) == 2
+        assert all(lrs[0] is first["lr"] and lrs[1] is fourth["lr"] for lrs in on_cuda)
 
 
 def test_a_group_that_does_not_change_is_left_alone() -> None:
@@ -117,11 +174,73 @@ def test_a_custom_policy_keeps_its_tensors_on_the_device() -> None:
     assert [step.names for step in ops] == [["mul", "mul", "_foreach_copy_"]] * 2
 
 
-def test_torch_launches_a_kernel_a_group_and_copies_every_lr() -> None:
+@pytest.mark.parametrize("n", [1, 20])
+def test_a_custom_policy_of_numbers_dispatches_two_ops(n: int) -> None:
+    class Reciprocal(Policy):
+        def get_lr(self) -> list[Any]:
+            return [0.1 / (1 + self.last_epoch + i) for i in range(n)]
+
+    with cuda(*[0.1] * n) as optimizer:
+        ops = ops_of_steps(optimizer, Reciprocal(), steps=3)
+    assert [step.names for step in ops] == [["_foreach_zero_", "_foreach_add_"]] * 3
+
+
+@pytest.mark.parametrize(
+    "policy", [Switch({9: 0.5}), Multiply({9: 0.5})], ids=["Switch", "Multiply"]
+)
+def test_what_others_write_costs_a_step_nothing(policy: Policy) -> None:
+    with cuda(0.1, 0.2) as optimizer:
+        policy(optimizer)
+        vars(optimizer)["_opt_called"] = True
+        policy.step()
+        optimizer.param_groups[0]["lr"].mul_(0.5)  # in place, as a warm-up does
+        optimizer.param_groups[1]["lr"] = torch.full((), 0.3, device="cuda")
+        with Ops() as ops:
+            policy.step()
+            policy.step()
+    assert ops.names == []
+
+
+@pytest.mark.parametrize(
+    "policy", [Switch({9: 0.5}), Multiply({9: 0.5})], ids=["Switch", "Multiply"]
+)
+def test_groups_that_were_added_or_replaced_are_taken_in_without_a_wait(policy: Policy) -> None:
+    with cuda(0.1, 0.2) as optimizer:
+        policy(optimizer)
+        vars(optimizer)["_opt_called"] = True
+        optimizer.add_param_group(
+            {
+                "params": [nn.Parameter(torch.zeros(2, device="cuda"))],
+                "lr": torch.full((), 0.3, device="cuda"),
+            }
+        )
+        policy.step()
+        # As optimizer.load_state_dict does, which cannot copy fake tensors.
+        optimizer.param_groups = [
+            {**group, "lr": group["lr"].clone()} for group in optimizer.param_groups
+        ]
+        policy.step()
+        with Ops() as ops:
+            policy.step()
+            policy.step()
+        assert ops.names == []
+        assert len(policy.get_last_lr()) == 3
+
+
+@pytest.mark.parametrize(
+    "bind",
+    [
+        pytest.param(lambda opt: MultiStepLR(opt, [100]), id="MultiStepLR"),
+        pytest.param(lambda opt: LambdaLR(opt, lambda epoch: 0.5), id="LambdaLR"),
+    ],
+)
+def test_torch_launches_a_kernel_a_group_and_copies_every_lr(bind: Bind) -> None:
     counts = []
     for n in (1, 20):
-        with cuda(*[0.1] * n) as optimizer:
-            ops = ops_of_steps(optimizer, lambda opt: MultiStepLR(opt, [100]), steps=1)
+        with cuda(*[0.1] * n) as optimizer, pytest.MonkeyPatch.context() as patch:
+            # LambdaLR's binding reads the lrs; here it is the step that counts.
+            patch.setattr(torch.optim.lr_scheduler, "_to_scalar", lambda lr: 0.1)
+            ops = ops_of_steps(optimizer, bind, steps=1)
         counts.append(len(ops[0].names))
     assert counts[1] - counts[0] >= 19
 

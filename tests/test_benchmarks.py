@@ -1,0 +1,126 @@
+"""The benchmarks of a step run, and compare like with like; no time is asserted."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from benchmarks.__main__ import PICTURE, main
+from benchmarks.overhead import GOALS, GROUPS, OPTIMIZERS, PAIRS, Case, cases, schedule
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run the quick form once, and return the folder in which it has written."""
+    folder = tmp_path_factory.mktemp("benchmarks")
+    arguments = ["--json", str(folder / "all.json"), "--plot", str(folder / "all.png")]
+    assert main(["--quick", *arguments]) == 0
+    return folder
+
+
+def results(folder: Path) -> list[dict[str, Any]]:
+    written = json.loads((folder / "all.json").read_text())
+    assert set(written) == {"environment", "results"}
+    found: list[dict[str, Any]] = written["results"]
+    return found
+
+
+def test_each_case_has_both_times_and_their_ratio(quick: Path) -> None:
+    found = results(quick)
+    assert len(found) == len([*cases(quick=True)])
+    for result in found:
+        ours, torchs = result["ours"], result["torchs"]
+        assert ours["median"] > 0
+        assert torchs["median"] > 0
+        assert ours["iqr"] >= 0
+        assert result["ratio"] == pytest.approx(ours["median"] / torchs["median"])
+        assert ours["blocks"] == torchs["blocks"] >= 3
+
+
+def test_an_optimizer_that_cannot_step_here_says_so(quick: Path) -> None:
+    for result in results(quick):
+        refused = result["optimizer"] == "Adam(capturable)" and result["device"] == "cpu"
+        assert (result["shares"] is None) is refused
+        if refused:
+            assert "capturable" in result["optimizer_step"]
+
+
+def test_what_was_not_measured_is_not_stated(quick: Path) -> None:
+    has_cuda = torch.cuda.is_available()
+    assert {result["device"] for result in results(quick)} == {"cpu", *["cuda"] * has_cuda}
+    environment = json.loads((quick / "all.json").read_text())["environment"]
+    assert (environment["cuda"] is not None) is has_cuda
+    assert environment["torch"] == torch.__version__
+    assert environment["command"].startswith("python -m benchmarks --quick")
+
+
+def test_the_picture_is_drawn(quick: Path) -> None:
+    assert (quick / "all.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_table_has_a_row_a_case(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--quick"]) == 0
+    shown = capsys.readouterr().out
+    for policy, pair in PAIRS.items():
+        assert re.search(rf"{policy} +{pair.against} +float +SGD +1 ", shown), policy
+    if not torch.cuda.is_available():
+        assert "CUDA: torch finds no device here, so nothing of it was measured." in shown
+
+
+def test_the_readme_has_the_table_that_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--quick", "--readme"]) == 0
+    printed = capsys.readouterr().out
+    head = re.compile(r"^\| policy \| against .+\n.+$", re.MULTILINE)
+    row = re.compile(r"^(\| [^|]+ \| `\w+LR\w*` \|) [\d.]* \|", re.MULTILINE)
+    assert head.findall(printed) == head.findall(README)
+    assert row.findall(printed) == row.findall(README)
+    assert len(row.findall(printed)) == len(PAIRS)
+    assert PICTURE.relative_to(PICTURE.parents[2]).as_posix() in README
+
+
+def test_everything_has_every_kind_of_case() -> None:
+    everything = [*cases()]
+    assert len({*everything}) == len(everything)
+    assert {case.groups for case in everything} == {1, 10, 100, 1000}
+    assert {case.lr for case in everything} == {"float", "tensor"}
+    assert {case.optimizer for case in everything} == set(OPTIMIZERS)
+    assert {case.milestones for case in everything} >= {2, 1_000_000}
+    with_goals = {(case.policy, case.lr, case.groups) for case in everything if case.goal}
+    assert with_goals == {(*key, n) for key in GOALS for n in GROUPS[:3]}
+
+
+@pytest.mark.parametrize("lr", ["float", "tensor"])
+@pytest.mark.parametrize("policy", PAIRS)
+def test_the_two_of_a_pair_do_the_same_work(policy: str, lr: str) -> None:
+    # Not the same lrs: Switch has values and MultiStepLR factors. But both change, or neither.
+    def trajectory(index: int) -> list[list[float]]:
+        case = Case(policy, lr, groups=3)
+        optimizer = case.make_optimizer()
+        scheduler = (case.pair.ours, case.pair.torchs)[index](3, 2)(optimizer)
+        seen = []
+        for _ in range(5):
+            optimizer.step()
+            scheduler.step()
+            seen.append([float(group["lr"]) for group in optimizer.param_groups])
+            assert all(
+                isinstance(group["lr"], float) == (lr == "float")
+                for group in optimizer.param_groups
+            )
+        return seen
+
+    ours, torchs = trajectory(0), trajectory(1)
+    changes = [[before != after for before, after in pairwise(lrs)] for lrs in (ours, torchs)]
+    assert changes[0] == changes[1]
+    moves = "between" not in policy and "own" not in policy
+    assert changes[0] == [moves] * 4
+    if policy.startswith("Schedule"):
+        assert ours[-1][0] == pytest.approx(schedule(5))
+        assert torchs[-1][0] == pytest.approx(0.1 * schedule(5))
