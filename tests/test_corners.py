@@ -225,6 +225,13 @@ class TestNested:
         fresh.load_state_dict(state)
         assert fresh.parts["unbound"][0] is unbound
 
+    def test_what_was_bound_when_saved_has_to_be_bound(self) -> None:
+        state = Holding()(sgd(0.1)).state_dict()
+        fresh = Holding()(sgd(0.1))
+        fresh.parts["last"] = [Switch({0: 0.3})]
+        with pytest.raises(ValueError, match=r"Holding.parts is not bound, .*: bind it first"):
+            fresh.load_state_dict(state)
+
     @pytest.mark.parametrize("parts", [{}, {"last": [], "unbound": (None,)}, [1], None])
     def test_schedulers_are_never_overwritten_by_numbers(self, parts: object) -> None:
         policy = Holding()(sgd(0.1))

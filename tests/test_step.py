@@ -728,6 +728,25 @@ def test_a_broadcast_policy_takes_a_group_in_that_is_added_later(
     assert "initial_lr" not in optimizer.param_groups[1]
 
 
+class TellsWhatItSees(Policy):
+    """Notes what get_lr is told of the groups."""
+
+    def get_lr(self) -> list[Any]:
+        if self.last_epoch:
+            self.seen = self.base_lrs, self.get_last_lr()
+        return [0.5] * len(self.optimizer.param_groups)
+
+
+def test_base_lrs_and_last_lrs_cover_a_group_added_later_from_within_its_first_step() -> None:
+    optimizer = sgd(0.25)
+    policy = TellsWhatItSees()(optimizer)
+    advance(policy)
+    optimizer.add_param_group({"params": [parameter()], "lr": 0.75})
+    assert policy.get_last_lr() == [0.5]
+    advance(policy)
+    assert policy.seen == ([0.25, 0.75], [0.5, 0.75])
+
+
 @EVERY_POLICY
 def test_a_group_added_later_with_a_tensor_lr_keeps_it(make: MakePolicy) -> None:
     optimizer = sgd(0.5)

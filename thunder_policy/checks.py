@@ -1,14 +1,16 @@
-"""Numbers and epochs as people write them, turned into ``float`` and ``int`` or refused."""
+"""What people write, turned into ``float``, ``int`` and ``dict`` of these, or refused."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, SupportsFloat, TypeVar, cast
 
 from torch import Tensor
+
+T = TypeVar("T")
 
 _FLOAT = {float}
 
@@ -72,6 +74,62 @@ def all_finite_floats(values: Collection[Any]) -> bool:
     )
 
 
+def each(values: Any, what: str, one: Callable[[Any, str], T]) -> Any:
+    """Apply a check to a value, or to each of a list or tuple of them."""
+    if not isinstance(values, (list, tuple)):
+        return one(values, what)
+    if not values:
+        raise ValueError(f"{what} is an empty {type(values).__name__}: give one a param group")
+    return [one(value, f"{what}[{i}]") for i, value in enumerate(values)]
+
+
+def mapping_or_callable(value: Any, what: str) -> Any:
+    """Copy a mapping, or let a callable through."""
+    if isinstance(value, Mapping):
+        return epoch_mapping(value, what)
+    if callable(value):
+        return value
+    raise TypeError(
+        f"{what} must be a mapping from epoch to number, a callable, or a list or tuple with one a "
+        f"param group, not {short(value)} ({type(value).__name__})"
+    )
+
+
+def epoch_mapping(value: Any, what: str) -> dict[int, float]:
+    """Copy a mapping from epoch to number, sorted by epoch."""
+    if not isinstance(value, Mapping):
+        use = ": use Schedule for a callable" if callable(value) else ""
+        raise TypeError(
+            f"{what} must be a mapping from epoch to number, or a list or tuple with one a param "
+            f"group, not {short(value)} ({type(value).__name__}){use}"
+        )
+    plain = {*map(type, value)} == {int} and all_finite_floats(value.values())
+    if plain and min(value) >= 0 and min(value.values()) >= 0:
+        return dict(sorted(value.items()))  # a million epochs in a blink
+    numbers = {
+        epoch_number(epoch, f"{what}: the epoch"): non_negative(
+            number, f"{what}: the value at epoch {short(epoch)}"
+        )
+        for epoch, number in value.items()
+    }
+    return dict(sorted(numbers.items()))
+
+
+def schedule_fn(value: Any, what: str) -> Callable[[int], SupportsFloat]:
+    """Let a callable from epoch to lr through."""
+    if isinstance(value, Mapping):
+        raise TypeError(
+            f"{what} must be a callable from epoch to lr, not {short(value)}: "
+            "use Switch or Multiply for a mapping"
+        )
+    if not callable(value):
+        raise TypeError(
+            f"{what} must be a callable from epoch to lr, or a list or tuple with one a param "
+            f"group, not {short(value)} ({type(value).__name__})"
+        )
+    return cast("Callable[[int], SupportsFloat]", value)
+
+
 def short(value: object) -> str:
     """Repr for an error message, cut where it is long."""
     try:
@@ -81,10 +139,10 @@ def short(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def add_note(error: Exception, where: str, rest: str = "") -> None:
-    """Note on somebody else's exception where it was raised, unless a note says that already."""
+def add_note(error: BaseException, where: str, rest: str = "") -> None:
+    """Note on somebody else's exception where it was raised, unless it says that already."""
     notes = getattr(error, "__notes__", [])
     if not hasattr(error, "add_note") or not isinstance(notes, list):
         return  # Python 3.10, or an exception that has its own ideas
-    if not any(str(note).startswith(where) for note in notes):
+    if not any(str(said).startswith(where) for said in (*error.args, *notes)):
         error.add_note(where + rest)

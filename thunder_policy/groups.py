@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from operator import attrgetter, is_, itemgetter
 from types import MappingProxyType
@@ -54,16 +54,20 @@ def _params(group: ParamGroup) -> tuple[int, ...]:
 
 
 class Undo:
-    """Takes back what has been written into param groups: ``lr``, and a new ``initial_lr``."""
+    """Takes back what happens to attributes, and to ``lr`` and ``initial_lr`` in param groups."""
 
-    def __init__(self, groups: Sequence[ParamGroup]) -> None:
+    def __init__(self, instances: Iterable[object], groups: Iterable[ParamGroup]) -> None:
+        self.attributes = [(vars(instance), vars(instance).copy()) for instance in instances]
         self.lrs: list[tuple[ParamGroup, Any, Any]] = [
             (group, group["lr"], copy_of(group["lr"])) for group in groups
         ]
-        self.bare = [group for group in groups if "initial_lr" not in group]
+        self.bare = [group for group, *_ in self.lrs if "initial_lr" not in group]
 
     def __call__(self) -> None:
         """Put everything back."""
+        for attributes, before in self.attributes:
+            attributes.clear()
+            attributes.update(before)
         for group, lr, value in self.lrs:
             group["lr"] = lr
             if isinstance(lr, Tensor):
@@ -135,8 +139,13 @@ class Seen:
 
     def unchanged(self, groups: Sequence[ParamGroup]) -> bool:
         """Tell whether each group still holds its tensor lr, and nobody has written into it."""
-        held = self.held
-        return all(map(is_, map(LR, groups), held)) and [*map(_VERSION, held)] == self.versions
+        versions = self.versions
+        i = 0
+        for lr in self.held:
+            if groups[i]["lr"] is not lr or lr._version != versions[i]:
+                return False
+            i += 1  # noqa: SIM113  enumerate takes as long as one group
+        return True
 
     def look(self) -> list[Any]:
         """Return the lrs as they stand: a number where the value is known, else the live tensor."""

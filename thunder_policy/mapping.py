@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
-from typing import Any, Generic, SupportsFloat, TypeVar, cast
+from typing import Any, Generic, SupportsFloat, TypeVar
 
 import torch
 from toolz import merge  # type: ignore[import-untyped, unused-ignore]  # toolz has no types
 from torch import Tensor
 from torch.optim import Optimizer
 
-from .checks import add_note, all_finite_floats, epoch_number, non_negative, real, short
-from .groups import copy_of, on_host
-from .policy import Policy, ScheduleFn, is_bound, param_groups
+from . import state as states
+from .checks import (
+    add_note,
+    each,
+    epoch_mapping,
+    epoch_number,
+    mapping_or_callable,
+    non_negative,
+    real,
+    schedule_fn,
+    short,
+)
+from .groups import NO_FACTORS, copy_of, on_host
+from .policy import Plan, Policy, ScheduleFn, group_name, is_bound, param_groups
 
 EpochMapping = Mapping[int, SupportsFloat]
 """Epoch to lr (Switch) or factor (Multiply)."""
@@ -25,7 +35,6 @@ InitialLR = SupportsFloat | Sequence[SupportsFloat] | None
 """One lr for all groups, one a group, or None for what each group has."""
 
 M = TypeVar("M")
-T = TypeVar("T")
 AnyMappingPolicy = TypeVar("AnyMappingPolicy", bound="MappingPolicy[Any]")
 
 
@@ -63,8 +72,8 @@ class MappingPolicy(Policy, Generic[M]):
 
     def __init__(self, mapping: M | Sequence[M], lr_init: InitialLR = 1e-3) -> None:
         who = type(self).__name__
-        self.mapping = _each(mapping, f"{who}: mapping", _copied)
-        self.lr_init = None if lr_init is None else _each(lr_init, f"{who}: lr_init", non_negative)
+        self.mapping = each(mapping, f"{who}: mapping", mapping_or_callable)
+        self.lr_init = None if lr_init is None else each(lr_init, f"{who}: lr_init", non_negative)
         counts = [len(given) for given in (self.mapping, self.lr_init) if isinstance(given, list)]
         if len({*counts}) > 1:
             raise ValueError(f"{who}: got {counts[0]} mappings and {counts[1]} lr_init")
@@ -136,7 +145,7 @@ class MappingPolicy(Policy, Generic[M]):
         if k == 0:
             raise ValueError(f"{what} must be at least 1, not 0")
         new = copy.copy(self)
-        new.mapping = _each(self.mapping, what, lambda one, _: _counted_in_steps(one, k))
+        new.mapping = each(self.mapping, what, lambda one, _: _counted_in_steps(one, k))
         return new
 
     def set_optimizer(self, optimizer: Optimizer) -> None:
@@ -146,14 +155,18 @@ class MappingPolicy(Policy, Generic[M]):
             TypeError: If that is no ``torch.optim.Optimizer``.
             ValueError: If there is a list with another number of entries than param groups.
         """
-        self._bind_mapping(optimizer)
-
-    def _bind_mapping(self, optimizer: Optimizer, **attributes: object) -> None:
         n = len(param_groups(self, optimizer))
         self._mappings(n)
         lr_init = None if self.lr_init is None else _per_group(self.lr_init, n, "lr_init")
-        # A get_lr that multiplies what the groups hold finds lr_init there, as in the document.
-        self._bind(optimizer, lr_init, attributes, write_starts=not self._own_get_lr())
+        if self._own_get_lr():
+            self._bind(optimizer, lr_init, _lr_restart=False, _lr_rule=self._rule(self.mapping))
+        else:
+            # A get_lr that multiplies what the groups hold finds lr_init there, as in the document.
+            self._bind(optimizer, lr_init, _lr_restart=True, _lr_rule=None)
+
+    def _rule(self, mapping: Any) -> object:
+        """Return what a step goes by instead of get_lr, if that is the package's own."""
+        return mapping
 
     def _mappings(self, n: int) -> list[M]:
         """Return one mapping for each of n groups: the same one n times, or the list."""
@@ -161,11 +174,7 @@ class MappingPolicy(Policy, Generic[M]):
 
     def _update_lr(self, epoch: int | None = None) -> None:
         self._check_counts(self.mapping, self.lr_init)
-        if (self.last_epoch + 1 if epoch is None else epoch) == 0:
-            # From SequentialLR. Here get_lr is the closed form, and waits for no GPU.
-            self._advance(0, self.get_lr, write_starts=not self._own_get_lr())
-        else:
-            super()._update_lr(epoch)
+        super()._update_lr(epoch)
 
     def _check_counts(self, mapping: object, lr_init: object) -> None:
         """Refuse groups that came or went, where something was given a group."""
@@ -187,7 +196,11 @@ class MappingPolicy(Policy, Generic[M]):
 
     def _own_get_lr(self) -> bool:
         """Tell whether nobody has overridden get_lr, so that a step may do without it."""
-        return type(self).get_lr in _OWN_GET_LR and "get_lr" not in vars(self)
+        own = any(type(self).get_lr is policy.get_lr for policy in _POLICIES)
+        return own and "get_lr" not in vars(self)
+
+    def _closed_state(self) -> bool:
+        return type(self) in _POLICIES
 
     def prepare_state_dict(self, *keys: str) -> dict[str, Any]:
         """Return a state without some of its keys, as `Policy.prepare_state_dict` does.
@@ -199,7 +212,7 @@ class MappingPolicy(Policy, Generic[M]):
         """
         state = super().prepare_state_dict("mapping", "lr_init", *keys)
         if "mapping" not in keys and not _is_callable(self.mapping):
-            state["mapping"] = _each(self.mapping, "mapping", _pairs)
+            state["mapping"] = states.pairs(self.mapping)
         if "lr_init" not in keys:
             state["lr_init"] = [*self.lr_init] if isinstance(self.lr_init, list) else self.lr_init
         return state
@@ -223,18 +236,18 @@ class MappingPolicy(Policy, Generic[M]):
             if "lr_init" in state_dict:
                 lr_init = state_dict["lr_init"]
                 if lr_init is not None:
-                    lr_init = _each(lr_init, f"{who}: lr_init in the state", non_negative)
+                    lr_init = each(lr_init, f"{who}: lr_init in the state", non_negative)
                 attributes["lr_init"] = lr_init
             if "mapping" in state_dict and not _is_callable(mapping):
-                saved: Any = _unpaired(state_dict["mapping"], f"{who}: mapping in the state")
+                saved: Any = states.unpaired(state_dict["mapping"], f"{who}: mapping in the state")
                 if saved != mapping:
                     warning = (
                         f"{who}: the state has the mapping {short(saved)}, which replaces "
                         f"{short(mapping)}; to keep that, leave 'mapping' out of the state"
                     )
                 attributes["mapping"] = mapping = saved
-                if self._lr_changes is not None:
-                    attributes["_lr_changes"] = _epochs(saved)
+                if self._own_get_lr():
+                    attributes["_lr_rule"] = self._rule(saved)
         self._check_counts(mapping, lr_init)
         self._load(rest, attributes, warning)
 
@@ -246,32 +259,19 @@ class _EpochPolicy(MappingPolicy[dict[int, float]]):
         self, mapping: EpochMapping | Sequence[EpochMapping], lr_init: InitialLR = 1e-3
     ) -> None:
         who = type(self).__name__
-        super().__init__(_each(mapping, f"{who}: mapping", _epoch_mapping), lr_init)
+        super().__init__(each(mapping, f"{who}: mapping", epoch_mapping), lr_init)
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
-        changes = _epochs(self.mapping) if self._own_get_lr() else None
-        self._bind_mapping(optimizer, _lr_changes=changes)
+    def _rule(self, mapping: Any) -> object:
+        return merge(*mapping) if isinstance(mapping, list) else mapping
 
-    def _update_lr(self, epoch: int | None = None) -> None:
-        now = self.last_epoch + 1
-        if epoch is not None or now == 0 or self._lr_changes is None:
-            super()._update_lr(epoch)
-            return
-        self._check_counts(self.mapping, self.lr_init)
-        before, lrs = self._enter(now)
-        if now not in self._lr_changes:
-            self._record(lrs)
-            return
-        try:
-            planned, factors = self._planned(lrs)
-        except BaseException:
-            self._leave(before)
-            raise
-        self._write(planned, factors)
+    def _planned(self, lrs: list[Any]) -> Plan | None:
+        if not isinstance(self._lr_rule, dict) or self.last_epoch == 0:
+            return super()._planned(lrs)
+        return self._changes(lrs) if self.last_epoch in self._lr_rule else None
 
     @abstractmethod
-    def _planned(self, lrs: list[Any]) -> tuple[list[Any], dict[int, float]]:
-        """Plan a change, from what `Seen.look` says: the arguments of `Seen.write`.
+    def _changes(self, lrs: list[Any]) -> Plan:
+        """Plan a change, from the lrs as they stand.
 
         It says what get_lr says, but leaves alone the tensor lrs that do not change, and does not
         read those that are not on the CPU.
@@ -299,8 +299,9 @@ class _EpochPolicy(MappingPolicy[dict[int, float]]):
             lrs.append(lr)
         return lrs
 
-    def _get_closed_form_lr(self) -> list[float]:
-        return self.lr_at(self.last_epoch)
+    def _get_closed_form_lr(self) -> Sequence[float | Tensor]:
+        # At 0, from SequentialLR, get_lr is the closed form too, and waits for no GPU.
+        return self.lr_at(self.last_epoch) if self.last_epoch else self.get_lr()
 
     def _trajectory(self, epochs: int, starts: Sequence[float]) -> Tensor:
         """Return the lrs of the first epochs, as `simulate` does."""
@@ -349,20 +350,18 @@ class Switch(_EpochPolicy):
         [[0.0001], [0.0001], [1e-10], [1e-10]]
     """
 
-    _closed_state = True
-
     def get_lr(self) -> list[float | Tensor]:
         """Compute the lrs to be written at ``last_epoch``: one a param group."""
         lrs = self._standing()
         mappings = self._mappings(len(lrs))
         return [mapping.get(self.last_epoch, lr) for mapping, lr in zip(mappings, lrs)]
 
-    def _planned(self, lrs: list[Any]) -> tuple[list[Any], dict[int, float]]:
+    def _changes(self, lrs: list[Any]) -> Plan:
         now, seen = self.last_epoch, self._lr_seen
         return [
             self._writable_lr(i, mapping[now]) if now in mapping else _left(seen.tensor(i), lr)
             for i, (mapping, lr) in enumerate(zip(self._mappings(len(lrs)), lrs))
-        ], {}
+        ], NO_FACTORS
 
     def _changed(self, lr: float | None, value: float, epoch: int, group: int) -> float:
         return value
@@ -389,8 +388,6 @@ class Multiply(_EpochPolicy):
         [[1.0], [0.5], [0.5], [0.05], [0.05]]
     """
 
-    _closed_state = True
-
     def get_lr(self) -> list[float | Tensor]:
         """Compute the lrs to be written at ``last_epoch``: one a param group."""
         now = self.last_epoch
@@ -405,7 +402,7 @@ class Multiply(_EpochPolicy):
                 lrs[i] = lrs[i] * mapping[now]
         return lrs
 
-    def _planned(self, lrs: list[Any]) -> tuple[list[Any], dict[int, float]]:
+    def _changes(self, lrs: list[Any]) -> Plan:
         now = self.last_epoch
         planned: list[Any] = []
         factors: dict[int, float] = {}
@@ -444,18 +441,11 @@ class Schedule(MappingPolicy[ScheduleFn]):
         [[0.1], [0.05], [0.01]]
     """
 
-    _closed_state = True
-
     def __init__(
         self, mapping: ScheduleFn | Sequence[ScheduleFn], lr_init: InitialLR = 1e-3
     ) -> None:
         who = type(self).__name__
-        super().__init__(_each(mapping, f"{who}: mapping", _schedule_fn), lr_init)
-
-    def set_optimizer(self, optimizer: Optimizer) -> None:
-        """Bind the policy to an optimizer, as `MappingPolicy.set_optimizer` does."""
-        one = self._own_get_lr() and not isinstance(self.mapping, list)
-        self._bind_mapping(optimizer, _lr_schedule=self.mapping if one else None)
+        super().__init__(each(mapping, f"{who}: mapping", schedule_fn), lr_init)
 
     def get_lr(self) -> list[float | Tensor]:
         """Compute the lrs to be written at ``last_epoch``: one a param group."""
@@ -474,8 +464,9 @@ class Schedule(MappingPolicy[ScheduleFn]):
         lrs = self._called(self._distinct(), [epoch])
         return lrs if isinstance(self.mapping, list) else lrs * len(self._starts())
 
-    def _get_closed_form_lr(self) -> list[float]:
-        return self.lr_at(self.last_epoch)
+    def _get_closed_form_lr(self) -> Sequence[float | Tensor]:
+        # At 0, from SequentialLR, get_lr is the closed form too, and waits for no GPU.
+        return self.lr_at(self.last_epoch) if self.last_epoch else self.get_lr()
 
     def _trajectory(self, epochs: int, starts: Sequence[float]) -> Tensor:
         """Return the lrs of the first epochs, as `simulate` does."""
@@ -496,12 +487,12 @@ class Schedule(MappingPolicy[ScheduleFn]):
             for epoch in epochs:
                 for schedule in schedules:
                     lr: Any = schedule(epoch)
-                    if type(lr) is not float or not -inf < lr < inf:
-                        what = f"{self._at(epoch)}{_of_group(len(lrs) % n, n)}: the lr"
+                    if type(lr) is not float or lr - lr != 0.0:  # nan or inf
+                        what = f"{self._at(epoch)}{group_name(len(lrs) % n, schedules)}: the lr"
                         lr = real(lr, what, any_shape=True)
                     lrs.append(lr)
         except Exception as error:
-            add_note(error, self._at(epoch), _of_group(len(lrs) % n, n))
+            add_note(error, self._at(epoch), group_name(len(lrs) % n, schedules))
             raise
         return lrs
 
@@ -514,7 +505,7 @@ class Schedule(MappingPolicy[ScheduleFn]):
         return self.prepare_state_dict("mapping", "lr_init")
 
 
-_OWN_GET_LR = (Switch.get_lr, Multiply.get_lr, Schedule.get_lr)
+_POLICIES: tuple[type[MappingPolicy[Any]], ...] = (Switch, Multiply, Schedule)
 
 
 @dataclass(frozen=True)
@@ -535,64 +526,6 @@ def _counted_in_steps(one: Any, k: int) -> Any:
     return one.in_steps(k) if hasattr(one, "in_steps") else InSteps(one, k)
 
 
-def _each(values: Any, what: str, one: Callable[[Any, str], T]) -> Any:
-    """Apply a check to a value, or to each of a list or tuple of them."""
-    if not isinstance(values, (list, tuple)):
-        return one(values, what)
-    if not values:
-        raise ValueError(f"{what} is an empty {type(values).__name__}: give one a param group")
-    return [one(value, f"{what}[{i}]") for i, value in enumerate(values)]
-
-
-def _copied(value: Any, what: str) -> Any:
-    if isinstance(value, Mapping):
-        return _epoch_mapping(value, what)
-    if callable(value):
-        return value
-    raise TypeError(
-        f"{what} must be a mapping from epoch to number, a callable, or a list or tuple with one a "
-        f"param group, not {short(value)} ({type(value).__name__})"
-    )
-
-
-def _epoch_mapping(value: Any, what: str) -> dict[int, float]:
-    """Copy a mapping from epoch to number, sorted by epoch."""
-    if not isinstance(value, Mapping):
-        use = ": use Schedule for a callable" if callable(value) else ""
-        raise TypeError(
-            f"{what} must be a mapping from epoch to number, or a list or tuple with one a param "
-            f"group, not {short(value)} ({type(value).__name__}){use}"
-        )
-    plain = {*map(type, value)} == {int} and all_finite_floats(value.values())
-    if plain and min(value) >= 0 and min(value.values()) >= 0:
-        return dict(sorted(value.items()))  # a million epochs in a blink
-    numbers = {
-        epoch_number(epoch, f"{what}: the epoch"): non_negative(
-            number, f"{what}: the value at epoch {short(epoch)}"
-        )
-        for epoch, number in value.items()
-    }
-    return dict(sorted(numbers.items()))
-
-
-def _schedule_fn(value: Any, what: str) -> ScheduleFn:
-    if isinstance(value, Mapping):
-        raise TypeError(
-            f"{what} must be a callable from epoch to lr, not {short(value)}: "
-            "use Switch or Multiply for a mapping"
-        )
-    if not callable(value):
-        raise TypeError(
-            f"{what} must be a callable from epoch to lr, or a list or tuple with one a param "
-            f"group, not {short(value)} ({type(value).__name__})"
-        )
-    return cast("ScheduleFn", value)
-
-
-def _of_group(i: int, n: int) -> str:
-    return ", all param groups" if n == 1 else f", group {i}"
-
-
 def _per_group(values: Any, n: int, what: str) -> list[Any]:
     """Return one value for each of n groups: the same one n times, or the list."""
     if not isinstance(values, list):
@@ -607,35 +540,5 @@ def _left(tensor: Tensor | None, lr: float) -> float | None:
     return lr if tensor is None else None
 
 
-def _epochs(mapping: dict[int, float] | list[dict[int, float]]) -> dict[int, float]:
-    """Return a dict whose keys are the epochs at which any group changes."""
-    epochs: dict[int, float] = merge(*mapping) if isinstance(mapping, list) else mapping
-    return epochs
-
-
 def _is_callable(mapping: object) -> bool:
     return callable(mapping[0] if isinstance(mapping, list) else mapping)
-
-
-def _pairs(mapping: dict[int, float], what: str) -> list[list[float]]:
-    return [[epoch, mapping[epoch]] for epoch in sorted(mapping)]
-
-
-def _unpaired(saved: Any, what: str) -> dict[int, float] | list[dict[int, float]]:
-    """Return a mapping from a state: pairs, or a dict as the original package has; or a list."""
-
-    def one(saved: Any, what: str) -> dict[int, float]:
-        return _epoch_mapping(dict(saved) if _are_pairs(saved) else saved, what)
-
-    if isinstance(saved, (list, tuple)) and not _are_pairs(saved):
-        return [one(each, f"{what}[{i}]") for i, each in enumerate(saved)]
-    return one(saved, what)
-
-
-def _are_pairs(saved: object) -> bool:
-    return isinstance(saved, (list, tuple)) and all(
-        isinstance(pair, (list, tuple))
-        and len(pair) == 2
-        and not isinstance(pair[0], (list, tuple, Mapping))
-        for pair in saved
-    )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
-from math import inf
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn, SupportsFloat, TypeVar
 
@@ -26,7 +25,10 @@ ScheduleFn = Callable[[int], SupportsFloat]
 # What a state holds of a binding; what torch has had there too; and all that a binding sets.
 _STATE = frozenset({"last_epoch", "_step_count", "base_lrs", "_last_lr", "_group_lrs"})
 _TORCH = frozenset({"_is_initial", "_get_lr_called_within_step"})
-_BINDING = _STATE | _TORCH | {"optimizer", "_lr_seen", "_lr_changes", "_lr_schedule"}
+_BINDING = _STATE | _TORCH | {"optimizer", "_lr_seen", "_lr_rule", "_lr_restart"}
+
+# What to write, by group, and the factors of `Seen.write`.
+Plan = tuple[list[Any], Mapping[int, float]]
 
 
 class UnboundPolicyError(RuntimeError, AttributeError):
@@ -96,14 +98,13 @@ class Policy(LRScheduler, ABC):
 
     # torch warns where get_lr is called outside a step; here it is pure, and may be.
     _get_lr_called_within_step = True
-    # Whether exactly this class has no state but the package's: foreign attributes are left alone.
-    _closed_state = False
 
-    # For the short cut in `step`, where get_lr is the package's own: the epochs at which a lr may
-    # change, or the callable that gives the lr of all groups.
-    _lr_changes: Container[int] | None
-    _lr_schedule: ScheduleFn | None
     _lr_seen: Seen
+    # What a step goes by instead of get_lr, if that is the package's own: a dict whose keys are the
+    # epochs at which a lr may change, or what gives the lrs, of all groups or each.
+    _lr_rule: dict[int, float] | ScheduleFn | list[ScheduleFn] | None
+    # Whether the groups hold base_lrs when get_lr is asked for epoch 0.
+    _lr_restart: bool
 
     if TYPE_CHECKING:
         optimizer: Optimizer
@@ -121,8 +122,8 @@ class Policy(LRScheduler, ABC):
             "last_epoch": -1,
             "_step_count": 0,
             "_lr_seen": Seen([]),
-            "_lr_changes": None,
-            "_lr_schedule": None,
+            "_lr_rule": None,
+            "_lr_restart": False,
         }
         return self
 
@@ -167,13 +168,11 @@ class Policy(LRScheduler, ABC):
         self,
         optimizer: Optimizer,
         lr_init: Sequence[float] | None = None,
-        attributes: Mapping[str, object] = MappingProxyType({}),
-        write_starts: bool = False,
+        **attributes: object,
     ) -> None:
-        """Bind with what a subclass starts from, and what to set and write before `get_lr`."""
+        """Bind with what a subclass starts from, and with attributes to set before `get_lr`."""
         groups = param_groups(self, optimizer)
-        before = self.__dict__.copy()
-        undo = Undo(groups)
+        undo = Undo([self], groups)
         try:
             self.__dict__.update(attributes)
             self.optimizer = optimizer
@@ -188,13 +187,11 @@ class Policy(LRScheduler, ABC):
             self._step_count = 1
             self._lr_seen = Seen(groups)
             self._lr_seen.look()
-            if write_starts:
+            if self._lr_restart:
                 self._write(self._writable(self.base_lrs))
             lrs = self._writable(self._asked(self.get_lr))
             _Watcher(optimizer)
         except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
             undo()
             raise
         self._lr_seen.separate_initial_lrs()
@@ -216,32 +213,86 @@ class Policy(LRScheduler, ABC):
             ValueError: If there is not one finite lr a group, which its dtype can hold.
             TypeError: If a lr is no number, or `get_lr` returns no sequence.
         """
-        # The short cut, for groups that are all floats or all CPU tensors. Even where no lr
-        # changes, a step has to notice that the param groups were replaced (load_state_dict) or
-        # have become more (add_param_group), and to record the lrs, which somebody else may have
-        # changed. Both are done in C: two lists are compared by identity first, so that reads no
-        # dict, and the map reads the lrs. New floats are written where the last ones still are.
-        # All that is different goes the long way, by `_update_lr`.
+        # The short cut, for groups that are all floats or all CPU tensors. A call costs as much as
+        # writing three lrs, and zip as much as two, so it is one function without either. Even
+        # where no lr changes, a step has to notice that the param groups were replaced
+        # (load_state_dict) or have become more (add_param_group): two lists are compared in C, by
+        # identity first, which reads no dict. It has to record the lrs, which somebody else may
+        # have changed. A new float is written only where the last one still is, as a tensor that
+        # somebody has put there stays. All that is different goes the long way.
         groups = self.optimizer.param_groups
         seen = self._lr_seen
         try:
-            short_cut = groups is seen.source and groups == seen.short_cut
+            alike = epoch is None and groups is seen.source and groups == seen.short_cut
         except Exception:  # where one dict took the place of another, that compares tensors
-            short_cut = False
-        if short_cut and epoch is None:
-            changes = self._lr_changes
-            if changes is None:
-                if self._lr_schedule is None:
-                    self._step_floats(groups)
+            alike = False
+        rule: Any = self._lr_rule
+        kind = type(rule)
+        now = self.last_epoch + 1
+        lrs: Any = []
+        lr: Any
+        if not alike or (kind is dict and (now in rule or not now)):
+            self._step_long(epoch)
+        elif kind is dict:
+            if not seen.held:
+                for group in groups:
+                    lrs.append(group["lr"])
+            elif seen.unchanged(groups):
+                lrs += seen.values
+            else:
+                self._step_long(epoch)
+                return
+            self._last_lr = lrs
+            self.last_epoch = now
+            self._step_count += 1
+        else:
+            last_lr = self._last_lr
+            self.last_epoch = now
+            self._step_count += 1
+            try:
+                if kind is list:
+                    for schedule in rule:
+                        lrs.append(schedule(now))
+                elif rule is None:
+                    lrs = self.get_lr()
+                    if type(lrs) is not list or len(lrs) != len(groups):
+                        self._step_changed(groups, groups[0], lrs)
+                        return
+                    lrs = lrs.copy()
                 else:
-                    self._step_shared(groups, self._lr_schedule)
-                return
-            now = self.last_epoch + 1
-            if now not in changes and now and (not (held := seen.held) or seen.unchanged(groups)):
-                self._last_lr = [*seen.values] if held else [*map(LR, groups)]
-                self.last_epoch = now
-                self._step_count += 1
-                return
+                    lr = rule(now)
+                    if type(lr) is not float or lr - lr != 0.0:  # nan or inf
+                        lr = real(lr, f"{self._at()}{group_name()}: the lr", any_shape=True)
+                    lrs = [lr] * len(groups)
+                    if not seen.held:
+                        last = last_lr[0]
+                        for group in groups:
+                            if group["lr"] is not last:
+                                self._step_changed(groups, group, lrs)
+                                return
+                            group["lr"] = lr
+                    elif not seen.fill(lr):
+                        self._step_changed(groups, groups[0], lrs)
+                        return
+                    self._last_lr = lrs
+                    return
+                i = 0
+                for group in groups:
+                    lr = lrs[i]
+                    if type(lr) is not float or lr - lr != 0.0 or group["lr"] is not last_lr[i]:
+                        self._step_changed(groups, group, lrs)
+                        return
+                    group["lr"] = lr
+                    i += 1  # noqa: SIM113
+                self._last_lr = lrs
+            except BaseException as error:
+                add_note(error, self._at(), group_name(len(lrs) if kind is list else 0, rule))
+                self.last_epoch -= 1
+                self._step_count -= 1
+                raise
+
+    def _step_long(self, epoch: int | None) -> None:
+        """Step with all looks and checks."""
         if epoch is not None:
             epoch = epoch_number(epoch, f"{type(self).__name__}: the epoch to step to")
         if self._step_count == 1 or epoch is not None:
@@ -250,54 +301,6 @@ class Policy(LRScheduler, ABC):
         try:
             self._update_lr(epoch)
         except BaseException:
-            self._step_count -= 1
-            raise
-
-    def _step_shared(self, groups: list[ParamGroup], schedule: ScheduleFn) -> None:
-        """Step to what one callable says, in groups that held one float at the last step."""
-        now = self.last_epoch = self.last_epoch + 1
-        self._step_count += 1
-        try:
-            try:
-                lr: Any = schedule(now)
-            except Exception as error:
-                add_note(error, self._at(), ", all param groups")
-                raise
-            if type(lr) is not float or not -inf < lr < inf:
-                lr = real(lr, f"{self._at()}, all param groups: the lr", any_shape=True)
-            if not self._lr_seen.held:
-                last = self._last_lr[0]
-                for group in groups:
-                    if group["lr"] is not last:
-                        self._step_changed(groups, group, [lr] * len(groups))
-                        return
-                    group["lr"] = lr
-            elif not self._lr_seen.fill(lr):
-                self._step_changed(groups, groups[0], [lr] * len(groups))
-                return
-            self._last_lr = [lr] * len(groups)
-        except BaseException:
-            self.last_epoch -= 1
-            self._step_count -= 1
-            raise
-
-    def _step_floats(self, groups: list[ParamGroup]) -> None:
-        """Step to what get_lr says, in groups that held floats at the last step."""
-        self.last_epoch += 1
-        self._step_count += 1
-        try:
-            lrs = self._asked(self.get_lr)
-            if type(lrs) is not list or len(lrs) != len(groups) or not all_finite_floats(lrs):
-                self._step_changed(groups, groups[0], lrs)
-                return
-            for group, lr, last in zip(groups, lrs, self._last_lr):
-                if group["lr"] is not last:
-                    self._step_changed(groups, group, lrs)
-                    return
-                group["lr"] = lr
-            self._last_lr = [*lrs]
-        except BaseException:
-            self.last_epoch -= 1
             self._step_count -= 1
             raise
 
@@ -318,46 +321,46 @@ class Policy(LRScheduler, ABC):
             warnings.simplefilter("always")
             watcher.step(epoch)
         for warning in caught:
-            warnings.warn(warning.message, stacklevel=3)
+            warnings.warn(warning.message, stacklevel=4)
 
     def _update_lr(self, epoch: int | None = None) -> None:
         if epoch is None:
-            self._advance(self.last_epoch + 1, self.get_lr)
+            self._advance(self.last_epoch + 1, self._planned)
         else:
-            self._advance(epoch, getattr(self, "_get_closed_form_lr", self.get_lr))
+            get_lr = getattr(self, "_get_closed_form_lr", self.get_lr)
+            self._advance(epoch, lambda _: self._plan(get_lr))
 
-    def _advance(
-        self,
-        epoch: int,
-        get_lr: Callable[[], Sequence[float | Tensor]],
-        write_starts: bool = False,
-    ) -> None:
-        """Go to an epoch and write what `get_lr` says there; where that fails, stay."""
-        before, _ = self._enter(epoch)
-        undo = Undo(self.optimizer.param_groups if write_starts else ())
+    def _advance(self, epoch: int, planned: Callable[[list[Any]], Plan | None]) -> None:
+        """Go to an epoch, and write what is planned for the lrs there; where that fails, stay."""
+        groups = self.optimizer.param_groups
+        restart = epoch == 0 and self._lr_restart
+        before = self.last_epoch, self.base_lrs, self._last_lr, self._lr_seen
+        undo = Undo([], groups if restart else [])
         try:
-            if write_starts:
+            if not self._lr_seen.same(groups):
+                self.base_lrs = self._aligned(self.base_lrs, groups)
+                self._last_lr = self._aligned(self._last_lr, groups)
+                self._lr_seen = Seen(groups)
+            lrs = self._lr_seen.look()
+            self.last_epoch = epoch
+            if restart:
                 self._lr_seen.write(self._writable(self.base_lrs))
-            lrs = self._writable(self._asked(get_lr))
+            plan = planned(lrs)
         except BaseException:
-            self._leave(before)
+            self.last_epoch, self.base_lrs, self._last_lr, self._lr_seen = before
             undo()
             raise
-        self._write(lrs)
+        if plan is None:
+            self._record(lrs)
+        else:
+            self._write(*plan)
 
-    def _enter(self, epoch: int) -> tuple[tuple[int, list[float | Tensor], Seen], list[Any]]:
-        """Go to an epoch and look at the groups; return where we came from, and their lrs."""
-        before = self.last_epoch, self.base_lrs, self._lr_seen
-        groups = self.optimizer.param_groups
-        if not self._lr_seen.same(groups):
-            self.base_lrs, self._lr_seen = self._aligned(self.base_lrs, groups), Seen(groups)
-        lrs = self._lr_seen.look()
-        self.last_epoch = epoch
-        return before, lrs
+    def _planned(self, lrs: list[Any]) -> Plan | None:
+        """Plan a step for the lrs as they stand; ``None`` leaves them alone."""
+        return self._plan(self.get_lr)
 
-    def _leave(self, before: tuple[int, list[float | Tensor], Seen]) -> None:
-        """Go back to where `_enter` came from."""
-        self.last_epoch, self.base_lrs, self._lr_seen = before
+    def _plan(self, get_lr: Callable[[], Sequence[float | Tensor]]) -> Plan:
+        return self._writable(self._asked(get_lr)), NO_FACTORS
 
     def _aligned(
         self, records: Sequence[float | Tensor], groups: Sequence[ParamGroup]
@@ -372,7 +375,7 @@ class Policy(LRScheduler, ABC):
         try:
             return get_lr()
         except Exception as error:
-            add_note(error, self._at(), ", all param groups")
+            add_note(error, self._at(), group_name())
             raise
 
     def _at(self, epoch: int | None = None) -> str:
@@ -412,9 +415,12 @@ class Policy(LRScheduler, ABC):
         """Note what the groups hold after a step, and whether the next may take the short cut."""
         seen = self._lr_seen
         self._last_lr = lrs
-        ours = self._lr_changes is not None or self._lr_schedule is not None
-        simple = not seen.held or (ours and seen.uniform is not None)
-        seen.short_cut = seen.groups if simple and lrs and self._step_count > 1 else None
+        # Tensors take the short cut where a step writes none of them, or one lr into all.
+        one = seen.uniform is not None and (type(self._lr_rule) is dict or callable(self._lr_rule))
+        if lrs and self._step_count > 1 and (one or not seen.held):
+            seen.short_cut = seen.groups
+        else:
+            seen.short_cut = None
 
     def get_last_lr(self) -> list[float | Tensor]:
         """Return the lrs as the last step left them, or the binding or loading since.
@@ -459,7 +465,7 @@ class Policy(LRScheduler, ABC):
             "_last_lr": states.pack(self._aligned(self.get_last_lr(), groups)),
             "_group_lrs": states.pack([*map(LR, groups)]),
         }
-        if "_closed_state" not in vars(type(self)):
+        if not self._closed_state():
             for name, value in states.attributes(self).items():
                 if name in _BINDING or name in keys or not states.is_attribute(type(self), name):
                     continue
@@ -523,9 +529,9 @@ class Policy(LRScheduler, ABC):
             if key in _BINDING or not states.is_attribute(type(self), key):
                 raise ValueError(f"{who}: the state has the key {key!r}, which is no attribute")
             retired = key == "verbose" and not hasattr(self, key)  # of torch, up to 2.6
-            if "_closed_state" not in vars(type(self)) and not retired:
+            if not self._closed_state() and not retired:
                 own[key] = state[key]
-        undo = states.UndoLoad(getattr(self, key, None) for key in own)
+        undo = states.undo_load(getattr(self, key, None) for key in own)
         try:
             loaded = {
                 key: states.loaded(getattr(self, key, None), own[key], f"{who}.{key}")
@@ -544,6 +550,10 @@ class Policy(LRScheduler, ABC):
         self._lr_seen = seen
         self._write(held)
         self._last_lr = [*last]
+
+    def _closed_state(self) -> bool:
+        """Tell whether there is no state but the package's: other attributes are left alone."""
+        return False
 
     def __copy__(self: AnyPolicy) -> AnyPolicy:
         """Return an unbound policy of the same value."""
@@ -568,6 +578,11 @@ class Policy(LRScheduler, ABC):
         if is_bound(self):
             _Watcher(self.optimizer)
             vars(self.optimizer).setdefault("_opt_called", called)
+
+
+def group_name(i: int = 0, of: object = None) -> str:
+    """Say for an error which of several callables, one a group, it is, or that there is one."""
+    return f", group {i}" if isinstance(of, list) and len(of) > 1 else ", all param groups"
 
 
 def is_bound(policy: Policy) -> bool:

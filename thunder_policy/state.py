@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MemberDescriptorType
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
-from .checks import real, short
+from .checks import epoch_mapping, real, short
 from .groups import Undo, copy_of
 
 
@@ -43,6 +43,33 @@ def unpack(packed: object, count: int, what: str) -> list[float | Tensor]:
         lr.detach().reshape(()).clone() if isinstance(lr, Tensor) else number
         for lr, number in zip(packed, numbers)
     ]
+
+
+def pairs(mapping: Any) -> list[Any]:
+    """Return a mapping, or each of a list of them, as pairs of epoch and value."""
+    if isinstance(mapping, list):
+        return [*map(pairs, mapping)]
+    return [[epoch, mapping[epoch]] for epoch in sorted(mapping)]
+
+
+def unpaired(saved: Any, what: str) -> dict[int, float] | list[dict[int, float]]:
+    """Return a mapping from a state: pairs, or a dict as the original package has; or a list."""
+
+    def one(saved: Any, what: str) -> dict[int, float]:
+        return epoch_mapping(dict(saved) if _are_pairs(saved) else saved, what)
+
+    if isinstance(saved, (list, tuple)) and not _are_pairs(saved):
+        return [one(each, f"{what}[{i}]") for i, each in enumerate(saved)]
+    return one(saved, what)
+
+
+def _are_pairs(saved: object) -> bool:
+    return isinstance(saved, (list, tuple)) and all(
+        isinstance(pair, (list, tuple))
+        and len(pair) == 2
+        and not isinstance(pair[0], (list, tuple, Mapping))
+        for pair in saved
+    )
 
 
 def attributes(instance: object) -> dict[str, Any]:
@@ -109,9 +136,11 @@ def loaded(live: Any, value: Any, what: str) -> object:
     """Return an attribute from a state; schedulers in the live one load what is theirs.
 
     Raises:
-        ValueError: If there are other schedulers in the live one than in the state.
+        ValueError: If there are other schedulers in the live one than in the state, or not bound.
     """
     if isinstance(live, LRScheduler):
+        if is_unbound(live):
+            raise ValueError(f"{what} is not bound, as it was when it was saved: bind it first")
         live.load_state_dict(value)
         return live
     if not any(True for _ in schedulers(live)):
@@ -128,22 +157,12 @@ def _item(live: Any, value: Any, what: str) -> object:
     return live if value is None and isinstance(live, LRScheduler) else loaded(live, value, what)
 
 
-class UndoLoad:
-    """Takes back what loading has done to the schedulers in some attributes."""
-
-    def __init__(self, values: Iterable[object]) -> None:
-        every = [scheduler for value in values for scheduler in schedulers(value)]
-        found = [scheduler for scheduler in every if not is_unbound(scheduler)]
-        self.attributes = [(vars(scheduler), vars(scheduler).copy()) for scheduler in found]
-        self.undos = [Undo(scheduler.optimizer.param_groups) for scheduler in found]
-
-    def __call__(self) -> None:
-        """Put everything back."""
-        for attributes, before in self.attributes:
-            attributes.clear()
-            attributes.update(before)
-        for undo in self.undos:
-            undo()
+def undo_load(values: Iterable[object]) -> Undo:
+    """Return what takes back the loading of the schedulers in some attributes."""
+    every = [scheduler for value in values for scheduler in schedulers(value)]
+    found = [scheduler for scheduler in every if not is_unbound(scheduler)]
+    groups = [group for scheduler in found for group in scheduler.optimizer.param_groups]
+    return Undo(found, groups)
 
 
 def schedulers(value: object, known: set[int] | None = None) -> Iterator[LRScheduler]:
