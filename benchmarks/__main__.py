@@ -16,7 +16,7 @@ from . import report
 from .overhead import cases, measure
 
 PICTURE = Path(__file__).parent / "pictures" / "overhead.png"
-SECONDS, QUICK_SECONDS = 0.6, 0.01
+SECONDS, QUICK_SECONDS = 0.8, 0.01
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         options.json.write_text(json.dumps(report.to_json(results, where), indent=1))
     if options.plot:
-        report.plot(results, where).savefig(options.plot, dpi=100)
+        report.plot(results, where).savefig(options.plot, dpi=80)
     return 0
 
 

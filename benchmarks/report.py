@@ -27,6 +27,8 @@ PANELS = {
     **{policy: [policy] for policy in CALLED},
     "at a milestone": [*AT],
 }
+KINDS = ("float", "tensor")
+STANDARD = "Switch, between milestones"
 MICRO = 1e6
 
 
@@ -72,7 +74,7 @@ def cuda_line(where: dict[str, Any]) -> str:
 def table(results: Sequence[Result], where: dict[str, Any]) -> Table:
     """Show every case, a section for each optimizer and policy."""
     shown = Table(
-        title="Median time of a step in µs, and the distance between its quartiles",
+        title="Median time of a step in µs, ± the distance between its quartiles",
         caption=f"{sentence(where)}\n{cuda_line(where)}",
         box=box.SIMPLE_HEAD,
         caption_justify="left",
@@ -118,22 +120,40 @@ def _micro(seconds: float) -> str:
 
 
 def markdown(results: Sequence[Result], where: dict[str, Any]) -> str:
-    """Return the README's table: the ratio by policy, kind of lr and number of groups."""
+    """Return the README's tables: ratios of both schedulers, and their shares of a whole step."""
+    on_cpu = [one for one in results if one.case.device == "cpu"]
     ratios = {
         (one.case.policy, one.case.lr, one.case.groups): f"{one.ratio:.2f}"
-        for one in reversed(results)  # of the cases that differ in the optimizer, SGD comes first
-        if one.case.device == "cpu"
+        for one in on_cpu
+        if one.case.optimizer == "SGD" and one.case.milestones == 2
     }
-    counts = [f"{n:,}" for n in GROUPS]
-    head = ["policy", "against", f"float lr, {counts[0]} group", *counts[1:]]
-    head += [f"tensor lr, {counts[0]} group", *counts[1:]]
-    rows = [head, ["---", "---", *["--:"] * (2 * len(counts))]]
+    more = [f"{n:,}" for n in GROUPS[1:]]
+    rows = [["policy", "against", "float lr, 1 group", *more, "tensor lr, 1 group", *more]]
+    rows.append(["---", "---", *["--:"] * (len(rows[0]) - 2)])
     for policy, pair in PAIRS.items():
-        cells = [ratios.get((policy, lr, n), "") for lr in ("float", "tensor") for n in GROUPS]
+        cells = [ratios.get((policy, lr, n), "") for lr in KINDS for n in GROUPS]
         rows.append([policy, f"`{pair.against}`", *cells])
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
+
+    shares = {
+        (one.case.lr, one.case.optimizer): [f"{share:.1%}" for share in one.shares]
+        for one in on_cpu
+        if one.shares
+        and (one.case.policy, one.case.groups, one.case.milestones) == (STANDARD, 1, 2)
+    }
+    optimizers = [*dict.fromkeys(optimizer for _, optimizer in shares)]
+    whole = [
+        ["share of `optimizer.step()`, 1 group", *optimizers],
+        ["---", *["--:"] * len(optimizers)],
+    ]
+    for lr in KINDS:
+        for i, name in enumerate((STANDARD, f"`{PAIRS[STANDARD].against}`")):
+            whole.append([f"{name}, {lr} lr", *(shares[lr, one][i] for one in optimizers)])
     made = f"Made by `{where['command']}` on {sentence(where)}. {cuda_line(where)}"
-    return "\n".join([*lines, "", made])
+    return "\n\n".join([_lines(rows), _lines(whole), made])
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def to_json(results: Sequence[Result], where: dict[str, Any]) -> dict[str, Any]:
@@ -145,7 +165,7 @@ def plot(results: Sequence[Result], where: dict[str, Any]) -> Figure:
     """Draw cost against the number of groups, log-log: a column a pair, a row a kind of lr."""
     figure = Figure(figsize=(12.5, 6), layout="constrained")
     axes = figure.subplots(2, len(PANELS), sharex=True, sharey=True)
-    for row, lr in zip(axes, ("float", "tensor"), strict=True):
+    for row, lr in zip(axes, KINDS, strict=True):
         for panel, (title, policies) in zip(row, PANELS.items(), strict=True):
             for policy, color in zip(policies, OURS):
                 _draw(panel, [one for one in results if _is_plotted(one, policy, lr)], color)

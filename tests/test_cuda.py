@@ -24,7 +24,6 @@ pytestmark = [
         not torch.cuda.is_available(), reason="these tests need a CUDA device, and torch finds none"
     ),
     pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype feature"),
-    pytest.mark.filterwarnings("ignore:This instance was constructed with capturable=True"),
 ]
 
 DEVICE = "cuda"
