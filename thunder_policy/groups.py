@@ -60,7 +60,7 @@ class Undo:
         self.lrs: list[tuple[ParamGroup, Any, Any]] = [
             (group, group["lr"], copy_of(group["lr"])) for group in groups
         ]
-        self.bare = [group for group in groups if "initial_lr" not in group]
+        self.bare: list[ParamGroup] = [group for group in groups if "initial_lr" not in group]
 
     def __call__(self) -> None:
         """Put everything back."""
@@ -101,13 +101,13 @@ class Seen:
     )
 
     def __init__(self, groups: list[ParamGroup]) -> None:
-        self.source = groups
-        self.groups = list(groups)
+        self.source: list[ParamGroup] = groups
+        self.groups: list[ParamGroup] = list(groups)
         self.held: list[Any] = []
         self.versions: list[int | None] = []
         self.values: list[Any] = []
         self.uniform: Any = None
-        self.separate = True
+        self.separate: bool = True
         self.short_cut: list[ParamGroup] | None = None
 
     def same(self, groups: list[ParamGroup]) -> bool:

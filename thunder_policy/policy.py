@@ -105,6 +105,7 @@ class Policy(LRScheduler, ABC):
     _lr_schedule: ScheduleFn | None
     _lr_seen: Seen
 
+    last_epoch: int
     if TYPE_CHECKING:
         optimizer: Optimizer
         base_lrs: list[float | Tensor]

@@ -134,8 +134,10 @@ class UndoLoad:
     def __init__(self, values: Iterable[object]) -> None:
         every = [scheduler for value in values for scheduler in schedulers(value)]
         found = [scheduler for scheduler in every if not is_unbound(scheduler)]
-        self.attributes = [(vars(scheduler), vars(scheduler).copy()) for scheduler in found]
-        self.undos = [Undo(scheduler.optimizer.param_groups) for scheduler in found]
+        self.attributes: list[tuple[dict[str, Any], dict[str, Any]]] = [
+            (vars(scheduler), vars(scheduler).copy()) for scheduler in found
+        ]
+        self.undos: list[Undo] = [Undo(scheduler.optimizer.param_groups) for scheduler in found]
 
     def __call__(self) -> None:
         """Put everything back."""
