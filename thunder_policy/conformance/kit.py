@@ -54,8 +54,11 @@ class Broken(AssertionError):
         epoch: int | None = None,
         group: int | None = None,
     ) -> None:
-        self.what, self.expected, self.seen = what, expected, seen
-        self.epoch, self.group = epoch, group
+        self.what: str = what
+        self.expected: object = expected
+        self.seen: object = seen
+        self.epoch: int | None = epoch
+        self.group: int | None = group
         self.reproduction = ""
         where = "" if epoch is None else f", at epoch {epoch}"
         where += "" if group is None else f", group {group}"
