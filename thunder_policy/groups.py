@@ -1,5 +1,9 @@
 """What the param groups hold: seen without synchronising a GPU, written in place."""
 
+# pyright: reportPrivateImportUsage=false, reportPrivateUsage=false
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 from collections import defaultdict

@@ -1,5 +1,9 @@
 """Policy: a scheduler that is written without an optimizer and bound to one by a call."""
 
+# pyright: reportInconsistentConstructor=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnnecessaryIsInstance=false
+
 from __future__ import annotations
 
 import warnings
@@ -117,8 +121,8 @@ class Policy(LRScheduler, ABC):
         """Set what each policy has, as a subclass need not call ``Policy.__init__``."""
         # CPython caches no access to an attribute that the class has too, nor one to a dict that
         # vars() has had to make of an instance: together a fifth of a step.
-        self = super().__new__(cls)
-        self.__dict__ = {
+        self = super().__new__(cls)  # pyright: ignore[reportArgumentType]
+        self.__dict__ = {  # pyright: ignore[reportAttributeAccessIssue]
             "last_epoch": -1,
             "_step_count": 0,
             "_lr_seen": Seen([]),
@@ -176,7 +180,7 @@ class Policy(LRScheduler, ABC):
         before = self.__dict__.copy()
         undo = Undo(groups)
         try:
-            self.__dict__.update(attributes)
+            self.__dict__.update(attributes)  # pyright: ignore[reportAttributeAccessIssue]
             self.optimizer = optimizer
             if lr_init is None:
                 lrs = [group["initial_lr" if "initial_lr" in group else "lr"] for group in groups]
@@ -194,8 +198,8 @@ class Policy(LRScheduler, ABC):
             lrs = self._writable(self._asked(self.get_lr))
             _Watcher(optimizer)
         except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
+            self.__dict__.clear()  # pyright: ignore[reportAttributeAccessIssue]
+            self.__dict__.update(before)  # pyright: ignore[reportAttributeAccessIssue]
             undo()
             raise
         self._lr_seen.separate_initial_lrs()
