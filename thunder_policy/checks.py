@@ -1,5 +1,7 @@
 """Numbers and epochs as people write them, turned into ``float`` and ``int`` or refused."""
 
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import math

@@ -6,7 +6,7 @@ tries every law on it, and names those that it breaks. Needs the extra ``conform
 """
 
 try:
-    import hypothesis  # noqa: F401
+    import hypothesis  # noqa: F401  # pyright: ignore[reportUnusedImport]
 except ImportError as _error:
     raise ImportError(
         "thunder_policy.conformance needs Hypothesis: pip install 'thunder_policy[conformance]'"

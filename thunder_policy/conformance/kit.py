@@ -1,5 +1,8 @@
 """What the laws are written with, and their reproductions: optimizers, a training loop, traces."""
 
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import io
@@ -9,7 +12,7 @@ import random
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FunctionType
 from typing import Any, NoReturn, TypeGuard
@@ -323,7 +326,7 @@ def through_pickle(value: Any, owners: Sequence[type] = ()) -> tuple[Any, list[s
 
 
 @contextmanager
-def no_warnings(what: str) -> Iterator[None]:
+def no_warnings(what: str) -> Generator[None, None, None]:
     """Allow no warning in the block.
 
     Raises:
