@@ -1,8 +1,7 @@
 """The policies of a mapping: Switch and Multiply by epoch, Schedule by a callable."""
 
-# pyright: reportInconsistentConstructor=false, reportUnknownArgumentType=false
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnnecessaryIsInstance=false
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnnecessaryIsInstance=false
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Policy: a scheduler that is written without an optimizer and bound to one by a call."""
 
-# pyright: reportInconsistentConstructor=false, reportUnknownArgumentType=false
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnnecessaryIsInstance=false
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnnecessaryIsInstance=false
 
 from __future__ import annotations
 
@@ -117,7 +116,7 @@ class Policy(LRScheduler, ABC):
         optimizer = _NeedsOptimizer()
         base_lrs = _NeedsOptimizer()
 
-    def __new__(cls: type[AnyPolicy], *args: object, **kwargs: object) -> AnyPolicy:
+    def __new__(cls: type[AnyPolicy], *args: Any, **kwargs: Any) -> AnyPolicy:
         """Set what each policy has, as a subclass need not call ``Policy.__init__``."""
         # CPython caches no access to an attribute that the class has too, nor one to a dict that
         # vars() has had to make of an instance: together a fifth of a step.
