@@ -1,6 +1,6 @@
 """Learning-rate policies for PyTorch: values first, schedulers once bound to an optimizer."""
 
-from .mapping import EpochMapping, MappingPolicy, Multiply, Schedule, Switch
+from .mapping import EpochMapping, InitialLR, MappingPolicy, Multiply, Schedule, Switch
 from .policy import Policy, ScheduleFn, UnboundPolicyError
 from .simulate import plot, simulate
 
@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "EpochMapping",
+    "InitialLR",
     "MappingPolicy",
     "Multiply",
     "Policy",

@@ -1,5 +1,7 @@
 """What people write, turned into ``float``, ``int`` and ``dict`` of these, or refused."""
 
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import math

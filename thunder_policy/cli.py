@@ -1,5 +1,8 @@
 """The command ``thunder-policy``: look at a policy, check one, say which version this is."""
 
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import argparse

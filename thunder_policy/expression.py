@@ -1,5 +1,8 @@
 """Policies written as text: parsed, never evaluated."""
 
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import ast
@@ -154,6 +157,8 @@ class _Parser:
                 raise self.error(
                     node, f"unknown name {name}; known are {', '.join(sorted(_NAMES))}"
                 )
+            case _:
+                pass
         allowed = "only policies, schedules, numbers, strings, lists and dicts are allowed"
         source = self.text[self.indent + getattr(node, "col_offset", 0) :]
         raise self.error(node, f"{allowed}; see {source[:40].rstrip()!r}")

@@ -1,5 +1,9 @@
 """What the param groups hold: seen without synchronising a GPU, written in place."""
 
+# pyright: reportPrivateImportUsage=false, reportPrivateUsage=false
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 from collections import defaultdict
@@ -57,11 +61,13 @@ class Undo:
     """Takes back what happens to attributes, and to ``lr`` and ``initial_lr`` in param groups."""
 
     def __init__(self, instances: Iterable[object], groups: Iterable[ParamGroup]) -> None:
-        self.attributes = [(vars(instance), vars(instance).copy()) for instance in instances]
+        self.attributes: list[tuple[dict[str, Any], dict[str, Any]]] = [
+            (vars(instance), vars(instance).copy()) for instance in instances
+        ]
         self.lrs: list[tuple[ParamGroup, Any, Any]] = [
             (group, group["lr"], copy_of(group["lr"])) for group in groups
         ]
-        self.bare = [group for group, *_ in self.lrs if "initial_lr" not in group]
+        self.bare: list[ParamGroup] = [group for group, *_ in self.lrs if "initial_lr" not in group]
 
     def __call__(self) -> None:
         """Put everything back."""
@@ -105,13 +111,13 @@ class Seen:
     )
 
     def __init__(self, groups: list[ParamGroup]) -> None:
-        self.source = groups
-        self.groups = list(groups)
+        self.source: list[ParamGroup] = groups
+        self.groups: list[ParamGroup] = list(groups)
         self.held: list[Any] = []
         self.versions: list[int | None] = []
         self.values: list[Any] = []
         self.uniform: Any = None
-        self.separate = True
+        self.separate: bool = True
         self.short_cut: list[ParamGroup] | None = None
 
     def same(self, groups: list[ParamGroup]) -> bool:

@@ -1,5 +1,8 @@
 """The policies of a mapping: Switch and Multiply by epoch, Schedule by a callable."""
 
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnnecessaryIsInstance=false
+
 from __future__ import annotations
 
 import copy
@@ -277,7 +280,7 @@ class _EpochPolicy(MappingPolicy[dict[int, float]]):
         read those that are not on the CPU.
         """
 
-    def _standing(self) -> list[Any]:
+    def _standing(self) -> list[float | Tensor]:
         """Return copies of what the lrs are before the change at ``last_epoch``."""
         groups = self.optimizer.param_groups
         if self.last_epoch == 0:
@@ -395,11 +398,12 @@ class Multiply(_EpochPolicy):
         groups = self.optimizer.param_groups
         for i, mapping in enumerate(self._mappings(len(lrs))):
             if now in mapping:
-                if isinstance(held := groups[i]["lr"], Tensor) and isinstance(lrs[i], float):
+                held, lr = groups[i]["lr"], lrs[i]
+                if isinstance(held, Tensor) and isinstance(lr, float):
                     # In the dtype of a tensor, as torch's schedulers multiply.
                     where = f"{self._at()}, group {i}: the lr"
-                    lrs[i] = torch.full_like(held, self._lr_seen.check(i, lrs[i], where))
-                lrs[i] = lrs[i] * mapping[now]
+                    lr = torch.full_like(held, self._lr_seen.check(i, lr, where))
+                lrs[i] = lr * mapping[now]
         return lrs
 
     def _changes(self, lrs: list[Any]) -> Plan:

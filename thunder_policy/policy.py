@@ -1,5 +1,8 @@
 """Policy: a scheduler that is written without an optimizer and bound to one by a call."""
 
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnnecessaryIsInstance=false
+
 from __future__ import annotations
 
 import warnings
@@ -106,6 +109,7 @@ class Policy(LRScheduler, ABC):
     # Whether the groups hold base_lrs when get_lr is asked for epoch 0.
     _lr_restart: bool
 
+    last_epoch: int
     if TYPE_CHECKING:
         optimizer: Optimizer
         base_lrs: list[float | Tensor]
@@ -113,12 +117,12 @@ class Policy(LRScheduler, ABC):
         optimizer = _NeedsOptimizer()
         base_lrs = _NeedsOptimizer()
 
-    def __new__(cls: type[AnyPolicy], *args: object, **kwargs: object) -> AnyPolicy:
+    def __new__(cls: type[AnyPolicy], *args: Any, **kwargs: Any) -> AnyPolicy:
         """Set what each policy has, as a subclass need not call ``Policy.__init__``."""
         # CPython caches no access to an attribute that the class has too, nor one to a dict that
         # vars() has had to make of an instance: together a fifth of a step.
-        self = super().__new__(cls)
-        self.__dict__ = {
+        self = super().__new__(cls)  # pyright: ignore[reportArgumentType]
+        self.__dict__ = {  # pyright: ignore[reportAttributeAccessIssue]
             "last_epoch": -1,
             "_step_count": 0,
             "_lr_seen": Seen([]),
@@ -174,7 +178,7 @@ class Policy(LRScheduler, ABC):
         groups = param_groups(self, optimizer)
         undo = Undo([self], groups)
         try:
-            self.__dict__.update(attributes)
+            self.__dict__.update(attributes)  # pyright: ignore[reportAttributeAccessIssue]
             self.optimizer = optimizer
             if lr_init is None:
                 lrs = [group["initial_lr" if "initial_lr" in group else "lr"] for group in groups]

@@ -17,6 +17,9 @@ An argument of the wrong type is a ``TypeError``, a value out of range a ``Value
 the class, the argument and the value. An epoch is checked in the same way on each call.
 """
 
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
+# pyright: reportUnnecessaryIsInstance=false
+
 from __future__ import annotations
 
 import math

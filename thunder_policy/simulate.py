@@ -1,5 +1,8 @@
 """The lrs that a policy gives, before training with it."""
 
+# pyright: reportPrivateUsage=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnnecessaryIsInstance=false
+
 from __future__ import annotations
 
 import copy

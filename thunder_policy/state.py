@@ -1,5 +1,8 @@
 """What goes into a state, and what comes back out of it."""
 
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
+# pyright: reportUnnecessaryIsInstance=false
+
 from __future__ import annotations
 
 import copy

@@ -6,11 +6,11 @@ tries every law on it, and names those that it breaks. Needs the extra ``conform
 """
 
 try:
-    import hypothesis  # noqa: F401
-except ImportError as error:
+    import hypothesis  # noqa: F401  # pyright: ignore[reportUnusedImport]
+except ImportError as _error:
     raise ImportError(
         "thunder_policy.conformance needs Hypothesis: pip install 'thunder_policy[conformance]'"
-    ) from error
+    ) from _error
 
 from .checks import Check, check_policy, checks
 from .decorator import parametrize_checks

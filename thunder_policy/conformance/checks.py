@@ -1,5 +1,8 @@
 """check_policy: every law, on one subject; and one law, for whoever runs them one by one."""
 
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnnecessaryIsInstance=false
+
 from __future__ import annotations
 
 import copy
@@ -25,7 +28,7 @@ _SETTINGS = settings(
     deadline=None,
     max_examples=10,
     phases=[Phase.generate, Phase.shrink],
-    suppress_health_check=[*HealthCheck],
+    suppress_health_check=[*HealthCheck],  # pyright: ignore[reportArgumentType]
     verbosity=Verbosity.quiet,
 )
 
@@ -176,13 +179,14 @@ def _smallest(law: Law, arguments: Case, error: Broken) -> Broken:
     return error
 
 
-class _Copies:
+class Copies:
     """Makes new policies of one that was drawn."""
 
     def __init__(self, drawn: Any) -> None:
         self.drawn = drawn
 
     def __call__(self) -> Any:
+        """Copy it."""
         try:
             return copy.deepcopy(self.drawn)
         except Exception as error:
@@ -197,7 +201,7 @@ def _drawn(law: Law, subject: Subject, strategy: SearchStrategy[Any]) -> None:
     @given(strategy)
     def on_each(drawn: Any) -> None:
         try:
-            _tried(law, replace(subject, factory=_Copies(drawn)))
+            _tried(law, replace(subject, factory=Copies(drawn)))
             tried.append(True)
         except NotApplicable as reason:
             reasons.append(reason)

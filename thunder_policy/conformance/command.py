@@ -6,7 +6,7 @@ import contextlib
 import copy
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -55,7 +55,7 @@ def _subject(target: str, groups: int | None, expected: str | None) -> Subject:
     """Build the subject, and one policy of it, so that what is wrong is said in one line."""
     found = _load(target)
     oracle = None if expected is None else _load(expected)
-    factory: Callable[[], Any]
+    factory: Any
     if isinstance(found, LRScheduler):
         factory = _copies(found)
     elif isinstance(found, type) and not issubclass(found, LRScheduler):
@@ -117,7 +117,7 @@ def _from_file(path: Path) -> Any:
 
 
 @contextlib.contextmanager
-def _current_folder() -> Iterator[None]:
+def _current_folder() -> Generator[None, None, None]:
     """Let modules of the current folder be found, as ``python -m`` does."""
     sys.path.insert(0, str(Path.cwd()))
     try:

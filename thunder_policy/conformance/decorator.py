@@ -1,5 +1,7 @@
 """parametrize_checks: one pytest item a law."""
 
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -1,5 +1,7 @@
 """Fake CUDA tensors, and the count of what is done with them: no GPU is needed."""
 
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 from collections.abc import Sequence

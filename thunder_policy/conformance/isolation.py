@@ -1,5 +1,8 @@
 """The world as it was: a law leaves no trace, whatever the policy under it does."""
 
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import copy
@@ -9,7 +12,7 @@ import inspect
 import random
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from types import FunctionType
 from typing import Any
@@ -25,7 +28,7 @@ _CONTAINERS = (list, dict, set)
 
 
 @contextmanager
-def isolated(factory: object) -> Iterator[None]:
+def isolated(factory: object) -> Generator[None, None, None]:
     """Put back the generators of random numbers, the filters, the defaults and the arguments.
 
     In the block the generators start from 0, so that a report does not depend on what was drawn.

@@ -1,5 +1,8 @@
 """What the laws are written with, and their reproductions: optimizers, a training loop, traces."""
 
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import io
@@ -9,7 +12,7 @@ import random
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FunctionType
 from typing import Any, NoReturn, TypeGuard
@@ -54,8 +57,11 @@ class Broken(AssertionError):
         epoch: int | None = None,
         group: int | None = None,
     ) -> None:
-        self.what, self.expected, self.seen = what, expected, seen
-        self.epoch, self.group = epoch, group
+        self.what: str = what
+        self.expected: object = expected
+        self.seen: object = seen
+        self.epoch: int | None = epoch
+        self.group: int | None = group
         self.reproduction = ""
         where = "" if epoch is None else f", at epoch {epoch}"
         where += "" if group is None else f", group {group}"
@@ -320,7 +326,7 @@ def through_pickle(value: Any, owners: Sequence[type] = ()) -> tuple[Any, list[s
 
 
 @contextmanager
-def no_warnings(what: str) -> Iterator[None]:
+def no_warnings(what: str) -> Generator[None, None, None]:
     """Allow no warning in the block.
 
     Raises:

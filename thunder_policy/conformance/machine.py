@@ -1,5 +1,8 @@
 """PolicyMachine: any sequence of steps, saves, loads, bindings, copies and new groups."""
 
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import copy
@@ -20,7 +23,7 @@ from hypothesis.stateful import (
 from hypothesis.strategies import SearchStrategy
 from torch.optim import Optimizer
 
-from .checks import _Copies
+from .checks import Copies
 from .kit import (
     Make,
     bind,
@@ -75,7 +78,7 @@ class PolicyMachine:
         deadline=None,
         max_examples=50,
         stateful_step_count=20,
-        suppress_health_check=[*HealthCheck],
+        suppress_health_check=[*HealthCheck],  # pyright: ignore[reportArgumentType]
     )
 
     def test_any_order(self) -> None:
@@ -105,7 +108,7 @@ class _Machine(RuleBasedStateMachine):
         subject = self.subject
         if isinstance(subject.factory, SearchStrategy):
             drawn = data.draw(subject.factory, label="policy")
-            subject = Subject(_Copies(drawn), subject.groups, subject.expected, subject.epochs)
+            subject = Subject(Copies(drawn), subject.groups, subject.expected, subject.epochs)
         self.make: Make = subject.make
         self.exact = subject.exact()
         self.held = data.draw(st.sampled_from(subject.layouts()), label="lrs")

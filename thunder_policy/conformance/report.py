@@ -45,7 +45,9 @@ class ConformanceError(AssertionError):
     """
 
     def __init__(self, subject: str, results: Sequence[Result], strict: bool = True) -> None:
-        self.subject, self.results, self.strict = subject, [*results], strict
+        self.subject: str = subject
+        self.results: list[Result] = [*results]
+        self.strict: bool = strict
         bad = [result for result in results if result.bad(strict)]
         lines = [f"  {result.law}: {result.reason}" for result in bad]
         laws = "1 law" if len(bad) == 1 else f"{len(bad)} laws"

@@ -1,5 +1,8 @@
 """Reproductions: a failed law as a program of a few lines that anybody can run."""
 
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import ast

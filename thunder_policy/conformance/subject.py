@@ -1,5 +1,7 @@
 """Subject: what is checked, and the conditions under which it is."""
 
+# pyright: reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,5 +1,7 @@
 """The laws, each one small function, and the decorator that registers them."""
 
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import inspect

@@ -1,5 +1,7 @@
 """Laws on what happens before there is an optimizer, and when one comes."""
 
+# pyright: reportUnnecessaryIsInstance=false
+
 from __future__ import annotations
 
 import gc

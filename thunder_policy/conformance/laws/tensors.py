@@ -1,5 +1,7 @@
 """Laws on lrs held as tensors, as ``torch.compile`` and CUDA graphs want them."""
 
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
+
 from __future__ import annotations
 
 from itertools import pairwise
