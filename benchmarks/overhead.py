@@ -183,16 +183,15 @@ class Result:
 
     @property
     def ratio(self) -> float:
-        """Our time, of torch's: the median over pairs of blocks, which met the same noise."""
-        return float(median(map(truediv, self.ours.times, self.torchs.times)))
+        """Our time, of torch's."""
+        return _of(self.ours, self.torchs)
 
     @property
     def shares(self) -> tuple[float, float] | None:
-        """Both median times, as shares of that of `optimizer.step()`."""
+        """Both times, of that of `optimizer.step()`."""
         if isinstance(self.step, str):
             return None
-        step = float(self.step.median)
-        return self.ours.median / step, self.torchs.median / step
+        return _of(self.ours, self.step), _of(self.torchs, self.step)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain numbers; times are in seconds."""
@@ -207,6 +206,11 @@ class Result:
             "goal": self.case.goal,
             "shares": self.shares,
         }
+
+
+def _of(part: Measurement, whole: Measurement) -> float:
+    """Divide times: the median over pairs of blocks, which met the same noise."""
+    return float(median(map(truediv, part.times, whole.times)))
 
 
 def _numbers(measurement: Measurement) -> dict[str, float]:
@@ -254,11 +258,10 @@ def measure(case: Case, seconds: float) -> Result:
         Timer("step()", "at.last_epoch = 1", globals={"step": at.step, "at": at})
         for at in schedulers
     ]
-    ours, torchs = in_turns(timers, 0.8 * seconds)
-    if refusal is not None:
-        return Result(case, ours, torchs, refusal)
-    timer = Timer("step()", globals={"step": optimizers[0].step})
-    return Result(case, ours, torchs, *in_turns([timer], 0.2 * seconds))
+    if refusal is None:
+        timers.append(Timer("step()", globals={"step": optimizers[0].step}))
+    ours, torchs, *steps = in_turns(timers, seconds)
+    return Result(case, ours, torchs, refusal or steps[0])
 
 
 def _warm_up(optimizers: Sequence[Optimizer], schedulers: Sequence[LRScheduler]) -> str | None:

@@ -95,7 +95,7 @@ def test_the_readme_has_the_table_that_is_printed(capsys: pytest.CaptureFixture[
     assert main(["--quick", "--readme"]) == 0
     printed = capsys.readouterr().out
     head = re.compile(r"^\| policy \| against .+\n.+$", re.MULTILINE)
-    row = re.compile(r"^(\| [^|]+ \| `\w+LR\w*` \|) [\d.]* \|", re.MULTILINE)
+    row = re.compile(r"^(\| [^|]+ \| `\w+` \|) [\d.]* \|", re.MULTILINE)
     head_of_shares = re.compile(r"^\| share of `optimizer.step\(\)`.+\n.+$", re.MULTILINE)
     share = re.compile(r"^\| [^|]+, (?:float|tensor) lr(?: \| [\d.]+%)+ \|$", re.MULTILINE)
     assert head.findall(printed) == head.findall(README) != []
