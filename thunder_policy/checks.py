@@ -107,7 +107,7 @@ def epoch_mapping(value: Any, what: str) -> dict[int, float]:
         )
     plain = {*map(type, value)} == {int} and all_finite_floats(value.values())
     if plain and min(value) >= 0 and min(value.values()) >= 0:
-        return dict(sorted(value.items()))  # a million epochs in a blink
+        return {epoch: value[epoch] for epoch in sorted(value)}  # a million epochs in a blink
     numbers = {
         epoch_number(epoch, f"{what}: the epoch"): non_negative(
             number, f"{what}: the value at epoch {short(epoch)}"

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from math import inf
 from typing import Any, Generic, SupportsFloat, TypeVar
 
 import torch
@@ -19,6 +21,7 @@ from torch.optim import Optimizer
 from . import state as states
 from .checks import (
     add_note,
+    all_finite_floats,
     each,
     epoch_mapping,
     epoch_number,
@@ -28,7 +31,7 @@ from .checks import (
     schedule_fn,
     short,
 )
-from .groups import NO_FACTORS, copy_of, on_host
+from .groups import LR, NO_FACTORS, copy_of, on_host
 from .policy import Plan, Policy, ScheduleFn, group_name, is_bound, param_groups
 
 EpochMapping = Mapping[int, SupportsFloat]
@@ -267,25 +270,51 @@ class _EpochPolicy(MappingPolicy[dict[int, float]]):
     def _rule(self, mapping: Any) -> object:
         return merge(*mapping) if isinstance(mapping, list) else mapping
 
+    def get_lr(self) -> list[float | Tensor]:
+        """Compute the lrs to be written at ``last_epoch``: one a param group."""
+        now, groups = self.last_epoch, self.optimizer.param_groups
+        standing = [*map(LR, groups)] if now else self._aligned(self.base_lrs, groups)
+        lrs = [*map(copy_of, standing)]
+        for i, mapping in enumerate(self._mappings(len(lrs))):
+            if now in mapping:
+                held, lr = groups[i]["lr"], lrs[i]
+                if self._scales and isinstance(held, Tensor) and isinstance(lr, float):
+                    # In the dtype of a tensor, as torch's schedulers multiply.
+                    where = f"{self._at()}, group {i}: the lr"
+                    lr = torch.full_like(held, self._lr_seen.check(i, lr, where))
+                lrs[i] = self._changed(lr, mapping[now])
+        return lrs
+
     def _planned(self, lrs: list[Any]) -> Plan | None:
-        if not isinstance(self._lr_rule, dict) or self.last_epoch == 0:
-            return super()._planned(lrs)
-        return self._changes(lrs) if self.last_epoch in self._lr_rule else None
+        """Plan what get_lr says, leaving alone the tensor lrs that do not change.
 
-    @abstractmethod
-    def _changes(self, lrs: list[Any]) -> Plan:
-        """Plan a change, from the lrs as they stand.
-
-        It says what get_lr says, but leaves alone the tensor lrs that do not change, and does not
-        read those that are not on the CPU.
+        Nor does it read those that are not on the CPU.
         """
-
-    def _standing(self) -> list[float | Tensor]:
-        """Return copies of what the lrs are before the change at ``last_epoch``."""
-        groups = self.optimizer.param_groups
-        if self.last_epoch == 0:
-            return [*map(copy_of, self._aligned(self.base_lrs, groups))]
-        return [copy_of(group["lr"]) for group in groups]
+        now, seen = self.last_epoch, self._lr_seen
+        if not isinstance(self._lr_rule, dict) or now == 0:
+            return super()._planned(lrs)
+        if now not in self._lr_rule:
+            return None
+        changes = [mapping.get(now) for mapping in self._mappings(len(lrs))]
+        if not seen.held:
+            new = [
+                lr if value is None else self._changed(lr, value) for lr, value in zip(lrs, changes)
+            ]
+            if all_finite_floats(new):
+                return new, NO_FACTORS
+        plan: list[Any] = []
+        factors: dict[int, float] = {}
+        for i, (lr, value) in enumerate(zip(lrs, changes)):
+            tensor = seen.tensor(i)
+            if value is None:
+                plan.append(lr if tensor is None else None)
+            elif self._scales and tensor is not None and not on_host(tensor):
+                plan.append(None)
+                factors[i] = value
+            else:
+                changed = self._changed(lr if tensor is None else tensor, value)
+                plan.append(self._writable_lr(i, changed))
+        return plan, factors
 
     def lr_at(self, epoch: int) -> list[float]:
         """Return the lrs at an epoch in closed form, as `MappingPolicy.lr_at` does."""
@@ -293,7 +322,7 @@ class _EpochPolicy(MappingPolicy[dict[int, float]]):
         starts = self._starts()
         lrs = []
         for i, (mapping, start) in enumerate(zip(self._mappings(len(starts)), starts)):
-            *_, (_, lr) = self._path(mapping, start, epoch, i)
+            lr = self._path(mapping, start, epoch, i)[1][-1]
             if lr is None:
                 raise ValueError(
                     f"{type(self).__name__}: with lr_init=None the lr at epoch {epoch}, group {i}, "
@@ -310,7 +339,7 @@ class _EpochPolicy(MappingPolicy[dict[int, float]]):
         """Return the lrs of the first epochs, as `simulate` does."""
         columns = []
         for i, (mapping, start) in enumerate(zip(self._mappings(len(starts)), starts)):
-            since, lrs = zip(*self._path(mapping, start, epochs - 1, i))
+            since, lrs = self._path(mapping, start, epochs - 1, i)
             lengths = torch.tensor([*since, epochs], device="cpu").diff()
             column = torch.tensor(lrs, dtype=torch.float64, device="cpu")
             columns.append(column.repeat_interleave(lengths))
@@ -318,17 +347,23 @@ class _EpochPolicy(MappingPolicy[dict[int, float]]):
 
     def _path(
         self, mapping: dict[int, float], start: float | None, until: int, group: int
-    ) -> Iterator[tuple[int, float | None]]:
-        """Return the changes of a group: an epoch, from 0, and the lr from there on, if known."""
-        lr = start
-        yield 0, lr
-        for epoch in sorted(epoch for epoch in mapping if epoch <= until):
-            lr = self._changed(lr, mapping[epoch], epoch, group)
-            yield epoch, lr
+    ) -> tuple[list[int], list[float | None]]:
+        """Return the epochs at which a group changes, from 0, and its lr from each on, if known."""
+        epochs = [epoch for epoch in sorted(mapping) if epoch <= until]
+        values: list[Any] = [start, *(mapping[epoch] for epoch in epochs)]
+        lrs: list[float | None] = [*accumulate(values, self._changed)]
+        if inf in lrs:
+            where = f"{self._at(epochs[lrs.index(inf) - 1])}, group {group}: the lr"
+            real(inf, where)
+        return [0, *epochs], lrs
 
+    _scales = False
+    """Whether the values are factors, so that a change of a tensor need not read it."""
+
+    @staticmethod
     @abstractmethod
-    def _changed(self, lr: float | None, value: float, epoch: int, group: int) -> float | None:
-        """Return a lr after the change at an epoch; ``None`` is a lr that is not known."""
+    def _changed(lr: Any, value: float) -> Any:
+        """Return what the value of an epoch makes of a lr; ``None`` is a lr that is not known."""
 
 
 class Switch(_EpochPolicy):
@@ -353,20 +388,8 @@ class Switch(_EpochPolicy):
         [[0.0001], [0.0001], [1e-10], [1e-10]]
     """
 
-    def get_lr(self) -> list[float | Tensor]:
-        """Compute the lrs to be written at ``last_epoch``: one a param group."""
-        lrs = self._standing()
-        mappings = self._mappings(len(lrs))
-        return [mapping.get(self.last_epoch, lr) for mapping, lr in zip(mappings, lrs)]
-
-    def _changes(self, lrs: list[Any]) -> Plan:
-        now, seen = self.last_epoch, self._lr_seen
-        return [
-            self._writable_lr(i, mapping[now]) if now in mapping else _left(seen.tensor(i), lr)
-            for i, (mapping, lr) in enumerate(zip(self._mappings(len(lrs)), lrs))
-        ], NO_FACTORS
-
-    def _changed(self, lr: float | None, value: float, epoch: int, group: int) -> float:
+    @staticmethod
+    def _changed(lr: Any, value: float) -> Any:
         return value
 
 
@@ -391,39 +414,11 @@ class Multiply(_EpochPolicy):
         [[1.0], [0.5], [0.5], [0.05], [0.05]]
     """
 
-    def get_lr(self) -> list[float | Tensor]:
-        """Compute the lrs to be written at ``last_epoch``: one a param group."""
-        now = self.last_epoch
-        lrs = self._standing()
-        groups = self.optimizer.param_groups
-        for i, mapping in enumerate(self._mappings(len(lrs))):
-            if now in mapping:
-                held, lr = groups[i]["lr"], lrs[i]
-                if isinstance(held, Tensor) and isinstance(lr, float):
-                    # In the dtype of a tensor, as torch's schedulers multiply.
-                    where = f"{self._at()}, group {i}: the lr"
-                    lr = torch.full_like(held, self._lr_seen.check(i, lr, where))
-                lrs[i] = lr * mapping[now]
-        return lrs
+    _scales = True
 
-    def _changes(self, lrs: list[Any]) -> Plan:
-        now = self.last_epoch
-        planned: list[Any] = []
-        factors: dict[int, float] = {}
-        for i, (mapping, lr) in enumerate(zip(self._mappings(len(lrs)), lrs)):
-            tensor = self._lr_seen.tensor(i)
-            if now not in mapping:
-                planned.append(_left(tensor, lr))
-            elif tensor is None or on_host(tensor):
-                lr = lr if tensor is None else tensor
-                planned.append(self._writable_lr(i, lr * mapping[now]))
-            else:
-                planned.append(None)
-                factors[i] = mapping[now]
-        return planned, factors
-
-    def _changed(self, lr: float | None, value: float, epoch: int, group: int) -> float | None:
-        return None if lr is None else real(lr * value, f"{self._at(epoch)}, group {group}: the lr")
+    @staticmethod
+    def _changed(lr: Any, value: float) -> Any:
+        return None if lr is None else lr * value
 
 
 class Schedule(MappingPolicy[ScheduleFn]):
@@ -537,11 +532,6 @@ def _per_group(values: Any, n: int, what: str) -> list[Any]:
     if len(values) != n:
         raise ValueError(f"Got {len(values)} {what} and {n} param groups")
     return values
-
-
-def _left(tensor: Tensor | None, lr: float) -> float | None:
-    """Return what to plan for a group that does not change: nothing for a tensor lr."""
-    return lr if tensor is None else None
 
 
 def _is_callable(mapping: object) -> bool:
