@@ -101,6 +101,17 @@ def test_several_policies_are_compared_by_name_or_one_after_the_other(ax: Axes) 
     assert heights(again) == heights(ax)[:2]
 
 
+def test_what_is_drawn_later_is_in_view_too(ax: Axes) -> None:
+    for lr in (0.1, 1.0, 0.5):
+        plot(Switch({0: lr}), 9, ax=ax)
+    assert ax.get_ylim() == (0, pytest.approx(1.05))
+
+
+def test_a_name_may_begin_with_an_underscore(ax: Axes) -> None:
+    plot({"_mine": Switch({0: 0.1})}, 9, ax=ax)
+    assert labels(ax) == ["mine"]
+
+
 def test_without_axes_there_is_a_new_figure() -> None:
     first, second = plot(Switch({0: 0.1}), 5), plot(Switch({0: 0.1}), 5)
     assert first.figure is not second.figure

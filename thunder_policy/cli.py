@@ -8,6 +8,7 @@ import io
 import json
 import math
 import os
+import re
 import string
 import sys
 import textwrap
@@ -21,15 +22,17 @@ import torch
 from torch import Tensor
 
 from . import __version__
+from .checks import cut, short
 from .expression import ExpressionError, load
 from .policy import Policy
 from .simulate import distinct, group_names, is_stepwise, milestones, plot, simulate, wants_log
 
 OK, FAILED, MISUSED = 0, 1, 2
 MAX_VALUES = 10**7
-MAX_EPOCHS = 10**6
+MAX_COUNT = 10**6
 MAX_ROWS, MAX_COLUMNS = 20, 5
 MAX_POINTS = 500
+MAX_NAME = 150
 HEIGHT = 18
 PICTURES = (".png", ".svg")
 # What draws the lines of several groups: distinct without colour, too.
@@ -93,6 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         3,0.25
         0
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # an ASCII terminal has no lines to draw with
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
@@ -145,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     preview = command("preview", "draw the learning rates of a policy", PREVIEW)
     preview.add_argument("policy", metavar="POLICY", help="an expression, or module:name")
     preview.add_argument(
-        "--epochs", type=_positive, default=100, metavar="N", help="how many epochs (default: 100)"
+        "--epochs", type=_count, default=100, metavar="N", help="how many epochs (default: 100)"
     )
     instead = preview.add_mutually_exclusive_group()
     instead.add_argument(
@@ -164,9 +169,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TARGET",
         help="module:name or file.py:name of a policy, its class or a factory",
     )
-    check.add_argument(
-        "--groups", type=_positive, metavar="N", help="how many param groups it is for"
-    )
+    check.add_argument("--groups", type=_count, metavar="N", help="how many param groups it is for")
     check.add_argument(
         "--expected",
         metavar="MODULE:FUNCTION",
@@ -179,11 +182,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= MAX_EPOCHS:
-        raise argparse.ArgumentTypeError(f"must be from 1 to {MAX_EPOCHS:,}, not {text}")
-    return number
+def _count(text: str) -> int:
+    # Nothing longer is a number in the range, and Python refuses to read very long ones.
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= MAX_COUNT:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number from 1 to {MAX_COUNT:,}, not {short(text)}"
+        )
+    return int(text)
 
 
 def _picture(text: str) -> Path:
@@ -221,8 +226,7 @@ def _preview(options: argparse.Namespace) -> int:
         writer.writerows([epoch, *row] for epoch, row in enumerate(lrs.tolist()))
     elif options.json:
         values = {"milestones": milestones(lrs), "lrs": lrs.tolist()}
-        json.dump({"policy": name, "epochs": options.epochs, **values}, sys.stdout)
-        print()
+        print(json.dumps({"policy": name, "epochs": options.epochs, **values}, allow_nan=False))
     else:
         _draw(name, lrs)
     return OK
@@ -236,15 +240,20 @@ def _simulated(policy: Policy, epochs: int) -> Tensor:
         return simulate(policy, epochs)
     except Exception as error:
         # What a policy of somebody else's raises can be anything.
-        notes = "; ".join(getattr(error, "__notes__", ()))
-        raise PolicyError(" ".join(f"{type(error).__name__}: {error} {notes}".split())) from error
+        said = str(error)
+        notes = [note for note in getattr(error, "__notes__", ()) if note not in said]
+        said = "; ".join([f"{type(error).__name__}: {said}", *notes])
+        raise PolicyError(" ".join(said.split())) from error
 
 
 def _save(policy: Policy, name: str, epochs: int, file: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(layout="constrained")
-    plot({textwrap.shorten(name, 60): policy}, epochs, ax=figure.subplots())
+    ax = plot({"lr": policy}, epochs, ax=figure.subplots())
+    ax.set_title(
+        textwrap.fill(cut(name, MAX_NAME), 76), family="monospace", fontsize=9, parse_math=False
+    )
     figure.savefig(file)
 
 
@@ -255,14 +264,13 @@ def _draw(name: str, lrs: Tensor) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # an ASCII terminal has no lines to draw with
     console = Console(highlight=False)
     lines = distinct(lrs)
-    console.print(Text(f"lr of {textwrap.shorten(name, 150)}", style="bold"))
+    console.print(Text(f"lr of {cut(name, MAX_NAME)}", style="bold"))
     console.print(Text.from_ansi(_drawing(lines, min(console.width, 100))))
     if len(lines) > 1:
         letters = "; a is 10, b is 11 and so on" if lrs.shape[1] > 10 else ""
+        letters += f", + is any from {len(SYMBOLS)}" if lrs.shape[1] > len(SYMBOLS) else ""
         console.print(f"Each line is drawn with the number of its param group{letters}.")
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("milestone", justify="right")
