@@ -21,7 +21,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
-from test_schedules import BY_HAND, anything
+from schedule_helpers import anything
+from test_schedules import BY_HAND
 
 import thunder_policy
 from thunder_policy import Multiply, Policy, Schedule, Switch, cli, schedules, simulate

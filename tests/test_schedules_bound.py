@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_schedules import anything
+from schedule_helpers import anything
 from test_schedules_parity import PAIRS, Pair, torch_lrs
 from torch.optim import SGD
 
