@@ -1,4 +1,4 @@
-"""What the tests of schedules share: strategies, an exact oracle, and torch's own trajectories."""
+"""What the tests of schedules share: strategies, an exact oracle, what stepping gives."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def trajectory(schedule: ScheduleFunction, epochs: int) -> list[float]:
     return [schedule(t) for t in range(epochs)]
 
 
-def torch_lrs(make: Callable[[Optimizer], LRScheduler], lr: Value, epochs: int) -> list[float]:
+def stepped(make: Callable[[Optimizer], LRScheduler], lr: Value, epochs: int) -> list[float]:
     """Step a real optimizer and its scheduler, and look at the group."""
     optimizer = sgd(lr)
     scheduler = make(optimizer)
