@@ -33,6 +33,7 @@ MAX_COUNT = 10**6
 MAX_ROWS, MAX_COLUMNS = 20, 5
 MAX_POINTS = 500
 MAX_NAME = 150
+ROUNDING = 1e-9  # lrs that differ by no more are drawn as one
 HEIGHT = 18
 PICTURES = (".png", ".svg")
 # What draws the lines of several groups: distinct without colour, too.
@@ -106,7 +107,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PolicyError as error:
         return _complain(parser, error, FAILED)
     except ImportError as error:
-        hint = "" if "pip install" in str(error) else ": pip install 'thunder_policy[cli,plot]'"
+        hint = f": pip install 'thunder_policy[cli,plot]', or {error.name}"
+        hint = "" if "pip install" in str(error) else hint
         return _complain(parser, f"{error}{hint}", MISUSED)
     except BrokenPipeError:
         # Whoever read the output has seen enough; keep Python from flushing the rest at exit.
@@ -217,6 +219,9 @@ def _preview(options: argparse.Namespace) -> int:
     policy = load(options.policy)
     name = " ".join(options.policy.split())
     lrs = _simulated(policy, options.epochs)
+    highest = float(lrs.abs().max())
+    if highest and not 1e-300 < highest < 1e300 and not (options.csv or options.json):
+        raise PolicyError(f"lrs of up to {highest:g} cannot be drawn: --csv and --json print them")
     if options.save:
         _save(policy, name, options.epochs, options.save)
         print(f"saved {options.save}")
@@ -226,7 +231,7 @@ def _preview(options: argparse.Namespace) -> int:
         writer.writerows([epoch, *row] for epoch, row in enumerate(lrs.tolist()))
     elif options.json:
         values = {"milestones": milestones(lrs), "lrs": lrs.tolist()}
-        print(json.dumps({"policy": name, "epochs": options.epochs, **values}, allow_nan=False))
+        print(json.dumps({"policy": name, "epochs": options.epochs, **values}))
     else:
         _draw(name, lrs)
     return OK
@@ -291,8 +296,12 @@ def _drawing(lines: dict[tuple[int, ...], Tensor], width: int) -> str:
     plotext: Any = import_module("plotext")  # it has no types
 
     lrs = torch.stack([*lines.values()])
-    ticks = _ticks(float(lrs.min()), float(lrs.max()), 5)
-    labels = [f"{tick:g}" for tick in ticks]
+    low, high = float(lrs.min()), float(lrs.max())
+    if high - low <= ROUNDING * float(lrs.abs().max()):
+        lrs, high = torch.full_like(lrs, low), low
+    ticks = _ticks(low, high, 5)
+    digits = 6 if len({f"{tick:.6g}" for tick in ticks}) == len(ticks) else 12
+    labels = [f"{tick:.{digits}g}" for tick in ticks]
     if wants_log(lrs):
         lrs = lrs.log10()
         ticks = [tick for tick in _ticks(float(lrs.min()), float(lrs.max()), 6) if tick % 1 == 0]

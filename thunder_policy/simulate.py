@@ -42,7 +42,7 @@ def simulate(policy: Policy, epochs: int, groups: int | None = None, lr: float =
         A float64 tensor of shape (epochs, groups); row t has the lrs at epoch t.
 
     Raises:
-        TypeError: If ``policy`` is none, or a number is none.
+        TypeError: If ``policy`` is not a policy, or what should be a number is not one.
         ValueError: If a number is negative, or the policy cannot be bound to so many groups.
 
     Example:
@@ -135,8 +135,8 @@ def plot(
 
     Raises:
         ImportError: If Matplotlib is not installed.
-        TypeError: If ``policy`` is none.
-        ValueError: If ``epochs`` is no number of at least 1.
+        TypeError: If ``policy`` is not a policy, or ``epochs`` not an integer.
+        ValueError: If ``epochs`` is below 1.
 
     Example:
         >>> ax = plot(Switch([{0: 0.5, 2: 0.25}, {0: 0.1}]), epochs=4)
