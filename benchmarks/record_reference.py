@@ -41,6 +41,7 @@ TRANSFORMERS: list[tuple[str, int, int, dict[str, Any]]] = [
     ("inverse_sqrt", 8, 40, {"timescale": 20}),
     ("inverse_sqrt", 0, 40, {}),
     ("warmup_stable_decay", 8, 40, {"num_decay_steps": 12}),
+    ("warmup_stable_decay", 8, 40, {"num_decay_steps": 12, "min_lr_ratio": 0.1}),
     ("warmup_stable_decay", 8, 40, {"num_decay_steps": 12, "decay_type": "linear"}),
     (
         "warmup_stable_decay",

@@ -13,14 +13,16 @@ import subprocess
 import sys
 import time
 import types
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from test_schedules import BY_HAND, anything
+from matplotlib.figure import Figure
+from schedule_helpers import anything
+from test_schedules import BY_HAND
 
 import thunder_policy
 from thunder_policy import Multiply, Policy, Schedule, Switch, cli, schedules, simulate
@@ -173,7 +175,11 @@ BAD: list[tuple[str, int | None, str]] = [
     ("Switch({10**19: 1})", 9, "a number here is too large"),
     ("Switch({0: -1})", 1, "Switch: mapping: the value at epoch 0 must be at least 0, not -1"),
     ("Switch({0.5: 1})", 1, "Switch: mapping: the epoch must be an integer, not 0.5"),
-    ("Cosine(0.1)", 1, "Cosine() missing 2 required positional arguments: 'end' and 'epochs'"),
+    ("Cosine(0.1)", 1, "Cosine: missing a required argument: 'end'"),
+    ("Cosine(0.1).then()", 1, "Cosine: missing a required argument: 'end'"),
+    ("Constant(0.1).then(1)", 1, "then: missing a required argument: 'at'"),
+    ("[Switch({0: 1}, start=1)]", 2, "Switch: got an unexpected keyword argument 'start'"),
+    ("x" * 3000, 1, "unknown name xxx"),
     ("Schedule(Cosine(0.1, 0, 0))", 10, "Cosine: epochs must be at least 1, not 0"),
     ("Switch({0: é})", 12, r"'\xe9' is no printable ASCII character"),
     ("\uff33witch({0: 1})", 1, r"'\uff33' is no printable ASCII character"),
@@ -252,6 +258,7 @@ def test_no_text_does_anything_but_make_a_policy_or_an_error_of_one_line(text: s
     except ExpressionError as error:
         said = str(error)
     assert "\n" not in said
+    assert len(said) < 350
 
 
 def test_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -334,7 +341,14 @@ def test_a_policy_that_raises_is_exit_code_1_and_says_where(
     said = capsys.readouterr().err
     assert "RuntimeError: no lr" in said
     if sys.version_info >= (3, 11):
-        assert "Schedule at epoch 3" in said
+        assert "RuntimeError: no lr; Schedule at epoch 3" in said
+    assert said.count("\n") == 1
+
+
+def test_where_a_policy_failed_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["preview", "Exponential(1, 2)", "--epochs", "2000"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("Schedule at epoch 1024") == 1
     assert said.count("\n") == 1
 
 
@@ -377,6 +391,7 @@ def test_each_group_is_drawn_with_its_number(capsys: pytest.CaptureFixture[str])
         ("Constant(0)", 9, ["0"]),
         ("Constant(0.1)", 1, ["0.1"]),
         ("Linear(0, 1, 9)", 10, ["1", "0.8", "0.6", "0.4", "0.2", "0"]),
+        ("Linear(5, 5.0000001, 9)", 10, ["5.0000001", "5.00000005", "5"]),
     ],
 )
 def test_the_axis_has_round_numbers(
@@ -397,7 +412,7 @@ def test_long_tables_are_cut_and_say_so(capsys: pytest.CaptureFixture[str]) -> N
         "35 more groups: --csv and --json print all.",
     ]
     assert "a is 10, b is 11" in " ".join(lines)
-    assert "[...]" in lines[1]
+    assert "Step(13, 2)..." in " ".join(lines[:3])
 
 
 def test_a_million_epochs_are_drawn_from_the_highest_to_the_lowest() -> None:
@@ -438,6 +453,22 @@ def test_every_schedule_can_be_drawn(text: str, capsys: pytest.CaptureFixture[st
     assert "milestone" in "\n".join(printed(capsys, "preview", text, "--epochs", "12"))
 
 
+@given(
+    st.tuples(st.floats(0, allow_infinity=False), st.floats(0, allow_infinity=False)),
+    st.integers(1, 30),
+)
+def test_any_lrs_are_drawn_or_refused_in_one_line(ends: tuple[float, float], epochs: int) -> None:
+    text = "Linear({!r}, {!r}, 9)".format(*ends)
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        code = main(["preview", text, f"--epochs={epochs}"])
+    if code:
+        assert "cannot be drawn: --csv and --json print them" in err.getvalue()
+        assert not 1e-300 < max(ends) < 1e300
+    else:
+        assert "milestone" in out.getvalue()
+
+
 def test_csv_has_a_line_an_epoch_with_all_digits(capsys: pytest.CaptureFixture[str]) -> None:
     text = "[Cosine(0.1, 0, 3), Constant(1)]"
     lines = printed(capsys, "preview", text, "--epochs", "4", "--csv")
@@ -465,6 +496,35 @@ def test_save_writes_a_picture(
     assert file.read_bytes().startswith(head)
 
 
+def test_a_saved_picture_says_what_it_shows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, file: drawn.append(figure))
+    text = "[Cosine(0.1, 0, 9), " + ", ".join(["Constant(0.05)"] * 20) + "]"
+    printed(capsys, "preview", text, "--save", str(tmp_path / "lr.png"))
+    (ax,) = drawn[0].axes
+    lines = ax.get_title().split("\n")
+    assert " ".join(lines) == f"{text[:147]}..."
+    assert max(map(len, lines)) <= 76
+    legend = ax.get_legend()
+    assert legend is not None
+    assert [label.get_text() for label in legend.get_texts()] == [
+        "lr, group 0",
+        "lr, 20 groups from 1",
+    ]
+
+
+def test_an_ascii_terminal_takes_any_name_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(output, encoding="ascii"))
+    assert main(["preview", "Constant(1)", "--save", str(tmp_path / "\u00e9.png")]) == 0
+    assert output.getvalue().endswith(b"?.png\n")
+    assert (tmp_path / "\u00e9.png").exists()
+
+
 def test_any_output_that_takes_text_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
     output = io.StringIO()
     monkeypatch.setattr(sys, "stdout", output)
@@ -481,9 +541,13 @@ def test_any_output_that_takes_text_will_do(monkeypatch: pytest.MonkeyPatch) -> 
         ("", "the following arguments are required: COMMAND"),
         ("draw", "invalid choice: 'draw'"),
         ("preview", "the following arguments are required: POLICY"),
-        ("preview Constant(1) --epochs 0", "must be from 1 to 1,000,000, not 0"),
-        ("preview Constant(1) --epochs 1000001", "must be from 1 to 1,000,000, not 1000001"),
-        ("preview Constant(1) --epochs ten", "'ten'"),
+        *(
+            (
+                f"preview Constant(1) --epochs={number}",
+                f"--epochs: must be a whole number from 1 to 1,000,000, not '{number:.70}",
+            )
+            for number in ("0", "-1", "1000001", "1e3", "ten", "9" * 5000)
+        ),
         ("preview Constant(1) --save lr.gif", "must end in .png or .svg, not 'lr.gif'"),
         ("preview Constant(1) --csv --json", "not allowed with"),
     ],

@@ -12,7 +12,7 @@ import torch
 from helpers import advance, lrs, reciprocal, sgd
 from hypothesis import given
 from hypothesis import strategies as st
-from test_schedules import anything
+from schedule_helpers import anything
 
 from thunder_policy import MappingPolicy, Multiply, Schedule, Switch, simulate
 from thunder_policy.schedules import Cosine, ScheduleFunction, warmup

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from test_schedules_parity import torch_lrs
+from schedule_helpers import stepped, trajectory
 from torch.optim import lr_scheduler
 from torch.optim.swa_utils import SWALR
 
@@ -21,6 +22,9 @@ ROW = re.compile(r"^\| `(\w+\(opt.*?\)|ChainedScheduler.*?)` \| `(.+?)`", re.MUL
 OTHER_ROW = re.compile(
     r"^\| `(\"?[a-z_]+\"?(?:\(.*?\))?)`.*? \| `([a-zA-Z]+[(.].+?)`", re.MULTILINE
 )
+RECORDED = json.loads((Path(__file__).parent / "data" / "reference.json").read_text("utf-8"))[
+    "cases"
+]
 
 # What the letters of the tables stand for.
 NAMES: dict[str, Any] = {
@@ -54,16 +58,54 @@ def test_every_scheduler_of_torch_has_a_row() -> None:
 @pytest.mark.parametrize(("left", "right"), ROW.findall(README))
 def test_the_row_gives_the_lrs_of_torch(left: str, right: str) -> None:
     ours = eval(right, {**NAMES, **FACTORS})
-    theirs = torch_lrs(lambda opt: eval(left, {**NAMES, **FACTORS, "opt": opt}), LR, EPOCHS)
+    theirs = stepped(lambda opt: eval(left, {**NAMES, **FACTORS, "opt": opt}), LR, EPOCHS)
     assert [ours(epoch) for epoch in range(EPOCHS)] == pytest.approx(theirs, rel=1e-9, abs=1e-12)
 
 
+KEYWORDS = {
+    "num_warmup_steps": "n",
+    "num_training_steps": "T",
+    "num_decay_steps": "d",
+    "num_cycles": "c",
+    "timescale": "m",
+    "power": "p",
+    "lr_end": "e",
+    "min_lr": "e",
+    "min_lr_ratio": "r",
+}
+
+
+def letters_of(left: str, case: dict[str, Any]) -> dict[str, Any]:
+    """Give the letters of a row the values of a recorded call; nothing if it is of another row."""
+    row, given = ast.parse(left, mode="eval").body, case["arguments"]
+    if isinstance(row, ast.Constant) and row.value == case["name"] and {*given} <= {*KEYWORDS}:
+        defaults = {"m": given["num_warmup_steps"] or 10_000, "r": 0.0}
+        return defaults | {KEYWORDS[name]: value for name, value in given.items()}
+    if isinstance(row, ast.Call) and ast.unparse(row.func) == case["name"]:
+        written = [*map(ast.unparse, [*row.args, *(keyword.value for keyword in row.keywords)])]
+        letters = dict(zip(written, given.values(), strict=False))
+        if len(written) == len(given) and letters.pop("True", True) is True:
+            return letters
+    return {}
+
+
+# What is recorded of these has no letters; test_schedules_parity compares it.
+NO_LETTERS = ("piecewise_interpolate_schedule", "linear_onecycle_schedule", "join_schedules")
+
+
 @pytest.mark.parametrize(("left", "right"), OTHER_ROW.findall(README))
-def test_the_other_rows_are_schedules(left: str, right: str) -> None:
-    whole = {"a": Constant(0.1), "b": Exponential(0.1, 0.9)} if "join" in left else FACTORS
-    schedule = eval(right, {**NAMES, **whole})
-    assert isinstance(schedule, ScheduleFunction)
-    assert torch.tensor([schedule(epoch) for epoch in range(100)]).isfinite().all()
+def test_the_other_rows_give_the_recorded_lrs(left: str, right: str) -> None:
+    if left.startswith(NO_LETTERS):
+        whole = {"a": Constant(0.1), "b": Exponential(0.1, 0.9)} if "join" in left else FACTORS
+        assert isinstance(eval(right, {**NAMES, **whole}), ScheduleFunction)
+        return
+    found = [(case["lrs"], letters) for case in RECORDED if (letters := letters_of(left, case))]
+    assert found
+    for theirs, letters in found:
+        climbs = "restarts" not in left and "T" in letters  # cosine, past its end
+        theirs = theirs[: letters["T"] + 1] if climbs else theirs
+        ours = trajectory(eval(right, {**NAMES, **letters}), len(theirs))
+        assert ours == pytest.approx(theirs, rel=1e-9, abs=1e-12)
 
 
 def test_the_other_tables_are_read() -> None:

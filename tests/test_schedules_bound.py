@@ -4,42 +4,32 @@ from __future__ import annotations
 
 import copy
 import pickle
-from typing import Any
 
 import pytest
 import torch
+from helpers import advance, lrs, sgd, tensor
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_schedules import anything
-from test_schedules_parity import PAIRS, Pair, torch_lrs
-from torch.optim import SGD
+from schedule_helpers import anything, stepped, trajectory
+from test_schedules_parity import PAIRS, Pair
 
 from thunder_policy import Schedule
 from thunder_policy.schedules import Cosine, ScheduleFunction, warmup
 
 
-def bound_lrs(functions: Any, lr: Any, epochs: int, groups: int = 1) -> list[list[float]]:
-    params = [{"params": [torch.zeros(1, requires_grad=True)]} for _ in range(groups)]
-    optimizer = SGD(params, lr=lr)
-    policy = Schedule(functions)(optimizer)
-    optimizer.step()
-    lrs = []
-    for _ in range(epochs):
-        lrs.append([float(group["lr"]) for group in optimizer.param_groups])
-        policy.step()
-    return lrs
-
-
 @settings(deadline=None)
 @given(schedule=anything, epochs=st.integers(1, 50))
 def test_a_bound_schedule_writes_its_values(schedule: ScheduleFunction, epochs: int) -> None:
-    assert bound_lrs(schedule, 0.1, epochs) == [[schedule(t)] for t in range(epochs)]
+    assert stepped(Schedule(schedule), 0.1, epochs) == trajectory(schedule, epochs)
 
 
 def test_each_group_can_have_its_own() -> None:
     s = warmup(3, Cosine(0.1, 0.0, epochs=10))
-    lrs = bound_lrs([s, 0.1 * s], 0.1, 15, groups=2)
-    assert lrs == [[s(t), s(t) * 0.1] for t in range(15)]
+    optimizer = sgd(0.1, 0.1)
+    policy = Schedule([s, 0.1 * s])(optimizer)
+    for t in range(15):
+        assert lrs(optimizer) == [s(t), s(t) * 0.1]
+        advance(policy)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
@@ -51,8 +41,8 @@ def test_a_tensor_lr_agrees_with_torch_within_its_dtype(
 ) -> None:
     pair: Pair = data.draw(PAIRS[name])
     epochs = min(60, pair.last + 1)
-    theirs = torch_lrs(pair.make, 0.1, epochs)
-    ours = [lr for (lr,) in bound_lrs(pair.schedule(0.1), torch.tensor(0.1, dtype=dtype), epochs)]
+    theirs = stepped(pair.make, 0.1, epochs)
+    ours = stepped(Schedule(pair.schedule(0.1)), tensor(0.1, dtype), epochs)
     limits = torch.finfo(dtype)
     noise = max(1e-12 * max(theirs), limits.tiny)  # below it nothing has the dtype's precision
     assert ours == pytest.approx(theirs, rel=max(1e-9, limits.eps), abs=noise)

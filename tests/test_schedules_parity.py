@@ -17,9 +17,11 @@ from typing import Any
 import mpmath  # type: ignore[import-untyped]
 import pytest
 import torch
+from helpers import sgd
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.optim import SGD, Optimizer, lr_scheduler
+from schedule_helpers import anneals, stepped, trajectory
+from torch.optim import Optimizer, lr_scheduler
 from torch.optim.swa_utils import SWALR
 
 from thunder_policy.schedules import (
@@ -47,22 +49,6 @@ REFERENCE = json.loads(
 Scheduler = Callable[[Optimizer], lr_scheduler.LRScheduler]
 
 
-def make_optimizer(lr: float | torch.Tensor) -> SGD:
-    return SGD([torch.zeros(1, requires_grad=True)], lr=lr)
-
-
-def torch_lrs(make: Scheduler, lr: float | torch.Tensor, epochs: int) -> list[float]:
-    """Step a real optimizer and its scheduler, and look at the group."""
-    optimizer = make_optimizer(lr)
-    scheduler = make(optimizer)
-    optimizer.step()  # once is enough for torch's check of the order
-    lrs = []
-    for _ in range(epochs):
-        lrs.append(float(optimizer.param_groups[0]["lr"]))
-        scheduler.step()
-    return lrs
-
-
 @dataclass
 class Pair:
     """A torch scheduler, and the counterpart for an optimizer with that lr."""
@@ -77,7 +63,6 @@ counts = st.integers(1, 200)
 fractions = st.floats(0.001, 1)
 gammas = st.floats(0, 1.05)
 etas = st.just(0.0) | st.floats(1e-8, 1)
-anneals = st.sampled_from(["cos", "linear"])
 
 
 def step_lr(size: int, gamma: float) -> Pair:
@@ -224,28 +209,40 @@ def chained_scheduler(pairs: list[Pair]) -> Pair:
     )
 
 
+on_their_own = st.one_of(
+    st.builds(step_lr, counts, gammas),
+    st.builds(multi_step_lr, st.lists(st.integers(0, 300), max_size=5), gammas),
+    st.builds(constant_lr, fractions, counts),
+    st.builds(linear_lr, fractions, etas, counts),
+    st.builds(exponential_lr, gammas),
+    st.builds(polynomial_lr, counts, st.floats(0.1, 5)),
+)
+# A part that adds something, like CosineAnnealingLR with an eta_min, is no factor.
 chainable = st.one_of(
-    st.builds(step_lr, counts, gammas),
-    st.builds(multi_step_lr, st.lists(st.integers(0, 300), max_size=5), gammas),
-    st.builds(constant_lr, fractions, counts),
-    st.builds(linear_lr, fractions, etas, counts),
-    st.builds(exponential_lr, gammas),
-    st.builds(polynomial_lr, counts, st.floats(0.1, 5)),
+    on_their_own,
     st.builds(constant_multiplicative_lr, gammas),
+    st.builds(cosine_annealing_lr, counts, st.just(0.0)),
 )
+lambdas = st.builds(lambda_lr, st.builds(InverseSqrt, fractions, counts))
+restarts = st.builds(warm_restarts, counts, st.integers(1, 4), etas)
+cycles = st.builds(
+    cyclic_lr,
+    etas,
+    etas,
+    counts,
+    st.integers(0, 200),
+    st.sampled_from(["triangular", "triangular2", "exp_range"]),
+    st.floats(0, 1),
+)
+# SWALR, OneCycleLR and MultiplicativeLR are not themselves in a sequence: see the surprises below.
 in_sequence = st.one_of(
-    st.builds(step_lr, counts, gammas),
-    st.builds(multi_step_lr, st.lists(st.integers(0, 300), max_size=5), gammas),
-    st.builds(constant_lr, fractions, counts),
-    st.builds(linear_lr, fractions, etas, counts),
-    st.builds(exponential_lr, gammas),
-    st.builds(polynomial_lr, counts, st.floats(0.1, 5)),
-    st.builds(cosine_annealing_lr, st.integers(100, 300), etas),
-    st.builds(warm_restarts, counts, st.integers(1, 4), etas),
+    on_their_own, lambdas, restarts, st.builds(cosine_annealing_lr, st.integers(100, 300), etas)
 )
+# CyclicLR writes the lr that those built after it start from.
+last_in_sequence = in_sequence | cycles
 
 PAIRS: dict[str, st.SearchStrategy[Pair]] = {
-    "LambdaLR": st.builds(lambda_lr, st.builds(InverseSqrt, fractions, counts)),
+    "LambdaLR": lambdas,
     "MultiplicativeLR": st.builds(constant_multiplicative_lr, gammas)
     | st.builds(multiplicative_lr, st.lists(st.integers(1, 300), unique=True), gammas),
     "StepLR": st.builds(step_lr, counts, gammas),
@@ -266,20 +263,13 @@ PAIRS: dict[str, st.SearchStrategy[Pair]] = {
         anneals,
         st.booleans(),
     ),
-    "CyclicLR": st.builds(
-        cyclic_lr,
-        etas,
-        etas,
-        counts,
-        st.integers(0, 200),
-        st.sampled_from(["triangular", "triangular2", "exp_range"]),
-        st.floats(0, 1),
-    ),
+    "CyclicLR": cycles,
     "SWALR": st.builds(swa_lr, etas, st.integers(0, 200), anneals),
     "SequentialLR": st.integers(2, 4).flatmap(
         lambda n: st.builds(
-            sequential_lr,
-            st.lists(in_sequence, min_size=n, max_size=n),
+            lambda pairs, last, lengths: sequential_lr([*pairs, last], lengths),
+            st.lists(in_sequence, min_size=n - 1, max_size=n - 1),
+            last_in_sequence,
             st.lists(st.integers(1, 100), min_size=n - 1, max_size=n - 1),
         )
     ),
@@ -292,8 +282,8 @@ def assert_parity(
     pair: Pair, lr: float | torch.Tensor, epochs: int, dtype: torch.dtype = torch.float64
 ) -> None:
     schedule = pair.schedule(float(lr))  # before torch writes to the tensor
-    theirs = torch_lrs(pair.make, lr, min(epochs, pair.last + 1))
-    ours = [schedule(t) for t in range(len(theirs))]
+    theirs = stepped(pair.make, lr, min(epochs, pair.last + 1))
+    ours = trajectory(schedule, len(theirs))
     # Where the lr is 0 or close to it, torch's differences leave the rounding of the larger terms.
     rounding = 4 * torch.finfo(dtype).eps * len(theirs)
     noise = max(rounding * max([*theirs, *ours]), torch.finfo(dtype).tiny)
@@ -343,9 +333,9 @@ LONG_PAIRS = [
 
 @pytest.mark.parametrize("pair", LONG_PAIRS, ids=lambda pair: str(pair.schedule(0.1))[:50])
 def test_a_long_run_agrees_too(pair: Pair) -> None:
-    theirs = torch_lrs(pair.make, 0.1, LONG)
+    theirs = stepped(pair.make, 0.1, LONG)
     schedule = pair.schedule(0.1)
-    assert [schedule(t) for t in range(LONG)] == pytest.approx(theirs, rel=1e-9, abs=0)
+    assert trajectory(schedule, LONG) == pytest.approx(theirs, rel=1e-9, abs=0)
 
 
 # --- Where torch is wrong or surprising --------------------------------------------------------
@@ -356,22 +346,22 @@ def test_torch_drifts_and_the_closed_form_does_not() -> None:
     exact = mpmath.mp.clone()
     exact.dps = 40
     true = exact.mpf(0.1) * exact.mpf(gamma) ** epochs
-    theirs = torch_lrs(exponential_lr(gamma).make, 0.1, epochs + 1)[epochs]
+    theirs = stepped(exponential_lr(gamma).make, 0.1, epochs + 1)[epochs]
     assert abs(theirs - true) > 5e-15 * true
     assert abs(Exponential(0.1, gamma)(epochs) - true) < 5e-16 * true
 
 
 def test_torch_cosine_climbs_again_past_T_max_and_ours_holds_its_end() -> None:
-    theirs = torch_lrs(lambda o: lr_scheduler.CosineAnnealingLR(o, 5), 0.1, 11)
+    theirs = stepped(lambda o: lr_scheduler.CosineAnnealingLR(o, 5), 0.1, 11)
     assert theirs[5] == 0
     assert theirs[10] == pytest.approx(0.1)
     assert [Cosine(0.1, 0.0, 5)(t) for t in (5, 10)] == [0.0, 0.0]
 
 
 def test_torch_never_leaves_its_start_with_no_iterations_where_we_ask_for_one() -> None:
-    assert torch_lrs(lambda o: lr_scheduler.LinearLR(o, 0.5, 1.0, 0), 1.0, 3) == [0.5] * 3
-    assert torch_lrs(lambda o: lr_scheduler.ConstantLR(o, 0.5, 0), 1.0, 3) == [0.5] * 3
-    assert torch_lrs(lambda o: lr_scheduler.PolynomialLR(o, 0), 1.0, 3) == [1.0] * 3
+    assert stepped(lambda o: lr_scheduler.LinearLR(o, 0.5, 1.0, 0), 1.0, 3) == [0.5] * 3
+    assert stepped(lambda o: lr_scheduler.ConstantLR(o, 0.5, 0), 1.0, 3) == [0.5] * 3
+    assert stepped(lambda o: lr_scheduler.PolynomialLR(o, 0), 1.0, 3) == [1.0] * 3
     for schedule in (Linear, Polynomial, Cosine):
         with pytest.raises(ValueError, match="epochs must be at least 1, not 0"):
             schedule(0.5, 1.0, 0)
@@ -380,7 +370,7 @@ def test_torch_never_leaves_its_start_with_no_iterations_where_we_ask_for_one() 
 
 
 def test_torch_never_comes_down_with_power_0_where_we_ask_for_a_positive_one() -> None:
-    assert torch_lrs(lambda o: lr_scheduler.PolynomialLR(o, 2, 0.0), 1.0, 5) == [1.0] * 5
+    assert stepped(lambda o: lr_scheduler.PolynomialLR(o, 2, 0.0), 1.0, 5) == [1.0] * 5
     with pytest.raises(ValueError, match="power must be above 0"):
         Polynomial(1.0, 0.0, 2, 0.0)
 
@@ -399,7 +389,7 @@ def test_torch_never_comes_down_with_power_0_where_we_ask_for_a_positive_one() -
 )
 def test_torch_divides_by_zero(make: Scheduler) -> None:
     with pytest.raises(ZeroDivisionError):
-        torch_lrs(make, 0.1, 12)
+        stepped(make, 0.1, 12)
 
 
 def test_where_torch_divides_by_zero_there_is_a_value_or_a_clear_error() -> None:
@@ -413,7 +403,7 @@ def test_where_torch_divides_by_zero_there_is_a_value_or_a_clear_error() -> None
 
 def test_torch_does_not_notice_a_milestone_that_is_no_epoch() -> None:
     milestones: Any = [1.5, -1]
-    assert torch_lrs(lambda o: lr_scheduler.MultiStepLR(o, milestones), 1.0, 4) == [1.0] * 4
+    assert stepped(lambda o: lr_scheduler.MultiStepLR(o, milestones), 1.0, 4) == [1.0] * 4
     with pytest.raises(TypeError, match=r"milestones must be an integer, not 1\.5"):
         MultiStep(1.0, [1.5])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="milestones must be at least 0, not -1"):
@@ -421,20 +411,20 @@ def test_torch_does_not_notice_a_milestone_that_is_no_epoch() -> None:
 
 
 def test_the_two_forms_of_torch_disagree_about_a_negative_milestone() -> None:
-    scheduler = lr_scheduler.MultiStepLR(make_optimizer(1.0), [-1])
+    scheduler = lr_scheduler.MultiStepLR(sgd(1.0), [-1])
     assert scheduler.get_last_lr() == [1.0]
     assert scheduler._get_closed_form_lr() == [0.1]
 
 
 def test_torch_takes_a_restart_for_an_end_when_it_jumps_there() -> None:
-    scheduler = lr_scheduler.CosineAnnealingWarmRestarts(make_optimizer(1.0), 1, 3)
+    scheduler = lr_scheduler.CosineAnnealingWarmRestarts(sgd(1.0), 1, 3)
     restart = 1 + 3 + 9 + 27 + 81  # log(243, 3) is 4.999999999999999
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         scheduler.step(restart)
     assert scheduler.get_last_lr() == [0.0]
-    stepped = torch_lrs(warm_restarts(1, 3, 0.0).make, 1.0, restart + 1)
-    assert stepped[restart] == CosineRestarts(1.0, 0.0, 1, 3)(restart) == 1.0
+    theirs = stepped(warm_restarts(1, 3, 0.0).make, 1.0, restart + 1)
+    assert theirs[restart] == CosineRestarts(1.0, 0.0, 1, 3)(restart) == 1.0
 
 
 def one_cycle(total: int, pct: float, anneal: Any = "linear", three: bool = False) -> Scheduler:
@@ -450,7 +440,7 @@ def one_cycle(total: int, pct: float, anneal: Any = "linear", three: bool = Fals
 
 
 def test_torch_one_cycle_is_a_step_early() -> None:
-    theirs = torch_lrs(one_cycle(10, 0.3), 0.1, 10)
+    theirs = stepped(one_cycle(10, 0.3), 0.1, 10)
     assert max(theirs) == theirs[2] == 1.0
     assert min(theirs) == theirs[9] == pytest.approx(1 / 25 / 1e4)
     ours = OneCycle(1.0, epochs=10, pct_start=0.3, anneal="linear")
@@ -461,18 +451,18 @@ def test_torch_one_cycle_is_a_step_early() -> None:
 
 
 def test_torch_one_cycle_leaves_out_the_way_up_when_it_is_shorter_than_a_step() -> None:
-    assert torch_lrs(one_cycle(3, 0.3), 0.1, 1)[0] > 0.9  # its start is 1 / 25
+    assert stepped(one_cycle(3, 0.3), 0.1, 1)[0] > 0.9  # its start is 1 / 25
     assert OneCycle(1.0, epochs=3, pct_start=0.3)(0) == 1 / 25
 
 
 def test_torch_one_cycle_with_three_phases_never_ends_when_two_fill_it() -> None:
-    assert torch_lrs(one_cycle(10, 0.6, three=True), 0.1, 10)[-1] > 1 / 25
+    assert stepped(one_cycle(10, 0.6, three=True), 0.1, 10)[-1] > 1 / 25
     with pytest.raises(ValueError, match=r"pct_start must be at most 0\.5 with three phases"):
         OneCycle(1.0, 10, pct_start=0.6, three_phase=True)
 
 
 def test_torch_one_cycle_goes_below_its_end_and_then_fails() -> None:
-    optimizer = make_optimizer(0.1)
+    optimizer = sgd(0.1)
     scheduler = one_cycle(10, 0.3)(optimizer)
     optimizer.step()
     for _ in range(10):
@@ -486,7 +476,7 @@ def test_torch_one_cycle_goes_below_its_end_and_then_fails() -> None:
 def test_torch_cyclic_blurs_in_a_long_run_and_ours_does_not() -> None:
     t = 7 * 10**9 + 1
     exact = Fraction(t % 7, 3)
-    scheduler = cyclic_lr(0.0, 1.0, 3, 4, "triangular", 1.0).make(make_optimizer(0.1))
+    scheduler = cyclic_lr(0.0, 1.0, 3, 4, "triangular", 1.0).make(sgd(0.1))
     scheduler.last_epoch = t - 1
     scheduler._update_lr()
     assert abs(float(scheduler.get_last_lr()[0]) - exact) > 1e-9
@@ -494,31 +484,45 @@ def test_torch_cyclic_blurs_in_a_long_run_and_ours_does_not() -> None:
 
 
 def test_torch_cyclic_grows_past_its_peak_with_gamma_above_1() -> None:
-    assert max(torch_lrs(cyclic_lr(0.1, 1.0, 2, 2, "exp_range", 1.0).make, 0.1, 40)) == 1.0
+    assert max(stepped(cyclic_lr(0.1, 1.0, 2, 2, "exp_range", 1.0).make, 0.1, 40)) == 1.0
     grown = lambda o: lr_scheduler.CyclicLR(  # noqa: E731
         o, 0.1, 1.0, 2, 2, mode="exp_range", gamma=1.1, cycle_momentum=False
     )
-    assert max(torch_lrs(grown, 0.1, 40)) > 30
+    assert max(stepped(grown, 0.1, 40)) > 30
     with pytest.raises(ValueError, match=r"gamma must be at most 1, not 1\.1"):
         Triangular(0.1, 1.0, 2, 2, mode="exp_range", gamma=1.1)
 
 
 def test_torch_multiplicative_goes_on_from_its_predecessor_in_a_sequence() -> None:
     pairs = [constant_lr(0.5, 100), constant_multiplicative_lr(0.1)]
-    theirs = torch_lrs(sequential_lr(pairs, [2]).make, 1.0, 4)
+    theirs = stepped(sequential_lr(pairs, [2]).make, 1.0, 4)
     assert theirs == pytest.approx([0.5, 0.5, 0.05, 0.005])
     joined = Constant(0.5).then(Exponential(1.0, 0.1), at=2)
-    assert [joined(t) for t in range(4)] == pytest.approx([0.5, 0.5, 1.0, 0.1])
+    assert trajectory(joined, 4) == pytest.approx([0.5, 0.5, 1.0, 0.1])
+
+
+def test_torch_swa_starts_from_the_lr_that_it_finds_and_not_at_its_milestone() -> None:
+    theirs = stepped(sequential_lr([step_lr(1, 0.5), swa_lr(0.0, 2, "linear")], [2]).make, 1.0, 5)
+    assert theirs == pytest.approx([1.0, 0.5, 0.5, 0.25, 0.0])
+    joined = Step(1.0, 1, 0.5).then(Linear(1.0, 0.0, 2), at=2)
+    assert trajectory(joined, 5) == [1.0, 0.5, 1.0, 0.5, 0.0]
+
+
+def test_torch_one_cycle_in_a_sequence_moves_the_lr_that_the_others_start_from() -> None:
+    pairs = [exponential_lr(0.5), one_cycle_lr(1.0, 10, 0.3, 25.0, 1e4, "cos", False)]
+    assert stepped(sequential_lr(pairs, [2]).make, 0.1, 2) == [0.04, 0.02]
+    joined = Exponential(0.1, 0.5).then(OneCycle(1.0, 9), at=2)
+    assert trajectory(joined, 3) == [0.1, 0.05, 0.04]
 
 
 def test_torch_linear_can_end_below_zero_and_ours_ends_at_zero() -> None:
-    assert torch_lrs(linear_lr(0.3, 0.0, 3).make, 0.1, 4)[3] < 0
+    assert stepped(linear_lr(0.3, 0.0, 3).make, 0.1, 4)[3] < 0
     assert Linear(0.03, 0.0, 3)(3) == 0
 
 
 def test_a_schedule_serves_torch_lambda_lr_whose_state_is_the_dict_of_its_function() -> None:
     def make() -> lr_scheduler.LambdaLR:
-        return lr_scheduler.LambdaLR(make_optimizer(0.1), Cosine(1.0, 0.0, 10))
+        return lr_scheduler.LambdaLR(sgd(0.1), Cosine(1.0, 0.0, 10))
 
     scheduler, resumed = make(), make()
     resumed.load_state_dict(scheduler.state_dict())

@@ -138,7 +138,12 @@ def short(value: object) -> str:
         text = repr(value)
     except ValueError:  # Python prints no int of more than 4,300 digits
         return "a huge integer"
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return cut(text, 80)
+
+
+def cut(text: str, length: int) -> str:
+    """Return a text, or as much of it as fits."""
+    return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 def add_note(error: BaseException, where: str, rest: str = "") -> None:

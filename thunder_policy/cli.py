@@ -11,6 +11,7 @@ import io
 import json
 import math
 import os
+import re
 import string
 import sys
 import textwrap
@@ -24,15 +25,18 @@ import torch
 from torch import Tensor
 
 from . import __version__
+from .checks import cut, short
 from .expression import ExpressionError, load
 from .policy import Policy
 from .simulate import distinct, group_names, is_stepwise, milestones, plot, simulate, wants_log
 
 OK, FAILED, MISUSED = 0, 1, 2
 MAX_VALUES = 10**7
-MAX_EPOCHS = 10**6
+MAX_COUNT = 10**6
 MAX_ROWS, MAX_COLUMNS = 20, 5
 MAX_POINTS = 500
+MAX_NAME = 150
+ROUNDING = 1e-9  # lrs that differ by no more are drawn as one
 HEIGHT = 18
 PICTURES = (".png", ".svg")
 # What draws the lines of several groups: distinct without colour, too.
@@ -96,6 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         3,0.25
         0
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # an ASCII terminal has no lines to draw with
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
@@ -104,7 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PolicyError as error:
         return _complain(parser, error, FAILED)
     except ImportError as error:
-        hint = "" if "pip install" in str(error) else ": pip install 'thunder_policy[cli,plot]'"
+        hint = f": pip install 'thunder_policy[cli,plot]', or {error.name}"
+        hint = "" if "pip install" in str(error) else hint
         return _complain(parser, f"{error}{hint}", MISUSED)
     except BrokenPipeError:
         # Whoever read the output has seen enough; keep Python from flushing the rest at exit.
@@ -148,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     preview = command("preview", "draw the learning rates of a policy", PREVIEW)
     preview.add_argument("policy", metavar="POLICY", help="an expression, or module:name")
     preview.add_argument(
-        "--epochs", type=_positive, default=100, metavar="N", help="how many epochs (default: 100)"
+        "--epochs", type=_count, default=100, metavar="N", help="how many epochs (default: 100)"
     )
     instead = preview.add_mutually_exclusive_group()
     instead.add_argument(
@@ -167,9 +174,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TARGET",
         help="module:name or file.py:name of a policy, its class or a factory",
     )
-    check.add_argument(
-        "--groups", type=_positive, metavar="N", help="how many param groups it is for"
-    )
+    check.add_argument("--groups", type=_count, metavar="N", help="how many param groups it is for")
     check.add_argument(
         "--expected",
         metavar="MODULE:FUNCTION",
@@ -182,11 +187,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= MAX_EPOCHS:
-        raise argparse.ArgumentTypeError(f"must be from 1 to {MAX_EPOCHS:,}, not {text}")
-    return number
+def _count(text: str) -> int:
+    # Nothing longer is a number in the range, and Python refuses to read very long ones.
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= MAX_COUNT:
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number from 1 to {MAX_COUNT:,}, not {short(text)}"
+        )
+    return int(text)
 
 
 def _picture(text: str) -> Path:
@@ -215,6 +222,9 @@ def _preview(options: argparse.Namespace) -> int:
     policy = load(options.policy)
     name = " ".join(options.policy.split())
     lrs = _simulated(policy, options.epochs)
+    highest = float(lrs.abs().max())
+    if highest and not 1e-300 < highest < 1e300 and not (options.csv or options.json):
+        raise PolicyError(f"lrs of up to {highest:g} cannot be drawn: --csv and --json print them")
     if options.save:
         _save(policy, name, options.epochs, options.save)
         print(f"saved {options.save}")
@@ -224,8 +234,7 @@ def _preview(options: argparse.Namespace) -> int:
         writer.writerows([epoch, *row] for epoch, row in enumerate(lrs.tolist()))
     elif options.json:
         values = {"milestones": milestones(lrs), "lrs": lrs.tolist()}
-        json.dump({"policy": name, "epochs": options.epochs, **values}, sys.stdout)
-        print()
+        print(json.dumps({"policy": name, "epochs": options.epochs, **values}))
     else:
         _draw(name, lrs)
     return OK
@@ -239,15 +248,20 @@ def _simulated(policy: Policy, epochs: int) -> Tensor:
         return simulate(policy, epochs)
     except Exception as error:
         # What a policy of somebody else's raises can be anything.
-        notes = "; ".join(getattr(error, "__notes__", ()))
-        raise PolicyError(" ".join(f"{type(error).__name__}: {error} {notes}".split())) from error
+        said = str(error)
+        notes = [note for note in getattr(error, "__notes__", ()) if note not in said]
+        said = "; ".join([f"{type(error).__name__}: {said}", *notes])
+        raise PolicyError(" ".join(said.split())) from error
 
 
 def _save(policy: Policy, name: str, epochs: int, file: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(layout="constrained")
-    plot({textwrap.shorten(name, 60): policy}, epochs, ax=figure.subplots())
+    ax = plot({"lr": policy}, epochs, ax=figure.subplots())
+    ax.set_title(
+        textwrap.fill(cut(name, MAX_NAME), 76), family="monospace", fontsize=9, parse_math=False
+    )
     figure.savefig(file)
 
 
@@ -258,14 +272,13 @@ def _draw(name: str, lrs: Tensor) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # an ASCII terminal has no lines to draw with
     console = Console(highlight=False)
     lines = distinct(lrs)
-    console.print(Text(f"lr of {textwrap.shorten(name, 150)}", style="bold"))
+    console.print(Text(f"lr of {cut(name, MAX_NAME)}", style="bold"))
     console.print(Text.from_ansi(_drawing(lines, min(console.width, 100))))
     if len(lines) > 1:
         letters = "; a is 10, b is 11 and so on" if lrs.shape[1] > 10 else ""
+        letters += f", + is any from {len(SYMBOLS)}" if lrs.shape[1] > len(SYMBOLS) else ""
         console.print(f"Each line is drawn with the number of its param group{letters}.")
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("milestone", justify="right")
@@ -286,8 +299,12 @@ def _drawing(lines: dict[tuple[int, ...], Tensor], width: int) -> str:
     plotext: Any = import_module("plotext")  # it has no types
 
     lrs = torch.stack([*lines.values()])
-    ticks = _ticks(float(lrs.min()), float(lrs.max()), 5)
-    labels = [f"{tick:g}" for tick in ticks]
+    low, high = float(lrs.min()), float(lrs.max())
+    if high - low <= ROUNDING * float(lrs.abs().max()):
+        lrs, high = torch.full_like(lrs, low), low
+    ticks = _ticks(low, high, 5)
+    digits = 6 if len({f"{tick:.6g}" for tick in ticks}) == len(ticks) else 12
+    labels = [f"{tick:.{digits}g}" for tick in ticks]
     if wants_log(lrs):
         lrs = lrs.log10()
         ticks = [tick for tick in _ticks(float(lrs.min()), float(lrs.max()), 6) if tick % 1 == 0]

@@ -13,17 +13,20 @@ import re
 import sys
 import warnings
 from collections.abc import Callable
+from inspect import signature
 from typing import Any
 
 from . import schedules
-from .checks import short
+from .checks import cut, short
 from .mapping import Multiply, Schedule, Switch
 from .policy import Policy
 from .schedules import ScheduleFunction
 
 MAX_LENGTH = 4_000
+MAX_MESSAGE = 300
 MAX_DEPTH = 100
 MAX_INT = 10**18
+MAX_BITS = 1_000  # of a power, before it is computed
 
 _NAMES: dict[str, Callable[..., Any]] = {
     **{policy.__name__: policy for policy in (Switch, Multiply, Schedule)},
@@ -95,7 +98,7 @@ def import_object(target: str) -> Any:
     except (Exception, SystemExit) as error:
         # Somebody else's code runs here, and can raise anything.
         what = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ExpressionError(f"cannot import {target}: {what}") from error
+        raise ExpressionError(cut(f"cannot import {target}: {what}", MAX_MESSAGE)) from error
     return value
 
 
@@ -129,7 +132,7 @@ class _Parser:
 
     def error(self, at: int | ast.AST, message: str) -> ExpressionError:
         column = at if isinstance(at, int) else self.indent + getattr(at, "col_offset", 0)
-        return ExpressionError(f"column {column + 1}: {message}")
+        return ExpressionError(f"column {column + 1}: {cut(message, MAX_MESSAGE)}")
 
     def visit(self, node: ast.AST, depth: int) -> Any:
         if depth > MAX_DEPTH:
@@ -187,7 +190,7 @@ class _Parser:
         self.number(node.left, left)
         self.number(node.right, right)
         whole = isinstance(left, int) and isinstance(right, int)
-        if isinstance(node.op, ast.Pow) and whole and left.bit_length() * right > MAX_LENGTH:
+        if isinstance(node.op, ast.Pow) and whole and left.bit_length() * right > MAX_BITS:
             raise self.error(node, "a number here is too large")
         result = self.tried(node, lambda: _OPERATORS[type(node.op)](left, right))
         return self.bounded(node, self.number(node, result))
@@ -215,6 +218,10 @@ class _Parser:
             if keyword.arg is None:
                 raise self.error(keyword.value, "** is not allowed")
             keywords[keyword.arg] = self.visit(keyword.value, depth)
+        try:
+            signature(function).bind(*arguments, **keywords)
+        except TypeError as error:
+            raise self.error(node, f"{name}: {error}") from error
         return self.tried(node, lambda: function(*arguments, **keywords))
 
     def tried(self, node: ast.AST, function: Callable[[], Any]) -> Any:
@@ -223,7 +230,7 @@ class _Parser:
         except OverflowError as error:
             raise self.error(node, "a number here is too large") from error
         except (TypeError, ValueError, ZeroDivisionError) as error:
-            raise self.error(node, " ".join(str(error).replace(".__init__", "").split())) from error
+            raise self.error(node, " ".join(str(error).split())) from error
 
     def number(self, node: ast.AST, value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, (int, float)):

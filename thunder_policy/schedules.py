@@ -556,13 +556,17 @@ class Triangular(ScheduleFunction):
 
     def _at(self, t: int) -> float:
         cycle, since = divmod(t, self.up + self.down)
-        left = self.up + self.down - since
-        scale = since / self.up if since < self.up else left / self.down
+        if since < self.up:
+            lr = _linear(self.start, self.peak, since, self.up - since)
+        else:
+            lr = _linear(self.peak, self.start, since - self.up, self.up + self.down - since)
+        if self.mode == "triangular":
+            return lr
         if self.mode == "triangular2":
-            scale = _geometric(scale, 0.5, cycle, 1)
-        elif self.mode == "exp_range":
-            scale = _geometric(scale, self.gamma, t, self.gamma_epochs)
-        return self.start + (self.peak - self.start) * scale
+            scale = _geometric(1.0, 0.5, cycle, 1)
+        else:
+            scale = _geometric(1.0, self.gamma, t, self.gamma_epochs)
+        return self.start * (1 - scale) + lr * scale
 
 
 @dataclass(frozen=True)
@@ -652,7 +656,9 @@ class Product(ScheduleFunction):
     _epoch_fields = ("left", "right")
 
     def _at(self, t: int) -> float:
-        return self.left._at(t) * self.right._at(t)
+        left, right = self.left._at(t), self.right._at(t)
+        # Where one is 0, the other may be inf, which stands for a large number.
+        return left * right if left and right else 0.0
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,10 @@ from .policy import Policy, is_bound
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# How many lines, and how many milestones on one of them, a person can still tell apart.
+# How many lines, how many of their names below each other, and how many milestones on one of them,
+# a person can still tell apart.
 MANY_LINES = 10
+MANY_LABELS = 6
 MANY_MILESTONES = 20
 # How many times larger than those beside it the change of an epoch is that is called a jump.
 JUMP = 5
@@ -43,7 +45,7 @@ def simulate(policy: Policy, epochs: int, groups: int | None = None, lr: float =
         A float64 tensor of shape (epochs, groups); row t has the lrs at epoch t.
 
     Raises:
-        TypeError: If ``policy`` is none, or a number is none.
+        TypeError: If ``policy`` is not a policy, or what should be a number is not one.
         ValueError: If a number is negative, or the policy cannot be bound to so many groups.
 
     Example:
@@ -136,8 +138,8 @@ def plot(
 
     Raises:
         ImportError: If Matplotlib is not installed.
-        TypeError: If ``policy`` is none.
-        ValueError: If ``epochs`` is no number of at least 1.
+        TypeError: If ``policy`` is not a policy, or ``epochs`` not an integer.
+        ValueError: If ``epochs`` is below 1.
 
     Example:
         >>> ax = plot(Switch([{0: 0.5, 2: 0.25}, {0: 0.1}]), epochs=4)
@@ -170,19 +172,21 @@ def plot(
                 markersize=4,
                 markevery=marked if len(marked) <= MANY_MILESTONES else [],
                 color=colormaps["viridis"](i / len(lines)) if many else None,
+                # Matplotlib leaves what begins with _ out of the legend.
                 label=None
                 if many and 0 < i < len(lines) - 1
-                else name + (f", {group_names(groups)}" if len(lines) > 1 else ""),
+                else name.lstrip("_") + (f", {group_names(groups)}" if len(lines) > 1 else ""),
             )
     drawn = torch.cat([torch.as_tensor(line.get_ydata()).flatten() for line in ax.lines])
     if wants_log(drawn):
         ax.set_yscale("log")
-    elif drawn.min() > 0:
-        ax.set_ylim(bottom=0)
+    elif drawn.min() > 0 and ax.get_yscale() == "linear":
+        # From 0; still automatic, for what is drawn beside it later.
+        ax.set_ylim(0, 1.05 * float(drawn.max()), auto=None)
     ax.xaxis.set_major_locator(ticker.MaxNLocator("auto", integer=True, min_n_ticks=1))
     ax.set(xlabel="epoch", ylabel="lr")
     ax.grid(alpha=0.3)
-    ax.legend()
+    ax.legend(ncols=2 if len(ax.get_legend_handles_labels()[1]) > MANY_LABELS else 1)
     return ax
 
 
