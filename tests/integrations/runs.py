@@ -1,0 +1,130 @@
+"""What the integration tests share: a small problem, policies, and what a run leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from thunder_policy import Multiply, Policy, Schedule, Switch, simulate
+from thunder_policy.schedules import Cosine, warmup
+
+EPOCHS, BATCHES = 4, 3
+STEPS = EPOCHS * BATCHES
+BATCH_SIZE = 4
+LR = 0.1
+
+
+class InverseSqrt(Policy):
+    """A policy of the user's own: base_lr / sqrt(epoch + 1)."""
+
+    def get_lr(self) -> list[Any]:
+        return [base_lr / (self.last_epoch + 1) ** 0.5 for base_lr in self.base_lrs]
+
+
+# Each of them changes lrs in the first steps and in the last ones, so that a change is missed or
+# made twice wherever a run is resumed at the wrong epoch.
+POLICIES: dict[str, Callable[[], Policy]] = {
+    "Switch": lambda: Switch({0: 0.1, 1: 0.05, 3: 0.02, 6: 0.04, 9: 0.01}),
+    "Multiply": lambda: Multiply({1: 0.5, 3: 0.5, 6: 3.0, 9: 0.1}, lr_init=0.1),
+    "Schedule": lambda: Schedule(warmup(3, Cosine(0.1, 0.01, epochs=9))),
+    "a list": lambda: Multiply([{1: 0.5, 3: 0.1}, {2: 3.0, 9: 0.5}], lr_init=[0.1, 0.05]),
+    "custom": InverseSqrt,
+}
+
+every_policy = pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES)
+
+
+def expected(policy: Policy, steps: int = STEPS) -> list[list[float]]:
+    """Return the lrs of the two param groups, one row a step."""
+    rows: list[list[float]] = simulate(policy, steps, groups=2, lr=LR).tolist()
+    return rows
+
+
+# The problem
+
+
+def make_model(seed: int = 0) -> nn.Sequential:
+    """Make a network with weights of its own for each seed."""
+    generator = torch.Generator().manual_seed(seed)
+    model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.uniform_(-0.5, 0.5, generator=generator)
+    return model
+
+
+def make_optimizer(model: nn.Module, lr: float | Tensor = LR, **options: Any) -> Adam:
+    """Make an optimizer with two param groups: the weights, and the biases."""
+    parameters = [*model.parameters()]
+    groups = [[p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim < 2]]
+    # A tensor that is given once is every group's; here each has one of its own.
+    lrs = [lr.clone() if isinstance(lr, Tensor) else lr for _ in groups]
+    return Adam([{"params": p, "lr": lr} for p, lr in zip(groups, lrs, strict=True)], **options)
+
+
+def make_data() -> list[tuple[Tensor, Tensor]]:
+    """Make the examples of an epoch."""
+    generator = torch.Generator().manual_seed(7)
+    inputs = torch.randn(BATCHES * BATCH_SIZE, 4, generator=generator)
+    targets = inputs.sin().sum(1, keepdim=True)
+    return [*zip(inputs, targets, strict=True)]
+
+
+def make_batches() -> list[tuple[Tensor, Tensor]]:
+    """Make the batches of an epoch."""
+    examples = make_data()
+    return [
+        (torch.stack(inputs), torch.stack(targets))
+        for inputs, targets in (
+            zip(*examples[start : start + BATCH_SIZE], strict=True)
+            for start in range(0, len(examples), BATCH_SIZE)
+        )
+    ]
+
+
+# What a run leaves behind
+
+
+def lrs(optimizer: Optimizer) -> list[float]:
+    """Return what the param groups hold now."""
+    return [float(group["lr"]) for group in optimizer.param_groups]
+
+
+@dataclass
+class Run:
+    """The lrs that the optimizer stepped with, one row a step, and the weights at the end."""
+
+    lrs: list[list[float]] = field(default_factory=list)
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def finish(self, model: nn.Module) -> Run:
+        """Note the weights."""
+        self.weights = {
+            name: value.detach().clone() for name, value in model.state_dict().items()
+        }
+        return self
+
+
+def differences(first: dict[str, Tensor], second: dict[str, Tensor]) -> Iterator[str]:
+    """Name the weights that are not the same, to the last bit."""
+    for name in sorted(first.keys() | second.keys()):
+        if name not in first or name not in second:
+            yield name
+        elif first[name].dtype != second[name].dtype or not torch.equal(first[name], second[name]):
+            yield name
+
+
+def check_same(whole: Run, *parts: Run) -> None:
+    """Check that parts of a run, one after the other, are the uninterrupted one."""
+    assert len(parts) > 1
+    assert all(part.lrs for part in parts)
+    assert [row for part in parts for row in part.lrs] == whole.lrs
+    assert len({str(row) for row in whole.lrs}) > 2, "the lrs hardly change: nothing is tested"
+    assert whole.weights
+    assert [*differences(whole.weights, parts[-1].weights)] == []

@@ -1,0 +1,246 @@
+"""Loops of one's own, per step and per epoch, timm's way too; gradients that a scaler skips."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from runs import (
+    BATCHES,
+    EPOCHS,
+    LR,
+    STEPS,
+    Run,
+    check_same,
+    every_policy,
+    expected,
+    lrs,
+    make_batches,
+    make_model,
+    make_optimizer,
+)
+from torch import Tensor, nn
+from torch.amp import GradScaler
+from torch.optim import Adam, Optimizer
+
+from thunder_policy import Policy, Schedule, Switch
+from thunder_policy.schedules import Cosine
+
+MakePolicy = Callable[[], Policy]
+
+
+def backward(model: nn.Module, batch: tuple[Tensor, Tensor]) -> None:
+    inputs, targets = batch
+    (model(inputs) - targets).square().mean().backward()
+
+
+# Plain loops
+
+FLOAT, TENSOR = LR, torch.tensor(LR, dtype=torch.float64)
+
+
+def train(
+    make: MakePolicy,
+    steps: range,
+    path: Path,
+    resume: bool = False,
+    lr: float | Tensor = LR,
+    per_epoch: bool = False,
+) -> Run:
+    """Train some of the steps and leave a checkpoint; objects are new and unlike the saved ones."""
+    model = make_model(seed=int(resume))
+    optimizer = make_optimizer(model, lr)
+    policy = make()(optimizer)
+    if resume:
+        checkpoint = torch.load(path, weights_only=True)
+        model.load_state_dict(checkpoint["model"])
+        optimizer.load_state_dict(checkpoint["optimizer"])
+        policy.load_state_dict(checkpoint["policy"])
+    batches, run = make_batches(), Run()
+    for step in steps:
+        optimizer.zero_grad()
+        backward(model, batches[step % BATCHES])
+        run.lrs.append(lrs(optimizer))
+        optimizer.step()
+        if not per_epoch or step % BATCHES == BATCHES - 1:
+            policy.step()
+    parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "policy": policy}
+    torch.save({name: part.state_dict() for name, part in parts.items()}, path)
+    return run.finish(model)
+
+
+@every_policy
+@pytest.mark.parametrize("lr", [FLOAT, TENSOR], ids=["float", "tensor"])
+@pytest.mark.parametrize("per_epoch", [False, True], ids=["per step", "per epoch"])
+def test_a_run_resumed_at_any_step_is_the_uninterrupted_one(
+    make: MakePolicy, lr: float | Tensor, per_epoch: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "checkpoint.pt"
+    whole = train(make, range(STEPS), path, lr=lr, per_epoch=per_epoch)
+    for stop in range(1, STEPS):
+        first = train(make, range(stop), path, lr=lr, per_epoch=per_epoch)
+        rest = train(make, range(stop, STEPS), path, True, lr, per_epoch)
+        check_same(whole, first, rest)
+    rows = expected(make())
+    if per_epoch:
+        rows = [rows[step // BATCHES] for step in range(STEPS)]
+    assert whole.lrs == rows
+
+
+# timm's loop: updates are counted through, groups have a scale of their own, and what is resumed is
+# an epoch number, as its checkpoints hold no scheduler.
+
+
+def layer_decay(model: nn.Sequential, decay: float = 0.75) -> list[dict[str, Any]]:
+    layers = [layer for layer in model if isinstance(layer, nn.Linear)]
+    return [
+        {"params": [*layer.parameters()], "lr_scale": decay ** (len(layers) - 1 - i)}
+        for i, layer in enumerate(layers)
+    ]
+
+
+def train_like_timm(
+    epochs: range, path: Path, resume: bool = False, on_updates: bool = True
+) -> Run:
+    model = make_model(seed=int(resume))
+    optimizer = Adam(layer_decay(model), lr=LR)
+    schedules = [group["lr_scale"] * Cosine(LR, 0.0, EPOCHS) for group in optimizer.param_groups]
+    policy = Schedule(schedules)
+    if on_updates:
+        policy = policy.in_steps(BATCHES)
+    policy(optimizer)
+    if resume:
+        checkpoint = torch.load(path, weights_only=True)
+        model.load_state_dict(checkpoint["state_dict"])
+        optimizer.load_state_dict(checkpoint["optimizer"])
+        with pytest.warns(UserWarning, match="epoch parameter in `scheduler.step"):
+            policy.step(epochs.start * (BATCHES if on_updates else 1))
+    run = Run()
+    for _ in epochs:
+        for batch in make_batches():
+            optimizer.zero_grad()
+            backward(model, batch)
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            run.lrs.append(lrs(optimizer))
+            optimizer.step()
+            if on_updates:
+                policy.step()
+        if not on_updates:
+            policy.step()
+    torch.save({"state_dict": model.state_dict(), "optimizer": optimizer.state_dict()}, path)
+    return run.finish(model)
+
+
+@pytest.mark.parametrize("on_updates", [False, True])
+@pytest.mark.parametrize("stop", range(1, EPOCHS))
+def test_a_loop_like_timms_resumes_by_the_number_of_the_epoch(
+    stop: int, on_updates: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "checkpoint.pt"
+    whole = train_like_timm(range(EPOCHS), path, on_updates=on_updates)
+    first = train_like_timm(range(stop), path, on_updates=on_updates)
+    rest = train_like_timm(range(stop, EPOCHS), path, resume=True, on_updates=on_updates)
+
+    check_same(whole, first, rest)
+    lr = Cosine(LR, 0.0, EPOCHS)
+    epochs = [step / BATCHES if on_updates else step // BATCHES for step in range(STEPS)]
+    assert [row[1] for row in whole.lrs] == pytest.approx([lr(epoch) for epoch in epochs])
+    assert [row[0] for row in whole.lrs] == pytest.approx([0.75 * lr(epoch) for epoch in epochs])
+
+
+# Mixed precision: a scale that is too high makes the gradients infinite, and the step is skipped.
+
+ORDER = r"lr_scheduler\.step\(\)` before `optimizer\.step\(\)"
+
+
+class Scaled:
+    """A run in float16 with a scaler whose first scale is too high for the first two steps."""
+
+    def __init__(self, make: MakePolicy, seed: int = 0) -> None:
+        self.model = make_model(seed)
+        self.optimizer: Optimizer = make_optimizer(self.model)
+        self.scaler = GradScaler("cpu", init_scale=2.0**17)
+        self.policy = make()(self.optimizer)
+        self.run, self.skipped = Run(), list[bool]()
+
+    def parts(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "optimizer": self.optimizer,
+            "scaler": self.scaler,
+            "policy": self.policy,
+        }
+
+    def save(self, path: Path) -> None:
+        torch.save({name: part.state_dict() for name, part in self.parts().items()}, path)
+
+    def load(self, path: Path) -> None:
+        checkpoint = torch.load(path, weights_only=True)
+        for name, part in self.parts().items():
+            part.load_state_dict(checkpoint[name])
+
+    def train(self, steps: range, always: bool) -> Run:
+        batches = make_batches()
+        for step in steps:
+            self.step(batches[step % BATCHES], always)
+        return self.run.finish(self.model)
+
+    def step(self, batch: tuple[Tensor, Tensor], always: bool) -> None:
+        """Train a step; the policy steps always, or where the optimizer did."""
+        inputs, targets = batch
+        self.optimizer.zero_grad()
+        with torch.autocast("cpu", dtype=torch.float16):
+            output = self.model(inputs)
+        loss = (output.float() - targets).square().mean()
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call, unused-ignore]
+        self.run.lrs.append(lrs(self.optimizer))
+        scale = self.scaler.get_scale()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.skipped.append(self.scaler.get_scale() < scale)
+        if always or not self.skipped[-1]:
+            self.policy.step()
+
+
+@every_policy
+@pytest.mark.parametrize("stop", [1, 2, 5])
+@pytest.mark.parametrize("always", [False, True], ids=["with the optimizer", "always"])
+def test_a_run_with_skipped_steps_is_resumed(
+    make: MakePolicy, always: bool, stop: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "checkpoint.pt"
+    with warnings.catch_warnings():
+        # The next test is about it.
+        warnings.filterwarnings("ignore", f".*{ORDER}", UserWarning)
+        whole = Scaled(make)
+        whole.train(range(STEPS), always)
+        first = Scaled(make)
+        first.train(range(stop), always)
+        first.save(path)
+        rest = Scaled(make, seed=1)
+        rest.load(path)
+        rest.train(range(stop, STEPS), always)
+
+    check_same(whole.run, first.run, rest.run)
+    assert whole.skipped == [True, True] + [False] * (STEPS - 2) == first.skipped + rest.skipped
+    rows = expected(make())
+    assert whole.run.lrs == (rows if always else [rows[0]] * 2 + rows[: STEPS - 2])
+
+
+def test_torch_warns_where_the_skipped_step_was_the_first() -> None:
+    """The optimizer has not stepped, so torch is right; it cannot see that this was meant."""
+    skips = Scaled(lambda: Switch({0: 0.1, 2: 0.01}))
+    with pytest.warns(UserWarning, match=ORDER) as caught:
+        skips.train(range(STEPS), always=True)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+
+
+def test_nobody_warns_where_the_policy_steps_with_the_optimizer() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Scaled(lambda: Switch({0: 0.1, 2: 0.01})).train(range(STEPS), always=False)
