@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -128,3 +135,40 @@ def check_same(whole: Run, *parts: Run) -> None:
     assert len({str(row) for row in whole.lrs}) > 2, "the lrs hardly change: nothing is tested"
     assert whole.weights
     assert [*differences(whole.weights, parts[-1].weights)] == []
+
+
+# Scripts in several processes
+
+HERE = Path(__file__).parent
+FAILURE = re.compile(r"Root Cause.*?exitcode\s*: (-?\d+)", re.DOTALL)
+
+
+def torchrun(script: str, folder: Path, processes: int, *arguments: str) -> list[dict[str, Any]]:
+    """Start a script of this folder in several processes, and return what each of them reported.
+
+    Where gloo is torn down, torch 2.13 aborts with signal 6 now and then, whatever the script has
+    done; only then is it started again.
+    """
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])]),
+    }
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += [f"--nproc-per-node={processes}", str(HERE / "scripts" / script), *arguments]
+    for _ in range(4):
+        reports = Path(tempfile.mkdtemp(dir=folder))
+        result = subprocess.run(
+            [*command, str(reports)], env=environment, capture_output=True, text=True, timeout=300
+        )
+        if result.returncode == 0:
+            return [torch.load(reports / f"{rank}.pt") for rank in range(processes)]
+        failure = FAILURE.search(result.stderr)
+        if failure is None or int(failure[1]) != -signal.SIGABRT:
+            break
+    pytest.fail(f"{' '.join(command)} failed:\n{result.stdout}\n{result.stderr}")
+
+
+def report(values: dict[str, Any]) -> None:
+    """Leave what this process has to report, from a script."""
+    torch.save(values, Path(sys.argv[-1]) / f"{os.environ['RANK']}.pt")
