@@ -66,13 +66,18 @@ def make_model(seed: int = 0) -> nn.Sequential:
     return model
 
 
-def make_optimizer(model: nn.Module, lr: float | Tensor = LR, **options: Any) -> Adam:
-    """Make an optimizer with two param groups: the weights, and the biases."""
+def param_groups(model: nn.Module, lr: float | Tensor = LR) -> list[dict[str, Any]]:
+    """Make two param groups: the weights, and the biases."""
     parameters = [*model.parameters()]
     groups = [[p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim < 2]]
     # A tensor that is given once is every group's; here each has one of its own.
     lrs = [lr.clone() if isinstance(lr, Tensor) else lr for _ in groups]
-    return Adam([{"params": p, "lr": lr} for p, lr in zip(groups, lrs, strict=True)], **options)
+    return [{"params": group, "lr": lr} for group, lr in zip(groups, lrs, strict=True)]
+
+
+def make_optimizer(model: nn.Module, lr: float | Tensor = LR, **options: Any) -> Adam:
+    """Make an optimizer with two param groups."""
+    return Adam(param_groups(model, lr), **options)
 
 
 def make_data() -> list[tuple[Tensor, Tensor]]:

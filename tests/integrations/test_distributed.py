@@ -1,0 +1,47 @@
+"""torch.distributed with gloo, started by torchrun: DDP, FSDP2, ZeRO, Distributed Checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from runs import POLICIES, Run, check_same, expected, torchrun
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("strategy", ["DDP", "FSDP2", "ZeRO"])
+def test_a_resumed_run_is_the_uninterrupted_one_on_every_rank(
+    strategy: str, tmp_path: Path
+) -> None:
+    reports = torchrun("parallel.py", tmp_path, 2, strategy, "resume", str(tmp_path))
+    for lr in ("float", "tensor"):
+        for name, make in POLICIES.items():
+            for report in reports:
+                whole, first, rest = (Run(**run) for run in report[lr, name])
+                check_same(whole, first, rest)
+                assert whole.lrs == expected(make())
+
+
+@pytest.mark.parametrize("strategy", ["DDP", "FSDP2"])
+def test_a_distributed_checkpoint_of_two_processes_is_loaded_by_one_and_by_two(
+    strategy: str, tmp_path: Path
+) -> None:
+    """By functions, by the Stateful protocol, and the policy alone, which is Stateful too."""
+    saved = torchrun("parallel.py", tmp_path, 2, strategy, "save", str(tmp_path))
+    for processes in (1, 2):
+        for report in torchrun("parallel.py", tmp_path, processes, strategy, "load", str(tmp_path)):
+            for lr in ("float", "tensor"):
+                for name, make in POLICIES.items():
+                    whole, first = (Run(**run) for run in saved[0][lr, name])
+                    assert whole.lrs == expected(make())
+                    for form in ("functions", "protocol"):
+                        check_same(whole, first, Run(**report[lr, name, form]))
+                    alone = Run(**report[lr, name, "policy alone"])
+                    assert first.lrs + alone.lrs == whole.lrs
+
+                # The fresh policy has another mapping: the saved one is used, with a warning.
+                whole, first = (Run(**run) for run in saved[0][lr, "Multiply"])
+                check_same(whole, first, Run(**report[lr, "Multiply", "another mapping"]))
+                (warning,) = report[lr, "warnings"]
+                assert "which replaces {2: 0.5}" in warning
