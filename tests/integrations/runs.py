@@ -117,18 +117,15 @@ class Run:
 
     def finish(self, model: nn.Module) -> Run:
         """Note the weights."""
-        self.weights = {
-            name: value.detach().clone() for name, value in model.state_dict().items()
-        }
+        self.weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
         return self
 
 
 def differences(first: dict[str, Tensor], second: dict[str, Tensor]) -> Iterator[str]:
     """Name the weights that are not the same, to the last bit."""
     for name in sorted(first.keys() | second.keys()):
-        if name not in first or name not in second:
-            yield name
-        elif first[name].dtype != second[name].dtype or not torch.equal(first[name], second[name]):
+        one, other = first.get(name), second.get(name)
+        if one is None or other is None or one.dtype != other.dtype or not torch.equal(one, other):
             yield name
 
 

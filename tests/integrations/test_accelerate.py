@@ -110,9 +110,7 @@ class Job:
         return stepped
 
 
-def resumed(
-    stop: int, folder: Path, make: MakePolicy, **options: Any
-) -> tuple[Job, Job, Job]:
+def resumed(stop: int, folder: Path, make: MakePolicy, **options: Any) -> tuple[Job, Job, Job]:
     """Return an uninterrupted run, and the two parts of one that stopped."""
     scaler = options.pop("scaler", lambda: None)
     whole = Job(make, scaler=scaler(), **options)
@@ -175,6 +173,7 @@ def test_a_policy_can_be_bound_to_the_prepared_optimizer() -> None:
 
 
 # Several processes
+
 
 @pytest.mark.slow
 def test_in_two_processes_a_step_takes_two_of_the_policy(tmp_path: Path) -> None:

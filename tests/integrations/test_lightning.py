@@ -12,7 +12,6 @@ import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import (
-    BackboneFinetuning,
     BaseFinetuning,
     Callback,
     LearningRateMonitor,
@@ -33,7 +32,7 @@ from runs import (
     make_model,
     make_optimizer,
 )
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import SGD, Adam, Optimizer
 from torch.utils.data import DataLoader
 from torchdata.stateful_dataloader import StatefulDataLoader
@@ -163,7 +162,9 @@ def test_a_tensor_lr_is_resumed(make: MakePolicy, tmp_path: Path) -> None:
     lr = torch.tensor(0.1, dtype=torch.float64)
     whole = fit(EachStep(make, 0, lr), tmp_path / "whole")
     first = fit(EachStep(make, 0, lr), tmp_path / "run", epochs=2)
-    rest = fit(EachStep(make, 1, lr), tmp_path / "run", resume=str(tmp_path / "run" / "epoch=1.ckpt"))
+    rest = fit(
+        EachStep(make, 1, lr), tmp_path / "run", resume=str(tmp_path / "run" / "epoch=1.ckpt")
+    )
 
     check_same(whole, first, rest)
     assert whole.lrs == expected(make())
@@ -176,6 +177,48 @@ def test_a_policy_that_is_not_bound_is_refused_before_training(tmp_path: Path) -
 
     with pytest.raises(UnboundPolicyError, match=r"call policy\(optimizer\) first"):
         fit(Forgetful(lambda: Switch({0: 0.1}), 0), tmp_path)
+
+
+# A crash in the middle of an epoch, with a loader that can say where it was
+
+
+def fit_with_crashes(
+    module: Module, folder: Path, crash_at: float = math.inf, resume: str | None = None
+) -> Run:
+    """Train on shuffled data, with a checkpoint every two steps."""
+    module.crash_at = crash_at
+    checkpoint = ModelCheckpoint(folder, filename="{step}", every_n_train_steps=2, save_top_k=-1)
+    loader = StatefulDataLoader(
+        make_data(),  # type: ignore[arg-type]
+        batch_size=BATCH_SIZE,
+        shuffle=True,
+        generator=torch.Generator().manual_seed(0),
+    )
+    trainer = make_trainer(folder, checkpoint)
+    trainer.fit(module, loader, ckpt_path=resume)
+    return module.run.finish(module.model)
+
+
+@every_policy
+@pytest.mark.parametrize("crash_at", [2, 5, 9])
+@pytest.mark.parametrize("form", [EachEpoch, EachStep])
+def test_a_run_that_crashed_in_the_middle_of_an_epoch_is_resumed_there(
+    form: type[Module], make: MakePolicy, crash_at: int, tmp_path: Path
+) -> None:
+    whole = fit_with_crashes(form(make, 0), tmp_path / "whole")
+    crashed = form(make, 0)
+    with pytest.raises(Crash):
+        fit_with_crashes(crashed, tmp_path / "run", crash_at)
+    saved = crash_at // 2 * 2
+    rest = fit_with_crashes(
+        form(make, 1), tmp_path / "run", resume=str(tmp_path / "run" / f"step={saved}.ckpt")
+    )
+
+    check_same(whole, Run(crashed.run.lrs[:saved]), rest)
+    rows = expected(make())
+    if form is EachEpoch:
+        rows = [rows[step // BATCHES] for step in range(STEPS)]
+    assert whole.lrs == rows
 
 
 @every_policy
