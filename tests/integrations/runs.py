@@ -145,23 +145,27 @@ HERE = Path(__file__).parent
 FAILURE = re.compile(r"Root Cause.*?exitcode\s*: (-?\d+)", re.DOTALL)
 
 
+def environment() -> dict[str, str]:
+    """Return the environment for a script: one thread, and the modules that it imports."""
+    return os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])]),
+    }
+
+
 def torchrun(script: str, folder: Path, processes: int, *arguments: str) -> list[dict[str, Any]]:
     """Start a script of this folder in several processes, and return what each of them reported.
 
     Where gloo is torn down, torch 2.13 aborts with signal 6 now and then, whatever the script has
     done; only then is it started again.
     """
-    environment = os.environ | {
-        "OMP_NUM_THREADS": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])]),
-    }
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += [f"--nproc-per-node={processes}", str(HERE / "scripts" / script), *arguments]
     for _ in range(4):
         reports = Path(tempfile.mkdtemp(dir=folder))
         result = subprocess.run(
-            [*command, str(reports)], env=environment, capture_output=True, text=True, timeout=300
+            [*command, str(reports)], env=environment(), capture_output=True, text=True, timeout=300
         )
         if result.returncode == 0:
             return [torch.load(reports / f"{rank}.pt") for rank in range(processes)]

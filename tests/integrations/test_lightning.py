@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,7 @@ from runs import (
 )
 from torch import Tensor
 from torch.optim import SGD, Adam, Optimizer
-from torch.utils.data import DataLoader
-from torchdata.stateful_dataloader import StatefulDataLoader
+from torch.utils.data import DataLoader, default_collate
 
 from thunder_policy import Multiply, Policy, Schedule, Switch, UnboundPolicyError
 from thunder_policy.schedules import Cosine
@@ -182,20 +181,38 @@ def test_a_policy_that_is_not_bound_is_refused_before_training(tmp_path: Path) -
 # A crash in the middle of an epoch, with a loader that can say where it was
 
 
+class Shuffled:
+    """A loader of shuffled batches that goes on where its state says."""
+
+    def __init__(self) -> None:
+        self.served = 0
+
+    def __len__(self) -> int:
+        return BATCHES
+
+    def __iter__(self) -> Iterator[Any]:
+        examples = make_data()
+        generator = torch.Generator().manual_seed(self.served // BATCHES)
+        batches = torch.randperm(len(examples), generator=generator).chunk(BATCHES)
+        for rows in batches[self.served % BATCHES :]:
+            self.served += 1
+            yield default_collate([examples[row] for row in rows.tolist()])
+
+    def state_dict(self) -> dict[str, int]:
+        return {"served": self.served}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        self.served = state_dict["served"]
+
+
 def fit_with_crashes(
     module: Module, folder: Path, crash_at: float = math.inf, resume: str | None = None
 ) -> Run:
     """Train on shuffled data, with a checkpoint every two steps."""
     module.crash_at = crash_at
     checkpoint = ModelCheckpoint(folder, filename="{step}", every_n_train_steps=2, save_top_k=-1)
-    loader = StatefulDataLoader(
-        make_data(),  # type: ignore[arg-type]
-        batch_size=BATCH_SIZE,
-        shuffle=True,
-        generator=torch.Generator().manual_seed(0),
-    )
     trainer = make_trainer(folder, checkpoint)
-    trainer.fit(module, loader, ckpt_path=resume)
+    trainer.fit(module, Shuffled(), ckpt_path=resume)
     return module.run.finish(module.model)
 
 
