@@ -154,7 +154,7 @@ def environment() -> dict[str, str]:
     }
 
 
-def torchrun(script: str, folder: Path, processes: int, *arguments: str) -> list[dict[str, Any]]:
+def torchrun(script: str, folder: Path, processes: int, *arguments: str) -> list[dict[Any, Any]]:
     """Start a script of this folder in several processes, and return what each of them reported.
 
     Where gloo is torn down, torch 2.13 aborts with signal 6 now and then, whatever the script has
@@ -175,6 +175,6 @@ def torchrun(script: str, folder: Path, processes: int, *arguments: str) -> list
     pytest.fail(f"{' '.join(command)} failed:\n{result.stdout}\n{result.stderr}")
 
 
-def report(values: dict[str, Any]) -> None:
+def report(values: dict[Any, Any]) -> None:
     """Leave what this process has to report, from a script."""
     torch.save(values, Path(sys.argv[-1]) / f"{os.environ['RANK']}.pt")

@@ -33,7 +33,8 @@ from torch.utils.data import DataLoader
 
 from thunder_policy import Policy, Switch, UnboundPolicyError
 
-MakePolicy = Callable[[], Callable[[Any], Policy]]
+MakePolicy = Callable[[], Policy]
+MakeBind = Callable[[], Callable[[Any], Policy]]
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +54,7 @@ class Job:
 
     def __init__(
         self,
-        make: MakePolicy,
+        make: MakeBind,
         seed: int = 0,
         lr: float | Tensor = LR,
         accumulate: int = 1,
@@ -75,7 +76,7 @@ class Job:
         optimizer = make_optimizer(model, lr)
         share = 1 if split else self.accelerator.num_processes
         batch_size = BATCH_SIZE // accumulate // share
-        loader = DataLoader(make_data(), batch_size=batch_size)  # type: ignore[arg-type]
+        loader: DataLoader[Any] = DataLoader(make_data(), batch_size)  # type: ignore[arg-type]
         self.model, self.optimizer, self.loader, self.scheduler = self.accelerator.prepare(
             model, optimizer, loader, make()(optimizer)
         )
@@ -110,7 +111,7 @@ class Job:
         return stepped
 
 
-def resumed(stop: int, folder: Path, make: MakePolicy, **options: Any) -> tuple[Job, Job, Job]:
+def resumed(stop: int, folder: Path, make: MakeBind, **options: Any) -> tuple[Job, Job, Job]:
     """Return an uninterrupted run, and the two parts of one that stopped."""
     scaler = options.pop("scaler", lambda: None)
     whole = Job(make, scaler=scaler(), **options)

@@ -70,13 +70,13 @@ class Job:
         return self.run.finish(self.averaged)
 
 
-def resumed(stop: int, path: Path, *arguments: Any) -> Run:
+def resumed(stop: int, path: Path, make: MakePolicy, swa: bool, lr: float | Tensor) -> Run:
     """Return an uninterrupted run that is the same as one that was resumed."""
-    whole = Job(*arguments).train(range(STEPS))
-    job = Job(*arguments)
+    whole = Job(make, swa, lr).train(range(STEPS))
+    job = Job(make, swa, lr)
     first = job.train(range(stop))
     torch.save({name: part.state_dict() for name, part in job.parts.items()}, path)
-    job = Job(*arguments, 1)
+    job = Job(make, swa, lr, seed=1)
     checkpoint = torch.load(path, weights_only=True)
     for name, part in job.parts.items():
         part.load_state_dict(checkpoint[name])

@@ -71,7 +71,8 @@ def train(
 
     @torch.compile(backend=backend)
     def loss_of(inputs: Tensor, targets: Tensor) -> Tensor:
-        return (model(inputs) - targets).square().mean()
+        loss: Tensor = (model(inputs) - targets).square().mean()
+        return loss
 
     @torch.compile(backend=backend)
     def step() -> None:

@@ -2,12 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from runs import POLICIES, Run, check_same, expected, torchrun
+import torch
+from runs import (
+    BATCHES,
+    LR,
+    POLICIES,
+    STEPS,
+    Run,
+    check_same,
+    differences,
+    expected,
+    lrs,
+    make_batches,
+    make_model,
+    make_optimizer,
+    torchrun,
+)
+from torch import Tensor
+
+from thunder_policy import Policy
 
 pytestmark = pytest.mark.slow
+
+
+LRS: dict[str, float | Tensor] = {"float": LR, "tensor": torch.tensor(LR, dtype=torch.float64)}
+
+
+def train_alone(make: Callable[[], Policy], lr: float | Tensor) -> Run:
+    """Train in one process on what two processes share."""
+    model = make_model()
+    optimizer = make_optimizer(model, lr)
+    policy = make()(optimizer)
+    batches, run = make_batches(), Run()
+    for step in range(STEPS):
+        optimizer.zero_grad()
+        for inputs, targets in zip(*[half.chunk(2) for half in batches[step % BATCHES]]):
+            ((model(inputs) - targets).square().mean() / 2).backward()
+        run.lrs.append(lrs(optimizer))
+        optimizer.step()
+        policy.step()
+    return run.finish(model)
 
 
 @pytest.mark.parametrize("strategy", ["DDP", "FSDP2", "ZeRO"])
@@ -15,12 +53,14 @@ def test_a_resumed_run_is_the_uninterrupted_one_on_every_rank(
     strategy: str, tmp_path: Path
 ) -> None:
     reports = torchrun("parallel.py", tmp_path, 2, strategy, "resume", str(tmp_path))
-    for lr in ("float", "tensor"):
+    for form, lr in LRS.items():
         for name, make in POLICIES.items():
+            alone = train_alone(make, lr)
             for report in reports:
-                whole, first, rest = (Run(**run) for run in report[lr, name])
+                whole, first, rest = (Run(**run) for run in report[form, name])
                 check_same(whole, first, rest)
-                assert whole.lrs == expected(make())
+                assert whole.lrs == alone.lrs == expected(make())
+                assert [*differences(whole.weights, alone.weights)] == []
 
 
 @pytest.mark.parametrize("strategy", ["DDP", "FSDP2"])
@@ -31,7 +71,7 @@ def test_a_distributed_checkpoint_of_two_processes_is_loaded_by_one_and_by_two(
     saved = torchrun("parallel.py", tmp_path, 2, strategy, "save", str(tmp_path))
     for processes in (1, 2):
         for report in torchrun("parallel.py", tmp_path, processes, strategy, "load", str(tmp_path)):
-            for lr in ("float", "tensor"):
+            for lr in LRS:
                 for name, make in POLICIES.items():
                     whole, first = (Run(**run) for run in saved[0][lr, name])
                     assert whole.lrs == expected(make())

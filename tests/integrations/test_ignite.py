@@ -83,7 +83,7 @@ class Job:
             checkpoint = Checkpoint(self.parts, saver, filename_pattern="checkpoint.pt")
             self.trainer.add_event_handler(event, checkpoint)
             self.trainer.add_event_handler(event, self.trainer.terminate)
-        loader = DataLoader(make_data(), batch_size=BATCH_SIZE)  # type: ignore[arg-type]
+        loader: DataLoader[Any] = DataLoader(make_data(), BATCH_SIZE)  # type: ignore[arg-type]
         self.trainer.run(loader, max_epochs=EPOCHS)
         return self.run.finish(self.model)
 
@@ -133,7 +133,7 @@ def test_a_resumed_run_with_the_wrapper_is_the_uninterrupted_one(
 @pytest.mark.parametrize("stop", [2, 6])
 def test_ignite_puts_a_warm_up_before_a_policy(stop: int, tmp_path: Path) -> None:
     def wrap(policy: Policy) -> Any:
-        return create_lr_scheduler_with_warmup(policy, warmup_start_value=0.0, warmup_duration=5)  # type: ignore[arg-type]
+        return create_lr_scheduler_with_warmup(policy, warmup_start_value=0.0, warmup_duration=5)
 
     def make() -> Policy:
         return Multiply({4: 0.5, 6: 0.5}, lr_init=0.1)

@@ -241,7 +241,7 @@ def test_a_run_that_crashed_in_the_middle_of_an_epoch_is_resumed_there(
 @every_policy
 def test_gradients_can_be_accumulated(make: MakePolicy, tmp_path: Path) -> None:
     """A step of the policy goes with a step of the optimizer, and not with a batch."""
-    options = {"accumulate_grad_batches": 2}
+    options: dict[str, Any] = {"accumulate_grad_batches": 2}
     whole = fit(EachStep(make, 0), tmp_path / "whole", **options)
     first = fit(EachStep(make, 0), tmp_path / "run", epochs=2, **options)
     path = str(tmp_path / "run" / "epoch=1.ckpt")
@@ -300,7 +300,7 @@ def test_several_optimizers_are_optimised_by_hand(tmp_path: Path) -> None:
 def test_the_monitor_logs_what_the_optimizer_steps_with(interval: str, tmp_path: Path) -> None:
     module = EachStep(lambda: Schedule([Cosine(0.1, 0.0, 10), Cosine(0.2, 0.0, 10)]), 0)
     logger = CSVLogger(tmp_path, flush_logs_every_n_steps=1)
-    monitor = LearningRateMonitor(logging_interval=interval)  # type: ignore[arg-type]
+    monitor = LearningRateMonitor(logging_interval=interval)
     fit(module, tmp_path / "run", monitor, logger=logger)
 
     with open(Path(logger.log_dir) / "metrics.csv", newline="") as file:

@@ -22,7 +22,7 @@ from transformers import (
 from thunder_policy import Policy, Switch, UnboundPolicyError
 
 Bind = Callable[[Optimizer], Policy]
-MakePolicy = Callable[[], Bind]
+MakePolicy = Callable[[], Policy]
 
 STEPS, BATCH_SIZE = 12, 2
 
@@ -62,7 +62,7 @@ class Recorder(TrainerCallback):
 
 
 def train(
-    make: MakePolicy,
+    make: Callable[[], Bind],
     folder: Path,
     stop: int | None = None,
     resume: bool = False,

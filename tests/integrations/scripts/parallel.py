@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.checkpoint as dcp
 from runs import (
     BATCHES,
     LR,
@@ -36,6 +35,8 @@ from torch.distributed.checkpoint.state_dict import (
     get_state_dict,
     set_state_dict,
 )
+from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
+from torch.distributed.checkpoint.state_dict_saver import save as dcp_save
 from torch.distributed.checkpoint.stateful import Stateful
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.optim import ZeroRedundancyOptimizer
@@ -83,7 +84,8 @@ class Job(Stateful):
             self.run.lrs.append(lrs(self.optimizer))
             self.optimizer.step()
             self.policy.step()
-        weights = get_model_state_dict(self.model, options=StateDictOptions(full_state_dict=True))
+        whole = StateDictOptions(full_state_dict=True)
+        weights: dict[str, Any] = get_model_state_dict(self.model, options=whole)
         self.run.weights = {name: value.clone() for name, value in weights.items()}
         return self.run
 
@@ -109,7 +111,7 @@ class Job(Stateful):
 def save(job: Job, path: Path) -> None:
     """Save as the strategy does: from one process, or all of them."""
     if job.strategy == "FSDP2":
-        dcp.save({"job": job}, checkpoint_id=path)
+        dcp_save({"job": job}, checkpoint_id=path)
         return
     if isinstance(job.optimizer, ZeroRedundancyOptimizer):
         job.optimizer.consolidate_state_dict(to=0)
@@ -126,7 +128,7 @@ def save(job: Job, path: Path) -> None:
 def load(job: Job, path: Path) -> None:
     """Load what `save` has saved."""
     if job.strategy == "FSDP2":
-        dcp.load({"job": job}, checkpoint_id=path)
+        dcp_load({"job": job}, checkpoint_id=path)
         return
     state = torch.load(path, weights_only=True)
     job.model.load_state_dict(state["model"])
@@ -134,9 +136,9 @@ def load(job: Job, path: Path) -> None:
     job.policy.load_state_dict(state["policy"])
 
 
-def resume(strategy: str, folder: Path) -> dict[str, Any]:
+def resume(strategy: str, folder: Path) -> dict[Any, Any]:
     """Run without an interruption and with one; new objects resume."""
-    results = {}
+    results: dict[Any, Any] = {}
     for form, lr in LRS.items():
         for name, make in POLICIES.items():
             whole = Job(strategy, make, lr)
@@ -154,46 +156,46 @@ def resume(strategy: str, folder: Path) -> dict[str, Any]:
 # Distributed Checkpoint, from some processes into others
 
 
-def dcp_save(strategy: str, folder: Path) -> dict[str, Any]:
+def save_all(strategy: str, folder: Path) -> dict[Any, Any]:
     """Save by the functions, and by the protocol."""
-    results = {}
+    results: dict[Any, Any] = {}
     for form, lr in LRS.items():
         for name, make in POLICIES.items():
             whole = Job(strategy, make, lr)
             whole.train(range(STEPS))
             first = Job(strategy, make, lr)
             first.train(range(STOP))
-            dcp.save(first.state_dict(), checkpoint_id=folder / f"{form} {name} functions")
-            dcp.save({"job": first}, checkpoint_id=folder / f"{form} {name} protocol")
-            dcp.save({"policy": first.policy}, checkpoint_id=folder / f"{form} {name} policy")
+            dcp_save(first.state_dict(), checkpoint_id=folder / f"{form} {name} functions")
+            dcp_save({"job": first}, checkpoint_id=folder / f"{form} {name} protocol")
+            dcp_save({"policy": first.policy}, checkpoint_id=folder / f"{form} {name} policy")
             results[form, name] = [vars(job.run) for job in (whole, first)]
     return results
 
 
-def dcp_load(strategy: str, folder: Path) -> dict[str, Any]:
-    """Load what `dcp_save` has saved, and train the rest."""
-    results = {}
+def load_all(strategy: str, folder: Path) -> dict[Any, Any]:
+    """Load what `save_all` has saved, and train the rest."""
+    results: dict[Any, Any] = {}
     for form, lr in LRS.items():
         for name, make in POLICIES.items():
             rest = Job(strategy, make, lr, seed=1)
             state = rest.state_dict()
-            dcp.load(state, checkpoint_id=folder / f"{form} {name} functions")
+            dcp_load(state, checkpoint_id=folder / f"{form} {name} functions")
             rest.load_state_dict(state)
             results[form, name, "functions"] = vars(rest.train(range(STOP, STEPS)))
 
             rest = Job(strategy, make, lr, seed=1)
-            dcp.load({"job": rest}, checkpoint_id=folder / f"{form} {name} protocol")
+            dcp_load({"job": rest}, checkpoint_id=folder / f"{form} {name} protocol")
             results[form, name, "protocol"] = vars(rest.train(range(STOP, STEPS)))
 
             rest = Job(strategy, make, lr, seed=1)
-            dcp.load({"policy": rest.policy}, checkpoint_id=folder / f"{form} {name} policy")
+            dcp_load({"policy": rest.policy}, checkpoint_id=folder / f"{form} {name} policy")
             rest.train(range(STOP, STEPS))
             results[form, name, "policy alone"] = {"lrs": rest.run.lrs}
 
         rest = Job(strategy, lambda: Multiply({2: 0.5}, lr_init=0.7), lr, seed=1)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            dcp.load({"job": rest}, checkpoint_id=folder / f"{form} Multiply protocol")
+            dcp_load({"job": rest}, checkpoint_id=folder / f"{form} Multiply protocol")
         results[form, "Multiply", "another mapping"] = vars(rest.train(range(STOP, STEPS)))
         results[form, "warnings"] = [
             str(one.message) for one in caught if "mapping" in str(one.message)
@@ -205,7 +207,7 @@ def main() -> None:
     """Do what the command line says."""
     strategy, action, folder, _ = sys.argv[1:]
     dist.init_process_group("gloo")
-    report({"resume": resume, "save": dcp_save, "load": dcp_load}[action](strategy, Path(folder)))
+    report({"resume": resume, "save": save_all, "load": load_all}[action](strategy, Path(folder)))
     dist.barrier()
     dist.destroy_process_group()
 
