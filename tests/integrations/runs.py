@@ -146,10 +146,11 @@ FAILURE = re.compile(r"Root Cause.*?exitcode\s*: (-?\d+)", re.DOTALL)
 
 
 def environment() -> dict[str, str]:
-    """Return the environment for a script: one thread, and the modules that it imports."""
+    """Return the environment for a script: what it imports, one thread, its warnings errors."""
     return os.environ | {
         "OMP_NUM_THREADS": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONWARNINGS": "error:::__main__",
         "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])]),
     }
 

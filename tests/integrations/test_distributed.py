@@ -69,6 +69,9 @@ def test_a_distributed_checkpoint_of_two_processes_is_loaded_by_one_and_by_two(
 ) -> None:
     """By functions, by the Stateful protocol, and the policy alone, which is Stateful too."""
     saved = torchrun("parallel.py", tmp_path, 2, strategy, "save", str(tmp_path))
+    assert [saved[1][case][0]["lrs"] for case in saved[1]] == [
+        expected(POLICIES[name]()) for _, name in saved[0]
+    ]
     for processes in (1, 2):
         for report in torchrun("parallel.py", tmp_path, processes, strategy, "load", str(tmp_path)):
             for lr in LRS:
