@@ -18,7 +18,7 @@ from typing import Any
 import jax  # type: ignore[import-not-found]
 import optax  # type: ignore[import-not-found]
 import torch
-from transformers import get_scheduler  # type: ignore[import-not-found]
+from transformers import get_scheduler
 
 LR = 0.1
 EPOCHS = 48

@@ -1,10 +1,14 @@
-"""Hypothesis profiles, chosen by the environment variable HYPOTHESIS_PROFILE."""
+"""One thread for torch; Hypothesis profiles, chosen by the variable HYPOTHESIS_PROFILE."""
 
 from __future__ import annotations
 
 import os
 
+import torch
 from hypothesis import settings
+
+# The tensors are small, and other tests may run beside: more threads would wait for each other.
+torch.set_num_threads(1)
 
 settings.register_profile("default", deadline=None, max_examples=100, stateful_step_count=30)
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)

@@ -39,6 +39,8 @@ NO_EXAMPLE = {"EpochMapping", "InitialLR", "ScheduleFn", "UnboundPolicyError"}  
 # The README
 
 
+# Ignite imports what torch deprecates.
+@pytest.mark.filterwarnings(r"ignore:`torch\.jit\.\w+` is deprecated:DeprecationWarning")
 def test_python_blocks_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "readme"}

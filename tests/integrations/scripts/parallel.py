@@ -1,0 +1,216 @@
+"""Train in parallel in these processes, and report what each of them saw.
+
+It takes a strategy (DDP, FSDP2, ZeRO), what to do, and a folder for checkpoints. ``resume`` trains
+without an interruption, then in two parts. ``save`` leaves the first part in a Distributed
+Checkpoint, and ``load`` trains the rest, in as many processes as there are.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from runs import (
+    BATCHES,
+    LR,
+    POLICIES,
+    STEPS,
+    Run,
+    lrs,
+    make_batches,
+    make_model,
+    make_optimizer,
+    param_groups,
+    report,
+)
+from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import (
+    StateDictOptions,
+    get_model_state_dict,
+    get_state_dict,
+    set_state_dict,
+)
+from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
+from torch.distributed.checkpoint.state_dict_saver import save as dcp_save
+from torch.distributed.checkpoint.stateful import Stateful
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.optim import ZeroRedundancyOptimizer
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Adam, Optimizer
+
+from thunder_policy import Multiply, Policy
+
+STOP = 5
+PROCESSES = 2  # whose halves of a batch one process trains on one after the other
+
+LRS: dict[str, float | Tensor] = {"float": LR, "tensor": torch.tensor(LR, dtype=torch.float64)}
+
+
+class Job(Stateful):
+    """A model, its optimizer and the policy, in parallel."""
+
+    def __init__(
+        self, strategy: str, make: Callable[[], Policy], lr: float | Tensor, seed: int = 0
+    ) -> None:
+        self.strategy = strategy
+        model = make_model(seed)
+        self.model: nn.Module = model
+        if strategy == "FSDP2":
+            for layer in (model[0], model[2], model):
+                fully_shard(layer)
+        else:
+            self.model = DistributedDataParallel(model)
+        self.optimizer: Optimizer = make_optimizer(model, lr)
+        if strategy == "ZeRO":
+            self.optimizer = ZeroRedundancyOptimizer(param_groups(model, lr), Adam)
+        self.policy = make()(self.optimizer)
+        self.run = Run()
+
+    def train(self, steps: range) -> Run:
+        """Train some of the steps, on this process's share of each batch."""
+        batches = make_batches()
+        rank, processes = dist.get_rank(), dist.get_world_size()
+        for step in steps:
+            halves = [half.chunk(PROCESSES) for half in batches[step % BATCHES]]
+            self.optimizer.zero_grad()
+            for inputs, targets in [*zip(*halves, strict=True)][rank::processes]:
+                loss = (self.model(inputs) - targets).square().mean()
+                (loss * processes / PROCESSES).backward()
+            self.run.lrs.append(lrs(self.optimizer))
+            self.optimizer.step()
+            self.policy.step()
+        whole = StateDictOptions(full_state_dict=True)
+        weights: dict[str, Any] = get_model_state_dict(self.model, options=whole)
+        self.run.weights = {name: value.clone() for name, value in weights.items()}
+        return self.run
+
+    # What Distributed Checkpoint asks for
+
+    def state_dict(self) -> dict[str, Any]:
+        model, optimizer = get_state_dict(self.model, self.optimizer)
+        return {"model": model, "optimizer": optimizer, "policy": self.policy.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        set_state_dict(
+            self.model,
+            self.optimizer,
+            model_state_dict=state_dict["model"],
+            optim_state_dict=state_dict["optimizer"],
+        )
+        self.policy.load_state_dict(state_dict["policy"])
+
+
+# Checkpoints of each strategy's own
+
+
+def save(job: Job, path: Path) -> None:
+    """Save as the strategy does: from one process, or all of them."""
+    if job.strategy == "FSDP2":
+        dcp_save({"job": job}, checkpoint_id=path)
+        return
+    if isinstance(job.optimizer, ZeroRedundancyOptimizer):
+        job.optimizer.consolidate_state_dict(to=0)
+    if dist.get_rank() == 0:
+        parts: dict[str, Any] = {
+            "model": job.model,
+            "optimizer": job.optimizer,
+            "policy": job.policy,
+        }
+        torch.save({name: part.state_dict() for name, part in parts.items()}, path)
+    dist.barrier()
+
+
+def load(job: Job, path: Path) -> None:
+    """Load what `save` has saved."""
+    if job.strategy == "FSDP2":
+        dcp_load({"job": job}, checkpoint_id=path)
+        return
+    state = torch.load(path, weights_only=True)
+    job.model.load_state_dict(state["model"])
+    job.optimizer.load_state_dict(state["optimizer"])
+    job.policy.load_state_dict(state["policy"])
+
+
+def resume(strategy: str, folder: Path) -> dict[Any, Any]:
+    """Run without an interruption and with one; new objects resume."""
+    results: dict[Any, Any] = {}
+    for form, lr in LRS.items():
+        for name, make in POLICIES.items():
+            whole = Job(strategy, make, lr)
+            whole.train(range(STEPS))
+            first = Job(strategy, make, lr)
+            first.train(range(STOP))
+            save(first, folder / f"{form} {name}")
+            rest = Job(strategy, make, lr, seed=1)
+            load(rest, folder / f"{form} {name}")
+            rest.train(range(STOP, STEPS))
+            results[form, name] = [vars(job.run) for job in (whole, first, rest)]
+    return results
+
+
+# Distributed Checkpoint, from some processes into others
+
+
+def save_all(strategy: str, folder: Path) -> dict[Any, Any]:
+    """Save by the functions, and by the protocol."""
+    results: dict[Any, Any] = {}
+    for form, lr in LRS.items():
+        for name, make in POLICIES.items():
+            whole = Job(strategy, make, lr)
+            whole.train(range(STEPS))
+            first = Job(strategy, make, lr)
+            first.train(range(STOP))
+            dcp_save(first.state_dict(), checkpoint_id=folder / f"{form} {name} functions")
+            dcp_save({"job": first}, checkpoint_id=folder / f"{form} {name} protocol")
+            dcp_save({"policy": first.policy}, checkpoint_id=folder / f"{form} {name} policy")
+            results[form, name] = [vars(job.run) for job in (whole, first)]
+    return results
+
+
+def load_all(strategy: str, folder: Path) -> dict[Any, Any]:
+    """Load what `save_all` has saved, and train the rest."""
+    results: dict[Any, Any] = {}
+    for form, lr in LRS.items():
+        for name, make in POLICIES.items():
+            rest = Job(strategy, make, lr, seed=1)
+            state = rest.state_dict()
+            dcp_load(state, checkpoint_id=folder / f"{form} {name} functions")
+            rest.load_state_dict(state)
+            results[form, name, "functions"] = vars(rest.train(range(STOP, STEPS)))
+
+            rest = Job(strategy, make, lr, seed=1)
+            dcp_load({"job": rest}, checkpoint_id=folder / f"{form} {name} protocol")
+            results[form, name, "protocol"] = vars(rest.train(range(STOP, STEPS)))
+
+            rest = Job(strategy, make, lr, seed=1)
+            dcp_load({"policy": rest.policy}, checkpoint_id=folder / f"{form} {name} policy")
+            rest.train(range(STOP, STEPS))
+            results[form, name, "policy alone"] = {"lrs": rest.run.lrs}
+
+        rest = Job(strategy, lambda: Multiply({2: 0.5}, lr_init=0.7), lr, seed=1)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            dcp_load({"job": rest}, checkpoint_id=folder / f"{form} Multiply protocol")
+        results[form, "Multiply", "another mapping"] = vars(rest.train(range(STOP, STEPS)))
+        results[form, "warnings"] = [
+            str(one.message) for one in caught if "mapping" in str(one.message)
+        ]
+    return results
+
+
+def main() -> None:
+    """Do what the command line says."""
+    strategy, action, folder, _ = sys.argv[1:]
+    dist.init_process_group("gloo")
+    report({"resume": resume, "save": save_all, "load": load_all}[action](strategy, Path(folder)))
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""torch.distributed with gloo, started by torchrun: DDP, FSDP2, ZeRO, Distributed Checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from runs import (
+    BATCHES,
+    LR,
+    POLICIES,
+    STEPS,
+    Run,
+    check_same,
+    differences,
+    expected,
+    lrs,
+    make_batches,
+    make_model,
+    make_optimizer,
+    torchrun,
+)
+from torch import Tensor
+
+from thunder_policy import Policy
+
+pytestmark = pytest.mark.slow
+
+
+LRS: dict[str, float | Tensor] = {"float": LR, "tensor": torch.tensor(LR, dtype=torch.float64)}
+
+
+def train_alone(make: Callable[[], Policy], lr: float | Tensor) -> Run:
+    """Train in one process on what two processes share."""
+    model = make_model()
+    optimizer = make_optimizer(model, lr)
+    policy = make()(optimizer)
+    batches, run = make_batches(), Run()
+    for step in range(STEPS):
+        optimizer.zero_grad()
+        for inputs, targets in zip(*[half.chunk(2) for half in batches[step % BATCHES]]):
+            ((model(inputs) - targets).square().mean() / 2).backward()
+        run.lrs.append(lrs(optimizer))
+        optimizer.step()
+        policy.step()
+    return run.finish(model)
+
+
+@pytest.mark.parametrize("strategy", ["DDP", "FSDP2", "ZeRO"])
+def test_a_resumed_run_is_the_uninterrupted_one_on_every_rank(
+    strategy: str, tmp_path: Path
+) -> None:
+    reports = torchrun("parallel.py", tmp_path, 2, strategy, "resume", str(tmp_path))
+    for form, lr in LRS.items():
+        for name, make in POLICIES.items():
+            alone = train_alone(make, lr)
+            for report in reports:
+                whole, first, rest = (Run(**run) for run in report[form, name])
+                check_same(whole, first, rest)
+                assert whole.lrs == alone.lrs == expected(make())
+                assert [*differences(whole.weights, alone.weights)] == []
+
+
+@pytest.mark.parametrize("strategy", ["DDP", "FSDP2"])
+def test_a_distributed_checkpoint_of_two_processes_is_loaded_by_one_and_by_two(
+    strategy: str, tmp_path: Path
+) -> None:
+    """By functions, by the Stateful protocol, and the policy alone, which is Stateful too."""
+    saved = torchrun("parallel.py", tmp_path, 2, strategy, "save", str(tmp_path))
+    assert [saved[1][case][0]["lrs"] for case in saved[1]] == [
+        expected(POLICIES[name]()) for _, name in saved[0]
+    ]
+    for processes in (1, 2):
+        for report in torchrun("parallel.py", tmp_path, processes, strategy, "load", str(tmp_path)):
+            for lr in LRS:
+                for name, make in POLICIES.items():
+                    whole, first = (Run(**run) for run in saved[0][lr, name])
+                    assert whole.lrs == expected(make())
+                    for form in ("functions", "protocol"):
+                        check_same(whole, first, Run(**report[lr, name, form]))
+                    alone = Run(**report[lr, name, "policy alone"])
+                    assert first.lrs + alone.lrs == whole.lrs
+
+                # The fresh policy has another mapping: the saved one is used, with a warning.
+                whole, first = (Run(**run) for run in saved[0][lr, "Multiply"])
+                check_same(whole, first, Run(**report[lr, "Multiply", "another mapping"]))
+                (warning,) = report[lr, "warnings"]
+                assert "which replaces {2: 0.5}" in warning
