@@ -304,7 +304,7 @@ BAD_SCHEDULES: dict[str, tuple[Callable[[int], Any], str, str]] = {
     "unsteady": (unsteady(), "same_twice", "asked again"),
     "monotone": (monotone(), "any_order", "another order"),
     "one tensor": (reused(), "own_value", "what was returned before"),
-    "drawn": (drawn, "no_rng", "random, numpy and torch"),
+    "drawn": (drawn, "no_rng", "the global generator of random"),
     "noisy": (noisy, "no_warning", "UserWarning: noise"),
 }
 
