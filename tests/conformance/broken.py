@@ -1434,11 +1434,15 @@ class FactorCache(Decay):
 _starts: dict[int, LR] = {}
 
 
+def _start(i: int, lr: LR) -> LR:
+    return _starts.setdefault(i, lr)
+
+
 class GlobalStarts(Decay):
     """Keeps in a global what each group starts from."""
 
     def get_lr(self) -> Any:
-        return [_starts.setdefault(i, lr) * self.factor() for i, lr in enumerate(self.base_lrs)]
+        return [_start(i, lr) * self.factor() for i, lr in enumerate(self.base_lrs)]
 
 
 class SetsWhenAsked(Decay):
