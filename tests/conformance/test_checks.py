@@ -384,6 +384,8 @@ def test_the_machine_holds_a_policy_to_its_oracle() -> None:
 # The command
 
 TARGETS = """
+from functools import partial
+from torch.optim.lr_scheduler import ExponentialLR, StepLR
 from thunder_policy import Policy, Switch
 
 class Good(Policy):
@@ -403,6 +405,12 @@ number = 3
 class Needs(Good):
     def __init__(self, epochs):
         self.epochs = epochs
+
+class OfTorch(ExponentialLR):
+    def __init__(self, optimizer, gamma=0.9):
+        super().__init__(optimizer, gamma)
+
+steps = partial(StepLR, step_size=3)
 
 def oracle(epoch, group):
     return (group + 1) / 10 * 0.9**epoch
@@ -440,6 +448,17 @@ def test_the_command_checks_a_class_a_factory_or_a_policy(
     assert re.search(r"^\d+ passed, .*\d+ skipped$", out, re.MULTILINE)
 
 
+@pytest.mark.parametrize("name", ["OfTorch", "steps"])
+def test_the_command_checks_a_scheduler_of_torch(
+    targets: str, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert check_command(f"{targets}:{name}", 1, None, as_json=False) == 1
+    out = capsys.readouterr().out
+    assert re.search(r"^resume +passed$", out, re.MULTILINE)
+    assert re.search(r"^rebind +skipped +.*binding late$", out, re.MULTILINE)
+    assert "make = partial(partial, " in out
+
+
 def test_the_command_takes_an_oracle_and_prints_json(
     targets: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -461,6 +480,7 @@ def test_the_command_takes_an_oracle_and_prints_json(
         ("command_targets:Nothing", "there is no Nothing in command_targets"),
         ("command_targets:number", "it is 3: give a policy"),
         ("command_targets:Needs", "it cannot be made: TypeError"),
+        ("torch.optim.lr_scheduler:StepLR", "it cannot be made: TypeError: StepLR.__init__()"),
         ("json:JSONDecoder", "which is no scheduler"),
     ],
 )
