@@ -1391,6 +1391,17 @@ class KeepsDefaults(Decay):
         self.optimizer.defaults["lr"] = self.optimizer.param_groups[0]["lr"]
 
 
+class ReplacesGroups(Decay):
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        self.optimizer.param_groups[:] = [dict(group) for group in self.optimizer.param_groups]
+
+
+class MoreThreads(Decay):
+    def __init__(self) -> None:
+        torch.set_num_threads(torch.get_num_threads() + 1)
+
+
 class MovesInitial(Decay):
     def step(self, epoch: int | None = None) -> None:
         super().step(epoch)
@@ -1555,6 +1566,8 @@ pair("only_lr", "after a step, group 0, gradients", ClearsGradients, OwnStep)
 pair("only_lr", "group 0, requires_grad: expected [True], saw [False]", Freezes, OwnStep)
 pair("only_lr", "the optimizer's defaults", KeepsDefaults, OwnStep)
 pair("only_lr", "initial_lr after a step", MovesInitial, SetsInitial)
+pair("only_lr", "the param group after a step: expected the same dict", ReplacesGroups, OwnStep)
+pair("settings", "the number of threads", MoreThreads, Decay)
 pair("settings", "the warnings filters, after a run: expected as they were", HidesWarnings, Filters)
 pair("settings", "the default dtype: expected torch.float32", SetsDtype, GivesDtype)
 pair("independent", "the lrs of a policy bound while another is in use", ClassCache, FactorCache)

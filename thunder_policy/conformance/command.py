@@ -16,12 +16,11 @@ from typing import Any
 from torch.optim.lr_scheduler import LRScheduler
 
 from ..checks import short
-from ..policy import Policy
 from .checks import check_policy
 from .kit import sgd
 from .report import as_json as to_json
 from .report import table
-from .subject import Subject
+from .subject import Subject, needs_optimizer
 
 GOOD, BROKEN, BAD_TARGET = 0, 1, 2
 
@@ -63,7 +62,7 @@ def _subject(target: str, groups: int | None, expected: str | None) -> Subject:
     factory: Callable[[], Any]
     if isinstance(found, LRScheduler):
         factory = _copies(found)
-    elif _needs_optimizer(found):
+    elif needs_optimizer(found):
         factory = partial(partial, found)
     elif isinstance(found, type) and not issubclass(found, LRScheduler):
         raise TypeError(f"it is the class {found.__name__}, which is no scheduler")
@@ -74,17 +73,11 @@ def _subject(target: str, groups: int | None, expected: str | None) -> Subject:
     subject = Subject(factory, groups, oracle)
     try:
         made = subject.make()
-        if _needs_optimizer(found):
+        if needs_optimizer(found):
             made(sgd(subject.layouts()[0]))
     except Exception as error:
         raise TypeError(f"it cannot be made: {type(error).__name__}: {error}") from error
     return subject
-
-
-def _needs_optimizer(found: object) -> bool:
-    """Tell whether something is a scheduler of torch that is made with its optimizer."""
-    kind = found.func if isinstance(found, partial) else found
-    return isinstance(kind, type) and issubclass(kind, LRScheduler) and not issubclass(kind, Policy)
 
 
 def _copies(policy: LRScheduler) -> Callable[[], Any]:

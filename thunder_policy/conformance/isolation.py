@@ -33,6 +33,7 @@ def isolated(factory: object) -> Iterator[None]:
     numpy = sys.modules.get("numpy")
     python_state, numpy_state = random.getstate(), numpy and numpy.random.get_state()
     dtype, grad, collecting = torch.get_default_dtype(), torch.is_grad_enabled(), gc.isenabled()
+    threads = torch.get_num_threads()
     kept = [(target, _copied(target)) for target in _given(factory)]
     # torch.manual_seed would seed GPUs too, and note the call where CUDA is not in use yet.
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
@@ -50,6 +51,8 @@ def isolated(factory: object) -> Iterator[None]:
                 numpy.random.set_state(numpy_state)
             torch.set_default_dtype(dtype)
             torch.set_grad_enabled(grad)
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)
             if collecting:
                 gc.enable()
             for target, copied in kept:

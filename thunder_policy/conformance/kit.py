@@ -259,10 +259,8 @@ def process() -> dict[str, object]:
     """Return what is set for the whole process."""
     return {
         "the default dtype": torch.get_default_dtype(),
-        "the default device": torch.get_default_device(),
         "the number of threads": torch.get_num_threads(),
         "grad mode": torch.is_grad_enabled(),
-        "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
     }
 
 

@@ -132,13 +132,16 @@ def only_lr(make: Make, held: list[float], epochs: int, kind: str) -> None:
     before = others(optimizer)
     scheduler = bind(make(), optimizer)
     expect(others(optimizer), before, "after binding", 0)
-    recorded = starts(optimizer)
+    recorded, groups = starts(optimizer), [*optimizer.param_groups]
     for epoch in range(1, epochs + 1):
         optimizer.step()
         before = others(optimizer)
         scheduler.step()
         expect(others(optimizer), before, "after a step", epoch)
         expect(starts(optimizer), recorded, "initial_lr after a step", epoch)
+        for i, (group, old) in enumerate(zip(optimizer.param_groups, groups)):
+            if group is not old:
+                raise Broken("the param group after a step", "the same dict", "another", epoch, i)
 
 
 @law("a jitter from the global generator changes every dropout mask after it")
