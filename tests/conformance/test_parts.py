@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import gc
+import inspect
 import pickle
 import runpy
 import sys
@@ -333,6 +335,21 @@ def test_what_has_no_repr_of_its_own_is_left_to_the_reader(drawn: object) -> Non
     subject = Subject(st.just(drawn), expected=broken.base, groups=1, epochs=1)
     text = examine(LAWS["values"], Subject(subject.factory, 1, lambda t, i: 7.0, 1)).reproduction
     assert "# make = " in (text or "")
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=[*LAWS])
+def test_all_that_a_law_refers_to_can_be_imported_in_its_reproduction(law: Law) -> None:
+    names = inspect.getclosurevars(law.function).globals
+    case = dict.fromkeys(inspect.signature(law.function).parameters, 1)
+    program = reproduction(law.sentence, law.function, {**case, "make": broken.Decay})
+    imported = {
+        alias.asname or alias.name
+        for node in ast.walk(ast.parse(program))
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+    }
+    used = {node.id for node in ast.walk(ast.parse(program)) if isinstance(node, ast.Name)}
+    assert used & {*names} <= imported
 
 
 def test_a_dtype_and_modules_are_imported() -> None:

@@ -334,6 +334,11 @@ def rounding(make: Make, held: Sequence[float]) -> float:
     return max((torch.finfo(dtype).eps for dtype in dtypes), default=0.0)
 
 
+def tolerance(make: Make, held: Sequence[float], epochs: int) -> float:
+    """Return the relative difference that a run in tensors may have from one in floats."""
+    return max(CLOSE, 4 * (epochs + 1) * rounding(make, held))
+
+
 def by_position(make: Make, groups: int, epochs: int) -> bool:
     """Tell whether groups that hold equal lrs are given different ones, as layer by layer."""
     return any(len({*row}) > 1 for row in run(bind(make(), sgd([0.1] * groups)), epochs))

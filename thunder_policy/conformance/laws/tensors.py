@@ -10,7 +10,6 @@ from torch import Tensor
 
 from ..gpu import fake_cuda, launches
 from ..kit import (
-    CLOSE,
     Broken,
     Make,
     bind,
@@ -24,6 +23,7 @@ from ..kit import (
     sgd,
     skip,
     state_of,
+    tolerance,
     train,
 )
 from . import law
@@ -103,7 +103,7 @@ def tensor_shared(make: Make, held: list[float], epochs: int) -> None:
     right = run(bind(make(), sgd([0.1 for _ in held])), epochs)
     shared = torch.tensor(0.1, dtype=torch.float64)
     seen = run(bind(make(), sgd([shared for _ in held])), epochs)
-    within = max(CLOSE, 4 * (epochs + 1) * rounding(make, held))
+    within = tolerance(make, held, epochs)
     same_run(seen, right, "the lr where all groups hold one tensor", within=within)
 
 
@@ -118,7 +118,7 @@ def tensor_shape(make: Make, held: list[float], epochs: int, form: str) -> None:
     shapes = [lr.shape for lr in live]
     optimizer = sgd(live)
     seen, right = run(bind(make(), optimizer), epochs), run(bind(make(), sgd(held)), epochs)
-    within = max(CLOSE, 4 * (epochs + 1) * rounding(make, held))
+    within = tolerance(make, held, epochs)
     same_run(seen, right, f"the lr as a tensor ({form})", within=within)
     for lr, shape in zip(live, shapes):
         expect(lr.shape, shape, "the shape of the lr")
