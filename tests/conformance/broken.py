@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
@@ -148,7 +149,16 @@ class TakesAnything(Decay):
             super().set_optimizer(optimizer)
 
 
-class WrongError(Decay):
+class OddError(Decay):
+    def set_optimizer(self, optimizer: Optimizer) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise KeyError("param_groups")
+        super().set_optimizer(optimizer)
+
+
+class PythonsError(Decay):
+    """Leaves it to Python to find that something is no optimizer."""
+
     def set_optimizer(self, optimizer: Optimizer) -> None:
         self.groups = len(optimizer.param_groups)
         super().set_optimizer(optimizer)
@@ -257,13 +267,13 @@ pair("bound", "policy(optimizer) is policy", ReturnsACopy, ReturnsItself)
 pair("bound", "expected an LRScheduler, saw NoneType", ReturnsNothing, ReturnsItself)
 pair("bound", "last_epoch after binding: expected 0, saw 1", StartsAtOne, Notes)
 pair("bind_type", "binding to None: expected a TypeError, saw no error", TakesAnything, Notes)
-pair("bind_type", "expected a TypeError, saw AttributeError", WrongError, Notes)
+pair("bind_type", "expected a TypeError, saw KeyError", OddError, PythonsError)
 pair("bind_atomic", "the lrs after a binding that failed", WritesFirst, PerGroup, groups=2)
 pair("bind_atomic", "after a binding that failed", WritesBeforeGetLR, ReadsBeforeGetLR)
 pair("bind_atomic", "after a binding that failed, last_epoch", LetsGo, Decay)
 pair("rebind", "the lrs after rebinding", KeepsCount, Counts)
 pair("rebind", "the optimizer left behind", WritesOld, Replaces)
-pair("rebind_frees", "the old optimizer is freed", KeepsOld, Replaces)
+pair("rebind_frees", "the old optimizer: expected freed", KeepsOld, Replaces)
 
 
 # What get_lr returns
@@ -727,8 +737,8 @@ pair("only_lr", "momentum: expected 0.5, saw 0.9", Momentum, ReadsMomentum)
 pair("only_lr", "max_lr", Marks, Notes)
 pair("only_lr", "params", Shrinks, OwnStep)
 pair("only_lr", "the optimizer's state", Resets, OwnStep)
-pair("rng", "random, numpy and torch", Jitters, OwnGenerator)
-pair("rng", "random, numpy and torch", Seeds, OwnGenerator)
+pair("rng", "the global generator of", Jitters, OwnGenerator)
+pair("rng", "the global generator of torch: expected left where it was", Seeds, OwnGenerator)
 pair("deterministic", "the lrs of a later run", Ages, Named)
 pair("deterministic", "the lrs of a later run", Jitters, OwnGenerator)
 milestones = [8, 4]
@@ -740,7 +750,7 @@ pair("group_alone", "the lrs where that of group 0 is 0.5", First, Layers)
 pair("group_alone", "the lrs where that of group", Swaps, Layers)
 pair("group_alone", "the lrs where that of group", Mean, Layers)
 pair("quiet", "expected no warning, saw UserWarning: a lr was changed", Warns, WarnsLate)
-pair("order_warning", "torch's warning on the order", Hushes, Filters)
+pair("order_warning", "a step before optimizer.step(): expected torch's", Hushes, Filters)
 pair("closed_form", "lr_at(0), asked at epoch 0: expected 0.1, saw 0.09", LateForm, Form)
 pair("closed_form", "lr_at", PresentForm, Form)
 pair("closed_form", "_get_closed_form_lr()", OldForm, NewForm)
@@ -1189,9 +1199,9 @@ pair("deepcopy", "the lrs of a copy made at epoch", CopyForgets, Counts)
 pair("pickle", "pickling a new policy: expected no error", Locked, LockedOnce)
 pair("pickle", "OwnLambda", OwnLambda, lambda: GivenLambda(lambda t: 0.9**t))
 pair("pickle", "the lrs of a policy pickled at epoch", PickleForgets, PickleKeeps)
-pair("no_cycle", "what is freed", Cycle, OwnStep)
-pair("no_cycle", "in no reference cycle", CycleAtBinding, Notes)
-pair("no_cycle", "what is freed", Registry, Notes)
+pair("no_cycle", "the policy, when its last name is gone", Cycle, OwnStep)
+pair("no_cycle", "saw kept alive by a reference cycle", CycleAtBinding, Notes)
+pair("no_cycle", "saw kept alive by something outside", Registry, Notes)
 
 
 # Company
@@ -1320,3 +1330,256 @@ pair("late_group", "the lr after a group was added: expected a number", Infinity
 pair("closed_form", "expected a list with one lr a group, saw 0.1", ScalarForm, Form)
 pair("deepcopy", "copy.deepcopy of one in use", LocksLate, LockedOnce)
 pair("pickle", "pickling one in use", LocksLate, LockedOnce)
+
+
+# What is easily forgotten
+
+
+class OneAnswer(Decay):
+    """Saves making a list."""
+
+    def __init__(self) -> None:
+        self.answer: list[LR] = []
+
+    def get_lr(self) -> Any:
+        self.answer[:] = super().get_lr()
+        return self.answer
+
+
+class OwnAnswer(OneAnswer):
+    def get_lr(self) -> Any:
+        return [*super().get_lr()]
+
+
+class CyclesBetas(Decay):
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        for group in self.optimizer.param_groups:
+            if "betas" in group:
+                group["betas"] = (0.85, 0.999)
+
+
+class ReadsBetas(Decay):
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        self.betas = [list(g["betas"]) for g in self.optimizer.param_groups if "betas" in g]
+
+
+class ClearsGradients(Decay):
+    """Is called once an epoch, when it is a good time to."""
+
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        self.optimizer.zero_grad()
+
+
+class Freezes(Decay):
+    """Trains the first groups no longer when their lr is small."""
+
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        if self.last_epoch >= 5:
+            for param in self.optimizer.param_groups[0]["params"]:
+                param.requires_grad_(False)
+
+
+class KeepsDefaults(Decay):
+    """Lets groups that are added later begin where the others are."""
+
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        self.optimizer.defaults["lr"] = self.optimizer.param_groups[0]["lr"]
+
+
+class ReplacesGroups(Decay):
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        self.optimizer.param_groups[:] = [dict(group) for group in self.optimizer.param_groups]
+
+
+class MoreThreads(Decay):
+    def __init__(self) -> None:
+        torch.set_num_threads(torch.get_num_threads() + 1)
+
+
+class MovesInitial(Decay):
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        for group, lr in zip(self.optimizer.param_groups, self.get_last_lr()):
+            group["initial_lr"] = lr
+
+
+class HidesWarnings(Decay):
+    def set_optimizer(self, optimizer: Optimizer) -> None:
+        super().set_optimizer(optimizer)
+        warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
+
+
+class SetsDtype(Decay):
+    def __init__(self) -> None:
+        torch.set_default_dtype(torch.float64)
+        self.table = torch.ones(3)
+
+
+class GivesDtype(Decay):
+    def __init__(self) -> None:
+        self.table = torch.ones(3, dtype=torch.float64)
+
+
+class ClassCache(Decay):
+    """Works each epoch out once, for all policies there are."""
+
+    known: ClassVar[dict[int, list[LR]]] = {}
+
+    def get_lr(self) -> Any:
+        return [*self.known.setdefault(self.last_epoch, super().get_lr())][: len(self.base_lrs)]
+
+
+class FactorCache(Decay):
+    known: ClassVar[dict[int, float]] = {}
+
+    def factor(self) -> float:
+        return self.known.setdefault(self.last_epoch, super().factor())
+
+
+_starts: dict[int, LR] = {}
+
+
+def _start(i: int, lr: LR) -> LR:
+    return _starts.setdefault(i, lr)
+
+
+class GlobalStarts(Decay):
+    """Keeps in a global what each group starts from."""
+
+    def get_lr(self) -> Any:
+        return [_start(i, lr) * self.factor() for i, lr in enumerate(self.base_lrs)]
+
+
+class SetsWhenAsked(Decay):
+    def get_last_lr(self) -> list[LR]:
+        last = super().get_last_lr()
+        for group, lr in zip(self.optimizer.param_groups, last):
+            if not isinstance(lr, Tensor):
+                group["lr"] = lr
+        return last
+
+
+class LoadsTensors(Decay):
+    """Hands the lrs of the state to the groups."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        for group, lr in zip(self.optimizer.param_groups, self.get_last_lr()):
+            group["lr"] = lr
+
+
+class LoadsCountFirst(Counts):
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if isinstance(state_dict, dict):
+            self.count = state_dict.get("count", 0)
+        super().load_state_dict(state_dict)
+
+
+class AddsUp(Decay):
+    """Counts the epochs of all the runs that went into it."""
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    def set_optimizer(self, optimizer: Optimizer) -> None:
+        super().set_optimizer(optimizer)
+        self.total = 0
+
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        self.total += 1
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        total = self.total
+        super().load_state_dict(state_dict)
+        self.total += total
+
+
+class Totals(AddsUp):
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self.total = state_dict["total"]
+
+
+class WarnsOnLoading(Decay):
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        warnings.warn("load the optimizer's state too", stacklevel=2)
+
+
+class Prints(Decay):
+    """Notes the lr as text, which waits for the GPU."""
+
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        self.note = f"epoch {self.last_epoch}: {self.optimizer.param_groups[0]['lr']}"
+
+
+class PrintsEpoch(Decay):
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        self.note = f"epoch {self.last_epoch}"
+
+
+class BindsOnce(Decay):
+    """Has nothing to do where it has that optimizer."""
+
+    def set_optimizer(self, optimizer: Optimizer) -> None:
+        if getattr(self, "optimizer", None) is not optimizer:
+            super().set_optimizer(optimizer)
+
+
+class CopiesItsKind(Decay):
+    """Makes a new one of its arguments."""
+
+    def __reduce__(self) -> Any:
+        return type(self), ()
+
+
+class LeavesLater(Decay):
+    """Sets the groups that it knows, and leaves the others as they are."""
+
+    def set_optimizer(self, optimizer: Optimizer) -> None:
+        super().set_optimizer(optimizer)
+        self.n = len(optimizer.param_groups)
+
+    def get_lr(self) -> Any:
+        later = [group["lr"] for group in self.optimizer.param_groups]
+        n = getattr(self, "n", len(later))
+        return [*super().get_lr()[:n], *later[n:]]
+
+
+class SavesNumpy(Decay):
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "factor": np.float64(0.9)}
+
+
+pair("pure", "what get_lr() returned, in the end: expected 0.1", OneAnswer, OwnAnswer)
+pair("only_lr", "after a step, group 0, betas", CyclesBetas, ReadsBetas)
+pair("only_lr", "after a step, group 0, gradients", ClearsGradients, OwnStep)
+pair("only_lr", "group 0, requires_grad: expected [True], saw [False]", Freezes, OwnStep)
+pair("only_lr", "the optimizer's defaults", KeepsDefaults, OwnStep)
+pair("only_lr", "initial_lr after a step", MovesInitial, SetsInitial)
+pair("only_lr", "the param group after a step: expected the same dict", ReplacesGroups, OwnStep)
+pair("settings", "the number of threads", MoreThreads, Decay)
+pair("settings", "the warnings filters, after a run: expected as they were", HidesWarnings, Filters)
+pair("settings", "the default dtype: expected torch.float32", SetsDtype, GivesDtype)
+pair("independent", "the lrs of a policy bound while another is in use", ClassCache, FactorCache)
+pair("independent", "the lrs of a policy bound while another", GlobalStarts, FactorCache)
+pair("last_lr", "a lr that somebody set, after get_last_lr()", SetsWhenAsked, SaysSo)
+pair("tensor_resume", "the lr in the group, after loading", LoadsTensors, Loads)
+pair("load_rejects", "after loading garbage (no last_epoch), count", LoadsCountFirst, Restores)
+pair("load_repeatable", "a policy that has loaded it, total: expected 0, saw 1", AddsUp, Totals)
+pair("quiet", "saving and loading: expected no warning", WarnsOnLoading, Loads)
+pair("gpu_sync", "it is read, by __format__", Prints, PrintsEpoch)
+pair("rebind", "last_epoch after binding to the same optimizer again", BindsOnce, ReturnsItself)
+pair("deepcopy", "the policy has: expected its copied optimizer", CopiesItsKind, PickleKeeps)
+pair("pickle", "the policy has: expected its copied optimizer", CopiesItsKind, PickleKeeps)
+pair("late_group", "the lr of a group added at epoch", LeavesLater, Decay)
+pair("state_weights_only", "refuses numpy", SavesNumpy, SavesNumber)

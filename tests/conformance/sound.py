@@ -303,6 +303,38 @@ class Share(MappingPolicy[Mapping[int, float]]):
         return [lr * m.get(self.last_epoch, 1.0) for m, lr in zip(mappings, starts)]
 
 
+class Tensors(Policy):
+    """Answers in tensors, of the default dtype where its lrs are floats."""
+
+    def get_lr(self) -> Any:
+        return [torch.as_tensor(lr) * 0.9**self.last_epoch for lr in self.base_lrs]
+
+
+class Depth(Policy):
+    """Layer-wise, with the number of groups of the binding."""
+
+    def set_optimizer(self, optimizer: Optimizer) -> None:
+        self.depth = len(optimizer.param_groups)
+        super().set_optimizer(optimizer)
+
+    def get_lr(self) -> Any:
+        return [
+            lr * 0.8 ** (self.depth - i) / (1 + self.last_epoch)
+            for i, lr in enumerate(self.base_lrs)
+        ]
+
+
+class Highest(Policy):
+    """Notes at its binding, once, which lrs there were."""
+
+    def set_optimizer(self, optimizer: Optimizer) -> None:
+        super().set_optimizer(optimizer)
+        self.highest = max(float(group["lr"]) for group in optimizer.param_groups)
+
+    def get_lr(self) -> Any:
+        return [lr / (1 + self.last_epoch) for lr in self.base_lrs]
+
+
 def reciprocal(epoch: int) -> float:
     """Return a lr."""
     return 0.1 / (1 + epoch)
@@ -333,6 +365,12 @@ SOUND: dict[str, Subject | Callable[[], Any]] = {
     "tensor that changes": Average,
     "warm-up by closed form": lambda: Warmup(Switch({0: 0.5, 8: 0.1})),
     "warm-up, bound": lambda: BoundWarmup(Multiply({8: 0.1}, lr_init=None)),
+    "warm-up, bound, of a policy with its own start": lambda: BoundWarmup(Switch({0: 0.5, 8: 0.1})),
+    "warm-up, bound, of a schedule": lambda: BoundWarmup(Schedule(reciprocal)),
+    "table as long as the run": Subject(lambda: Table(7), epochs=6),
+    "answers in tensors": Tensors,
+    "depth at the binding": Depth,
+    "reads a lr at the binding": Highest,
     "policies in a list": lambda: Parts(Switch({0: 0.5, 8: 0.1}), Schedule(reciprocal)),
     "from the last lr": FromLast,
     "from an own record": FromOwnLast,

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import sound
 import torch
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from torch.optim.lr_scheduler import ChainedScheduler, ConstantLR, StepLR
 
@@ -40,6 +41,11 @@ from thunder_policy.conformance.command import check_command
 
 def by_law(results: list[Result]) -> dict[str, Result]:
     return {result.law: result for result in results}
+
+
+def few(factory: Callable[[], Any]) -> Subject:
+    """Ask for short runs, where it is not the policy that is tested."""
+    return Subject(factory, epochs=4)
 
 
 # check_policy
@@ -71,8 +77,8 @@ def test_the_run_of_a_failure_is_as_short_as_can_be() -> None:
 
 
 def test_without_an_oracle_values_is_skipped_and_never_passes() -> None:
-    assert by_law(check_policy(broken.Decay))["values"].status == "skipped"
-    checked = check_policy(Subject(broken.Decay, expected=broken.base))
+    assert by_law(check_policy(few(broken.Decay)))["values"].status == "skipped"
+    checked = check_policy(Subject(broken.Decay, expected=broken.base, epochs=4))
     assert by_law(checked)["values"].status == "passed"
 
 
@@ -84,15 +90,15 @@ def test_where_nothing_can_be_said_the_other_laws_are_skipped() -> None:
 
 def test_an_expected_failure_is_xfailed_with_its_reason() -> None:
     reasons = {"pickle": "holds a lock", "deepcopy": "holds a lock"}
-    results = by_law(check_policy(broken.Locked, expected_failures=reasons))
+    results = by_law(check_policy(few(broken.Locked), expected_failures=reasons))
     assert (results["pickle"].status, results["pickle"].reason) == ("xfailed", "holds a lock")
 
 
 def test_an_expected_failure_that_passes_is_an_error_when_strict() -> None:
     reasons = {"pickle": "holds a lock"}
     with pytest.raises(ConformanceError, match=r"pickle: it was expected to fail \(holds a lock\)"):
-        check_policy(broken.Decay, expected_failures=reasons)
-    results = check_policy(broken.Decay, expected_failures=reasons, strict=False)
+        check_policy(few(broken.Decay), expected_failures=reasons)
+    results = check_policy(few(broken.Decay), expected_failures=reasons, strict=False)
     assert by_law(results)["pickle"].status == "xpassed"
 
 
@@ -115,6 +121,8 @@ shared = broken.Decay()
     [
         (lambda: Subject(broken.Decay()), "takes a factory, not the policy"),  # type: ignore[arg-type]
         (lambda: Subject(3), "takes a factory or a strategy, not 3"),  # type: ignore[arg-type]
+        (lambda: check_policy(StepLR), "wants an optimizer: give lambda"),
+        (lambda: Subject(partial(StepLR, step_size=3)), "wants an optimizer: give lambda"),
         (lambda: check_policy(lambda: shared), "must make a new policy each time"),
         (lambda: check_policy(lambda: 3), "must make a policy"),
         (lambda: Subject(broken.Decay, groups=True), "groups must be an integer"),
@@ -143,7 +151,7 @@ def test_a_strategy_is_tried_on_what_it_draws_and_the_smallest_failure_is_shown(
 
 
 def test_a_scheduler_of_torch_is_tried_where_it_need_not_be_bound_late() -> None:
-    results = by_law(check_policy(lambda: partial(StepLR, step_size=3), on_fail="collect"))
+    results = by_law(check_policy(few(lambda: partial(StepLR, step_size=3)), on_fail="collect"))
     assert results["rebind"].status == "skipped"
     assert "binding late" in results["rebind"].reason
     assert results["resume"].status == "passed"
@@ -154,7 +162,7 @@ def test_a_chained_scheduler_which_counts_no_epochs_can_be_checked() -> None:
     def make() -> Callable[[Any], ChainedScheduler]:
         return lambda optimizer: ChainedScheduler([ConstantLR(optimizer), StepLR(optimizer, 2)])
 
-    results = by_law(check_policy(make, on_fail="collect"))
+    results = by_law(check_policy(few(make), on_fail="collect"))
     assert results["step"].status == "passed"
     assert results["pure"].status == "skipped"
 
@@ -179,8 +187,8 @@ def row(result: Result) -> tuple[object, ...]:
 
 def test_the_same_subject_has_the_same_report() -> None:
     for factory in (broken.Swaps, broken.Jitters, broken.Generates, sound.Counter):
-        first = check_policy(factory, on_fail="collect")
-        again = check_policy(factory, on_fail="collect")
+        first = check_policy(few(factory), on_fail="collect")
+        again = check_policy(few(factory), on_fail="collect")
         assert [*map(row, first)] == [*map(row, again)]
 
 
@@ -226,7 +234,8 @@ def test_a_full_report_takes_less_than_three_seconds() -> None:
     # Of CPU: other processes may have the two cores.
     start = time.process_time()
     check_policy(broken.Decay)
-    assert time.process_time() - start < 3
+    taken = time.process_time() - start
+    assert taken < (3 if sys.gettrace() is None else 12)  # with coverage each line takes longer
 
 
 def test_the_package_needs_neither_hypothesis_nor_pytest() -> None:
@@ -304,7 +313,7 @@ BAD_SCHEDULES: dict[str, tuple[Callable[[int], Any], str, str]] = {
     "unsteady": (unsteady(), "same_twice", "asked again"),
     "monotone": (monotone(), "any_order", "another order"),
     "one tensor": (reused(), "own_value", "what was returned before"),
-    "drawn": (drawn, "no_rng", "random, numpy and torch"),
+    "drawn": (drawn, "no_rng", "the global generator of random"),
     "noisy": (noisy, "no_warning", "UserWarning: noise"),
 }
 
@@ -360,6 +369,7 @@ class TestOracle(PolicyMachine):
 def test_the_machine_finds_what_is_broken(factory: Callable[[], Any]) -> None:
     class Machine(PolicyMachine):
         subject = factory
+        settings = settings(PolicyMachine.settings, phases=[Phase.generate])
 
     with pytest.raises(Broken, match="the lr"):
         Machine().test_any_order()
@@ -376,6 +386,8 @@ def test_the_machine_holds_a_policy_to_its_oracle() -> None:
 # The command
 
 TARGETS = """
+from functools import partial
+from torch.optim.lr_scheduler import ExponentialLR, StepLR
 from thunder_policy import Policy, Switch
 
 class Good(Policy):
@@ -396,6 +408,12 @@ class Needs(Good):
     def __init__(self, epochs):
         self.epochs = epochs
 
+class OfTorch(ExponentialLR):
+    def __init__(self, optimizer, gamma=0.9):
+        super().__init__(optimizer, gamma)
+
+steps = partial(StepLR, step_size=3)
+
 def oracle(epoch, group):
     return (group + 1) / 10 * 0.9**epoch
 """
@@ -410,10 +428,14 @@ def targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("name", "groups", "code"),
-    [("Good", None, 0), ("Bad", None, 1), ("factory", 2, 0), ("policy", None, 0)],
+    ("suffix", "name", "groups", "code"),
+    [
+        ("", "Good", None, 0),
+        (".py", "Bad", None, 1),
+        ("", "factory", 2, 0),
+        (".py", "policy", 2, 0),
+    ],
 )
-@pytest.mark.parametrize("suffix", ["", ".py"])
 def test_the_command_checks_a_class_a_factory_or_a_policy(
     targets: str,
     capsys: pytest.CaptureFixture[str],
@@ -426,6 +448,17 @@ def test_the_command_checks_a_class_a_factory_or_a_policy(
     out = capsys.readouterr().out
     assert bool(re.search(r"^group_alone +failed", out, re.MULTILINE)) == (code == 1)
     assert re.search(r"^\d+ passed, .*\d+ skipped$", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["OfTorch", "steps"])
+def test_the_command_checks_a_scheduler_of_torch(
+    targets: str, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert check_command(f"{targets}:{name}", 1, None, as_json=False) == 1
+    out = capsys.readouterr().out
+    assert re.search(r"^resume +passed$", out, re.MULTILINE)
+    assert re.search(r"^rebind +skipped +.*binding late$", out, re.MULTILINE)
+    assert "make = partial(partial, " in out
 
 
 def test_the_command_takes_an_oracle_and_prints_json(
@@ -449,6 +482,7 @@ def test_the_command_takes_an_oracle_and_prints_json(
         ("command_targets:Nothing", "there is no Nothing in command_targets"),
         ("command_targets:number", "it is 3: give a policy"),
         ("command_targets:Needs", "it cannot be made: TypeError"),
+        ("torch.optim.lr_scheduler:StepLR", "it cannot be made: TypeError: StepLR.__init__()"),
         ("json:JSONDecoder", "which is no scheduler"),
     ],
 )

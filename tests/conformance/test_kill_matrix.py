@@ -7,6 +7,7 @@ from broken import PAIRS
 
 from thunder_policy.conformance import LAWS, Broken
 from thunder_policy.conformance.checks import examine
+from thunder_policy.conformance.isolation import isolated
 
 NAMES = [*PAIRS]
 # Two of these are never the same twice: only what was looked at can be compared.
@@ -32,7 +33,7 @@ def test_a_broken_policy_is_caught_with_a_reproduction_that_shows_it(name: str) 
     assert "# make =" not in result.reproduction
     # An oracle is the user's own, and no import finds it.
     given = {"expected": pair.expected} if "# expected =" in result.reproduction else {}
-    with pytest.raises(Exception) as raised:  # noqa: PT011  its text is compared
+    with isolated(pair.broken), pytest.raises(Exception) as raised:  # noqa: PT011  its text
         exec(result.reproduction, given)
     assert isinstance(result.error, Broken)
     said = str(raised.value)

@@ -34,8 +34,8 @@ waves = st.builds(Wave, st.floats(-0.5, 0.5))
 
 STRATEGIES: dict[str, tuple[SearchStrategy[Any], int | None]] = {
     "Switch": (st.builds(Switch, mappings, lr_inits), None),
-    "Multiply": (st.builds(Multiply, mappings, lr_inits), None),
-    "Schedule": (st.builds(Schedule, waves, lr_inits), None),
+    "Multiply": (st.builds(Multiply, mappings, lr_inits), 2),
+    "Schedule": (st.builds(Schedule, waves, lr_inits), 2),
     "Switch, one a group": (st.builds(Switch, per_group, lr_inits), 2),
     "Multiply, one a group": (st.builds(Multiply, per_group, lr_inits), 2),
     "Schedule, one a group": (st.builds(Schedule, st.lists(waves, min_size=2, max_size=2)), 2),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import gc
+import inspect
 import pickle
 import runpy
 import sys
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -28,6 +31,7 @@ from thunder_policy.conformance import (
     NotApplicable,
     Result,
     Subject,
+    check_policy,
     checks,
     parametrize_checks,
 )
@@ -137,6 +141,8 @@ def test_a_dict_that_differs_is_named_by_its_key() -> None:
     expect({"lr": 0.1}, {"lr": 0.1}, "after a step")
     with pytest.raises(Broken, match="after a step, max_lr: expected nothing, saw 1"):
         expect({"lr": 0.1, "max_lr": 1}, {"lr": 0.1}, "after a step")
+    with pytest.raises(Broken, match=r"the kind: expected \{.*\}, saw OrderedDict"):
+        expect(OrderedDict(lr=0.1), {"lr": 0.1}, "the kind")
     with pytest.raises(Broken, match="the count: expected 1, saw True"):
         expect(True, 1, "the count")
     with pytest.raises(Broken, match=r"the text: expected b+\.\.\., saw a"):
@@ -201,6 +207,18 @@ def test_the_class_that_is_the_factory_is_put_back() -> None:
         gc.disable()
     assert Marked.count == 0
     assert gc.isenabled()
+
+
+def test_what_methods_write_into_globals_is_put_back() -> None:
+    with isolated(broken.GlobalStarts):
+        broken._starts[0] = 0.1
+    assert broken._starts == {}
+
+
+def test_a_cache_on_the_class_is_put_back_whatever_it_holds() -> None:
+    results = check_policy(Subject(broken.ClassCache, epochs=3), on_fail="collect")
+    assert "independent" in [result.law for result in results if result.status == "failed"]
+    assert broken.ClassCache.known == {}
 
 
 def test_isolation_needs_no_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,6 +335,21 @@ def test_what_has_no_repr_of_its_own_is_left_to_the_reader(drawn: object) -> Non
     subject = Subject(st.just(drawn), expected=broken.base, groups=1, epochs=1)
     text = examine(LAWS["values"], Subject(subject.factory, 1, lambda t, i: 7.0, 1)).reproduction
     assert "# make = " in (text or "")
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=[*LAWS])
+def test_all_that_a_law_refers_to_can_be_imported_in_its_reproduction(law: Law) -> None:
+    names = inspect.getclosurevars(law.function).globals
+    case = dict.fromkeys(inspect.signature(law.function).parameters, 1)
+    program = reproduction(law.sentence, law.function, {**case, "make": broken.Decay})
+    imported = {
+        alias.asname or alias.name
+        for node in ast.walk(ast.parse(program))
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+    }
+    used = {node.id for node in ast.walk(ast.parse(program)) if isinstance(node, ast.Name)}
+    assert used & {*names} <= imported
 
 
 def test_a_dtype_and_modules_are_imported() -> None:

@@ -18,6 +18,7 @@ MAY_SKIP = {
     "values": "no oracle",
     "closed_form": " lr_at ",
     "step_atomic": "",
+    "bind_atomic": "it binds schedulers of its own",
     "group_alone": "by its position",
     "sequential": "overrides step()",
     "pickle": "pickle finds no function",

@@ -7,6 +7,7 @@ import copy
 import importlib
 import sys
 from collections.abc import Callable, Generator
+from functools import partial
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -16,15 +17,18 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from ..checks import short
 from .checks import check_policy
+from .kit import sgd
 from .report import as_json as to_json
 from .report import table
-from .subject import Subject
+from .subject import Subject, needs_optimizer
 
 GOOD, BROKEN, BAD_TARGET = 0, 1, 2
 
 
 def check_command(target: str, groups: int | None, expected: str | None, as_json: bool) -> int:
     """Check a policy that is named on the command line, and print the report.
+
+    A scheduler of torch may be named too: its class, or a ``functools.partial`` of it.
 
     Args:
         target: ``module:name`` or ``path/to/file.py:name`` of a class, a factory or a policy.
@@ -58,6 +62,8 @@ def _subject(target: str, groups: int | None, expected: str | None) -> Subject:
     factory: Any
     if isinstance(found, LRScheduler):
         factory = _copies(found)
+    elif needs_optimizer(found):
+        factory = partial(partial, found)
     elif isinstance(found, type) and not issubclass(found, LRScheduler):
         raise TypeError(f"it is the class {found.__name__}, which is no scheduler")
     elif callable(found):
@@ -66,7 +72,9 @@ def _subject(target: str, groups: int | None, expected: str | None) -> Subject:
         raise TypeError(f"it is {short(found)}: give a policy, its class or a factory")
     subject = Subject(factory, groups, oracle)
     try:
-        subject.make()
+        made = subject.make()
+        if needs_optimizer(found):
+            made(sgd(subject.layouts()[0]))
     except Exception as error:
         raise TypeError(f"it cannot be made: {type(error).__name__}: {error}") from error
     return subject

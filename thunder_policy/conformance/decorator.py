@@ -46,8 +46,19 @@ def parametrize_checks(
         ValueError: If an expected failure is no subject or no law, or has no reason.
 
     Example:
+        >>> import threading
         >>> from thunder_policy import Switch
-        >>> @parametrize_checks({"switch": lambda: Switch({0: 0.5, 3: 0.1})})
+        >>> class Locked(Switch):
+        ...     def __init__(self):
+        ...         super().__init__({0: 0.5, 3: 0.1})
+        ...         self.lock = threading.Lock()
+        ...     def state_dict(self):
+        ...         return self.prepare_state_dict("lock")
+        >>> reasons = {"deepcopy": "holds a lock", "pickle": "holds a lock"}
+        >>> @parametrize_checks(
+        ...     {"switch": lambda: Switch({0: 0.5, 3: 0.1}), "locked": Locked},
+        ...     expected_failures={"locked": reasons},
+        ... )
         ... def test_conformance(subject, check):
         ...     check(subject)
     """

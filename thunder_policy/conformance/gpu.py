@@ -17,6 +17,10 @@ from .kit import Broken, Make, sgd, skip
 
 # What hands a value to the host: item(), float(), bool(), ==, tolist(), cpu(), nonzero().
 _READS = ("_local_scalar_dense", "equal", "is_nonzero", "nonzero")
+_TO_HOST = ("__float__", "__int__", "__index__", "__repr__", "__format__")
+
+# A binding may read a lr, once: what it is then told.
+_AT_BINDING = 0.1
 
 
 class Read(Exception):
@@ -29,6 +33,7 @@ class _Counter(TorchDispatchMode):
     def __init__(self) -> None:
         cast("Any", super()).__init__()  # torch has no type for it
         self.count = 0
+        self.binding = True
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -44,6 +49,8 @@ class _Counter(TorchDispatchMode):
         self.count += not name.startswith(("device", "detach", "view", "alias", "lift"))
         to_host = name == "_to_copy" and to is not None and not on_gpu
         into_host = name == "copy_" and tensors[0].device.type != "cuda"
+        if name == "_local_scalar_dense" and self.binding:
+            return _AT_BINDING
         if name in _READS or to_host or into_host:
             raise Read(name)
         return func(*args, **(kwargs or {}))
@@ -52,12 +59,18 @@ class _Counter(TorchDispatchMode):
 class _WithoutDriver(TorchFunctionMode):
     """Does what torch does by a CUDA driver before it comes to the dispatch that is counted."""
 
+    def __init__(self, counter: _Counter) -> None:
+        cast("Any", super()).__init__()
+        self.counter = counter
+
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         if args and isinstance(args[0], FakeTensor) and args[0].device.type == "cuda":
             name = getattr(func, "__name__", "")
-            if name in ("__float__", "__int__", "__index__"):
+            if name in ("__float__", "__int__", "__index__") and self.counter.binding:
+                return _AT_BINDING if name == "__float__" else 1
+            if name in _TO_HOST:
                 raise Read(name)
             if name == "copy_":
                 return torch.ops.aten.copy_(*args, **(kwargs or {}))
@@ -79,7 +92,7 @@ def launches(make: Make, held: Sequence[Tensor], epochs: int) -> list[int]:
     counts = []
     policy, optimizer = make(), sgd(held)
     mode = FakeTensorMode(allow_non_fake_inputs=True)
-    with mode, _Counter() as counter, _WithoutDriver():
+    with mode, _Counter() as counter, _WithoutDriver(counter):
         scheduler: Any = None
         for epoch in range(epochs + 1):
             before = counter.count
@@ -87,6 +100,7 @@ def launches(make: Make, held: Sequence[Tensor], epochs: int) -> list[int]:
                 if scheduler is None:
                     scheduler = policy(optimizer)
                 else:
+                    counter.binding = False
                     optimizer.step()
                     scheduler.step()
             except Exception as error:
@@ -95,7 +109,7 @@ def launches(make: Make, held: Sequence[Tensor], epochs: int) -> list[int]:
                     skip(f"without a GPU torch cannot show it: {error}")
                 if isinstance(error, Read):
                     seen = f"it is read, by {error}"
-                what = "a lr on a GPU"
+                what = "a step with lrs on a GPU"
                 raise Broken(what, "no wait for the device", seen, epoch) from error
             counts.append(counter.count - before)
     return counts

@@ -14,7 +14,7 @@ import sys
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 import torch
@@ -36,11 +36,14 @@ def isolated(factory: object) -> Generator[None, None, None]:
     numpy = sys.modules.get("numpy")
     python_state, numpy_state = random.getstate(), numpy and numpy.random.get_state()
     dtype, grad, collecting = torch.get_default_dtype(), torch.is_grad_enabled(), gc.isenabled()
+    threads = torch.get_num_threads()
     kept = [(target, _copied(target)) for target in _given(factory)]
-    with torch.random.fork_rng(), warnings.catch_warnings():
+    # torch.manual_seed would seed GPUs too, and note the call where CUDA is not in use yet.
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         random.seed(0)
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         if numpy:
             numpy.random.seed(0)
         try:
@@ -51,6 +54,8 @@ def isolated(factory: object) -> Generator[None, None, None]:
                 numpy.random.set_state(numpy_state)
             torch.set_default_dtype(dtype)
             torch.set_grad_enabled(grad)
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)
             if collecting:
                 gc.enable()
             for target, copied in kept:
@@ -96,7 +101,34 @@ def _given(factory: object) -> list[Any]:
         if not f"{owner.__module__}.".startswith(_OURS) and owner not in found:
             found.append(owner)
             found.extend(value for value in vars(owner).values() if isinstance(value, _CONTAINERS))
+            methods = [value for value in vars(owner).values() if isinstance(value, FunctionType)]
+            found.extend(_reached(methods))
     return found
+
+
+def _reached(functions: list[FunctionType]) -> list[Any]:
+    """Return the global containers that functions name, and those that are their defaults."""
+    found: list[Any] = []
+    for function in functions:  # it grows
+        values = [function.__globals__.get(name) for name in _names(function.__code__)]
+        for value in [*values, *(function.__defaults__ or ())]:
+            if isinstance(value, _CONTAINERS):
+                found.append(value)
+            elif (
+                isinstance(value, FunctionType)
+                and value.__module__ == function.__module__
+                and value not in functions
+            ):
+                functions.append(value)
+    return found
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """Yield the names that code and the code inside it look up."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
 
 
 def _copied(target: Any) -> Any:
@@ -135,4 +167,7 @@ def _comparable(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [*map(_comparable, value)]
     tolist: Callable[[], object] | None = getattr(value, "tolist", None)
-    return tolist() if callable(tolist) else value
+    try:
+        return tolist() if callable(tolist) else value
+    except Exception:  # a fake tensor, which has no value
+        return id(value)

@@ -12,7 +12,7 @@ import random
 import re
 import sys
 import warnings
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FunctionType
 from typing import Any, NoReturn, TypeGuard
@@ -152,11 +152,13 @@ def epoch_of(scheduler: LRScheduler) -> int | None:
 def train(scheduler: LRScheduler, steps: int = 1) -> None:
     """Take steps of a correct loop: the optimizer first, then the scheduler."""
     for _ in range(steps):
+        epoch = epoch_of(scheduler)
         scheduler.optimizer.step()
         try:
             scheduler.step()
         except Exception as error:
-            raise Broken("step()", "no error", _raised(error), epoch_of(scheduler)) from error
+            to = None if epoch is None else epoch + 1
+            raise Broken("step()", "no error", _raised(error), to) from error
 
 
 def bind(policy: Any, optimizer: Optimizer) -> LRScheduler:
@@ -170,6 +172,14 @@ def bind(policy: Any, optimizer: Optimizer) -> LRScheduler:
     if not isinstance(scheduler, LRScheduler):
         raise Broken(what, "an LRScheduler", type(scheduler).__name__, 0)
     return scheduler
+
+
+def linked(scheduler: LRScheduler, optimizer: Optimizer, what: str, epoch: int) -> None:
+    """Check that a scheduler has an optimizer."""
+    own = getattr(scheduler, "optimizer", None)
+    if own is not optimizer:
+        seen = "no optimizer" if own is None else "another optimizer"
+        raise Broken(f"{what}: the policy has", "its copied optimizer", seen, epoch)
 
 
 def run(scheduler: LRScheduler, steps: int) -> Trace:
@@ -207,15 +217,25 @@ def held_by(scheduler: LRScheduler) -> dict[str, object]:
 
 
 def others(optimizer: Optimizer) -> dict[str, object]:
-    """Return all that an optimizer holds besides lrs."""
-    groups = [
-        {key: plain(value) for key, value in group.items() if key not in ("lr", "initial_lr")}
-        for group in optimizer.param_groups
-    ]
-    return {
-        **{f"group {i}, {key}": group[key] for i, group in enumerate(groups) for key in group},
-        "the optimizer's state": plain(list(optimizer.state.values())),
-    }
+    """Return all that an optimizer holds besides lrs, and what is in its params."""
+    found: dict[str, object] = {}
+    for i, group in enumerate(optimizer.param_groups):
+        params = group["params"]
+        options = {key: plain(value) for key, value in group.items() if key != "params"}
+        options.pop("lr", None)
+        options.pop("initial_lr", None)
+        options["params"] = plain(params)
+        options["gradients"] = [plain(param.grad) for param in params]
+        options["requires_grad"] = [param.requires_grad for param in params]
+        found.update({f"group {i}, {key}": value for key, value in options.items()})
+    found["the optimizer's state"] = plain(list(optimizer.state.values()))
+    found["the optimizer's defaults"] = plain(optimizer.defaults)
+    return found
+
+
+def starts(optimizer: Optimizer) -> list[float]:
+    """Return the ``initial_lr`` of each param group, or its lr where it has none."""
+    return [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups]
 
 
 def rng_states() -> dict[str, object]:
@@ -227,6 +247,39 @@ def rng_states() -> dict[str, object]:
     if numpy := sys.modules.get("numpy"):
         states["numpy"] = plain(numpy.random.get_state(legacy=False))
     return states
+
+
+def same_rng(before: Mapping[str, object], epoch: int | None = None) -> None:
+    """Compare the states of the global generators with what they were.
+
+    Raises:
+        Broken: If one is in another state.
+    """
+    for name, state in rng_states().items():
+        if state != before.get(name, state):
+            what = f"the global generator of {name}"
+            raise Broken(what, "left where it was", "used or seeded", epoch)
+
+
+def process() -> dict[str, object]:
+    """Return what is set for the whole process."""
+    return {
+        "the default dtype": torch.get_default_dtype(),
+        "the number of threads": torch.get_num_threads(),
+        "grad mode": torch.is_grad_enabled(),
+    }
+
+
+def same_filters(before: Sequence[object]) -> None:
+    """Compare the warnings filters with what they were.
+
+    Raises:
+        Broken: If they have changed.
+    """
+    if [*warnings.filters] != [*before]:
+        new = [entry for entry in warnings.filters if entry not in before]
+        seen = f"a new one, {new[0]}" if new else "others"
+        raise Broken("the warnings filters, after a run", "as they were", seen)
 
 
 def plain(value: Any) -> Any:
@@ -264,6 +317,34 @@ def overlap(first: object, second: object) -> bool:
     return first.data_ptr() == second.data_ptr()
 
 
+def flat(value: object) -> Iterator[object]:
+    """Yield what is in a value made of containers."""
+    if isinstance(value, Mapping):
+        value = [*value.values()]
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from flat(item)
+    else:
+        yield value
+
+
+def rounding(make: Make, held: Sequence[float]) -> float:
+    """Return how coarse the tensors are in which a policy answers, where its groups hold floats."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            answer = bind(make(), sgd(held)).get_lr()
+    except NotImplementedError:
+        return 0.0
+    dtypes = [lr.dtype for lr in answer if isinstance(lr, Tensor) and lr.is_floating_point()]
+    return max((torch.finfo(dtype).eps for dtype in dtypes), default=0.0)
+
+
+def tolerance(make: Make, held: Sequence[float], epochs: int) -> float:
+    """Return the relative difference that a run in tensors may have from one in floats."""
+    return max(CLOSE, 4 * (epochs + 1) * rounding(make, held))
+
+
 def by_position(make: Make, groups: int, epochs: int) -> bool:
     """Tell whether groups that hold equal lrs are given different ones, as layer by layer."""
     return any(len({*row}) > 1 for row in run(bind(make(), sgd([0.1] * groups)), epochs))
@@ -285,11 +366,20 @@ def own_schedulers(scheduler: LRScheduler) -> bool:
 
 
 def through_disk(state: Any) -> Any:
-    """Save and load as a careful user does, with ``weights_only=True``."""
+    """Save and load as a careful user does, with ``weights_only=True``.
+
+    Raises:
+        TypeError: If it cannot be loaded so; torch's own text has a page of advice around that.
+    """
     buffer = io.BytesIO()
     torch.save(state, buffer)
     buffer.seek(0)
-    return torch.load(buffer, weights_only=True)
+    try:
+        return torch.load(buffer, weights_only=True)
+    except pickle.UnpicklingError as error:
+        refused = re.search(r"GLOBAL (\S+)", str(error))
+        what = refused[1] if refused else str(error)
+        raise TypeError(f"torch.load(..., weights_only=True) refuses {what}") from error
 
 
 def through_pickle(value: Any, owners: Sequence[type] = ()) -> tuple[Any, list[str]]:
@@ -363,6 +453,7 @@ def _raised(error: Exception) -> str:
 
 
 def _short(value: object) -> str:
+    """Write a value on one line; a report is the same each time, so without addresses."""
     text = value if isinstance(value, str) else repr(value)
-    text = re.sub(r" at 0x[0-9a-f]+", "", text)  # a report is the same each time
+    text = " ".join(re.sub(r" at 0x[0-9a-f]+", "", text).split())
     return text if len(text) <= 300 else f"{text[:297]}..."

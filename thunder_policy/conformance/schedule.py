@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ..checks import epoch_number, real, short
 from .isolation import isolated
-from .kit import Broken, expect, no_warnings, plain, rng_states
+from .kit import Broken, expect, no_warnings, plain, rng_states, same_rng
 from .report import ConformanceError, Result
 from .reproduce import reproduction, source_of
 
@@ -62,8 +62,7 @@ def no_rng(schedule: Function, epochs: int) -> None:
     before = rng_states()
     for epoch in range(epochs):
         schedule(epoch)
-        expect(rng_states() == before, True, "random, numpy and torch are where they were", epoch)
-    expect(rng_states() == before, True, "random, numpy and torch are where they were")
+        same_rng(before, epoch)
 
 
 def no_warning(schedule: Function, epochs: int) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from hypothesis.strategies import SearchStrategy
@@ -13,6 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from ..checks import short
 from ..mapping import MappingPolicy
+from ..policy import Policy
 from .kit import Make
 
 Oracle = Callable[[int, int], float]
@@ -56,6 +58,11 @@ class Subject:
                 f"Subject takes a factory, not the policy {short(self.factory)}: "
                 "give lambda: ..., which makes a new one each time"
             )
+        if needs_optimizer(self.factory):
+            raise TypeError(
+                f"Subject takes a factory, and {short(self.factory)} wants an optimizer: "
+                "give lambda: ..., which gives it to the suite"
+            )
         if not isinstance(self.factory, SearchStrategy) and not callable(self.factory):
             raise TypeError(f"Subject takes a factory or a strategy, not {short(self.factory)}")
         if self.expected is not None and not callable(self.expected):
@@ -98,6 +105,12 @@ class Subject:
         return [
             [(i + 1) / 10 for i in range(n)] for n in ((1, 2, 3) if exact is None else (exact,))
         ]
+
+
+def needs_optimizer(found: object) -> bool:
+    """Tell whether something is a scheduler of torch that is made with its optimizer."""
+    kind = found.func if isinstance(found, partial) else found
+    return isinstance(kind, type) and issubclass(kind, LRScheduler) and not issubclass(kind, Policy)
 
 
 def as_subject(given: Any) -> Subject:

@@ -62,11 +62,12 @@ def chained(make: Make, held: list[float], epochs: int, place: int) -> None:
 @law("pytorch#20997, #104361: add_param_group after the scheduler was made")
 def late_group(make: Make, held: list[float], epochs: int, exact: int | None, at: int) -> None:
     """A group added later is taken in, or, for an exact number of groups, refused as a whole."""
+    at = min(at, epochs - 1)
     optimizer = sgd(held)
     policy = bind(make(), optimizer)
-    alone = run(bind(make(), sgd(held)), epochs + 1)
+    alone = run(bind(make(), sgd(held)), epochs)
     train(policy, at)
-    optimizer.add_param_group({"params": [parameter()], "lr": 0.05})
+    optimizer.add_param_group({"params": [parameter()], "lr": 0.077})
     before = epoch_of(policy), lrs(optimizer)
     try:
         train(policy)
@@ -75,7 +76,7 @@ def late_group(make: Make, held: list[float], epochs: int, exact: int | None, at
             raise
         expect((epoch_of(policy), lrs(optimizer)), before, "after a step that was refused", at)
     else:
-        seen = [lrs(optimizer), *run(policy, epochs - at)[1:]]
+        seen = run(policy, epochs - at - 1)
         for epoch, row in enumerate(seen, at + 1):
             for group, lr in enumerate(row):
                 if not math.isfinite(lr):
@@ -87,3 +88,7 @@ def late_group(make: Make, held: list[float], epochs: int, exact: int | None, at
             rows = [row[:-1] for row in seen]
             what = "the lr of an older group after one was added"
             same_run(rows, alone[at + 1 :], what, since=at + 1)
+            first, new = {row[0] for row in seen}, {row[-1] for row in seen}
+            if len(first) > 1 and len(new) == 1 and at < 2:
+                what = f"the lr of a group added at epoch {at}, after that"
+                raise Broken(what, "new ones, as in group 0", f"{new.pop()}, always", group=n)

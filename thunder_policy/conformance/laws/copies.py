@@ -13,6 +13,7 @@ from ..kit import (
     Make,
     bind,
     expect,
+    linked,
     no_warnings,
     public,
     run,
@@ -47,7 +48,7 @@ def deepcopy(make: Make, held: list[float], epochs: int, at: int, of: str) -> No
             optimizer, other = copy.deepcopy((scheduler.optimizer, scheduler))
         except Exception as error:
             raise Broken(f"copy.deepcopy of {of}", "no error", f"{error!r}", at) from error
-        expect(other.optimizer is optimizer, True, "the copy has the copied optimizer", at)
+        linked(other, optimizer, "a copy of optimizer and policy", at)
         before = public(scheduler)
         with no_warnings(f"stepping a copy that was made at epoch {at}"):
             seen = run(other, epochs - at)
@@ -78,7 +79,7 @@ def pickle(make: Make, held: list[float], epochs: int, at: int, of: str) -> None
             (optimizer, other), left_out = through_pickle(pair, type(scheduler).__mro__)
         except Exception as error:
             raise Broken(f"pickling {of}", "no error", f"{error!r}", at) from error
-        expect(other.optimizer is optimizer, True, "the copy has the unpickled optimizer", at)
+        linked(other, optimizer, "optimizer and policy, pickled", at)
         with no_warnings(f"stepping what was pickled at epoch {at}"):
             seen = run(other, epochs - at)
         same_run(seen, right[at:], f"the lrs of a policy pickled at epoch {at}", since=at)
@@ -99,7 +100,12 @@ def no_cycle(make: Make, held: list[float], epochs: int) -> None:
     gc.disable()
     try:
         del optimizer, scheduler, held_object
-        expect(sorted(freed), ["optimizer", "policy"], "what is freed, and in no reference cycle")
+        for name in ("policy", "optimizer"):
+            if name not in freed:
+                gc.collect()
+                held_by_cycle = "kept alive by a reference cycle"
+                seen = held_by_cycle if name in freed else "kept alive by something outside"
+                raise Broken(f"the {name}, when its last name is gone", "freed", seen)
     finally:
         if collecting:
             gc.enable()

@@ -10,6 +10,7 @@ from ..kit import (
     Make,
     bind,
     expect,
+    held_by,
     lrs,
     own_schedulers,
     plain,
@@ -100,6 +101,7 @@ def state_weights_only(make: Make, held: list[float], at: int) -> None:
 def state_snapshot(make: Make, held: list[float], epochs: int, at: int) -> None:
     """A state does not change with the run, nor the run with the state."""
     policy, twin = bind(make(), sgd(held)), bind(make(), sgd(held))
+    at = min(at, epochs - 1)
     train(policy, at)
     train(twin, at)
     state = state_of(policy)
@@ -109,13 +111,15 @@ def state_snapshot(make: Make, held: list[float], epochs: int, at: int) -> None:
     train(twin)
     spoil(state_of(policy))
     expect(public(policy), public(twin), "after the returned state was overwritten", at + 1)
-    seen, right = run(policy, epochs), run(twin, epochs)
+    left = epochs - at - 1
+    seen, right = run(policy, left), run(twin, left)
     same_run(seen, right, "the lr after the returned state was overwritten", since=at + 1)
 
 
 @law("pytorch#32756: load_state_dict pops from the caller's dict")
 def load_argument(make: Make, held: list[float], epochs: int, at: int) -> None:
     """Loading neither changes the state that it is given nor keeps anything of it."""
+    at = min(at, epochs - 1)
     policy = bind(make(), sgd(held))
     train(policy, at)
     state = copy.deepcopy(state_of(policy))
@@ -128,7 +132,8 @@ def load_argument(make: Make, held: list[float], epochs: int, at: int) -> None:
     train(twin)
     expect(plain(state), before, "the state that was loaded, after a step", at)
     spoil(state)
-    seen, right = run(fresh, epochs), run(twin, epochs)
+    left = epochs - at - 1
+    seen, right = run(fresh, left), run(twin, left)
     same_run(seen, right, "the lr after the loaded state was overwritten", since=at + 1)
 
 
@@ -144,16 +149,21 @@ def load_repeatable(make: Make, held: list[float], epochs: int, at: int) -> None
         optimizer.load_state_dict(copy.deepcopy(saved[0]))
         policy.load_state_dict(copy.deepcopy(saved[1]))
         policy.load_state_dict(copy.deepcopy(saved[1]))
+        # What was first noted later is not in the state, and stays.
+        loaded = {key: value for key, value in state_of(policy).items() if key in saved[1]}
+        loaded = copy.deepcopy(plain(loaded))
         seen = run(policy, epochs - at)
         same_run(seen, right, f"the lr of a run taken {again}", since=at, within=0.0)
+        expect(loaded, plain(saved[1]), "the state of a policy that has loaded it", at)
 
 
 @law(
     "the checkpoint of something else, loaded without a word",
     garbage=("None", "a list", "an empty dict", "no last_epoch", "last_epoch='three'"),
 )
-def load_rejects(make: Make, held: list[float], at: int, garbage: str) -> None:
+def load_rejects(make: Make, held: list[float], epochs: int, at: int, garbage: str) -> None:
     """Garbage is an error, and changes nothing."""
+    at = min(at, epochs - 1)
     policy = bind(make(), sgd(held))
     train(policy, at)
     state: object = None
@@ -172,10 +182,11 @@ def load_rejects(make: Make, held: list[float], at: int, garbage: str) -> None:
             del state["last_epoch"]
         else:
             state["last_epoch"] = "three"
-    before = public(policy)
+    before, attributes = public(policy), copy.deepcopy(held_by(policy))
     try:
         policy.load_state_dict(cast("Any", state))
     except Exception:
         expect(public(policy), before, f"after loading garbage ({garbage})", at)
+        expect(held_by(policy), attributes, f"after loading garbage ({garbage})", at)
     else:
         raise Broken(f"loading garbage ({garbage})", "an error", "no error", at)

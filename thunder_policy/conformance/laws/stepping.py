@@ -9,8 +9,10 @@ import warnings
 from collections.abc import Callable
 
 import torch
+from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import ConstantLR
 
-from ..isolation import arguments
+from ..isolation import arguments, isolated
 from ..kit import (
     Broken,
     Make,
@@ -23,12 +25,17 @@ from ..kit import (
     no_warnings,
     others,
     own_schedulers,
+    process,
     public,
     rng_states,
     run,
+    same_filters,
+    same_rng,
     same_run,
     sgd,
     skip,
+    starts,
+    state_of,
     train,
 )
 from . import law
@@ -42,6 +49,11 @@ def last_lr(make: Make, held: list[float], epochs: int) -> None:
         if epoch:
             train(scheduler)
         expect(floats(scheduler.get_last_lr()), lrs(scheduler.optimizer), "get_last_lr()", epoch)
+    for group in scheduler.optimizer.param_groups:
+        group["lr"] = 0.75
+    scheduler.get_last_lr()
+    outside = [0.75 for _ in held]
+    expect(lrs(scheduler.optimizer), outside, "a lr that somebody set, after get_last_lr()", epochs)
 
 
 @law("pytorch#163103, #163120: a history of references to one live lr")
@@ -63,6 +75,7 @@ def pure(make: Make, held: list[float], epochs: int) -> None:
     for kind in (float, torch.tensor):
         optimizer = sgd([kind(lr) for lr in held])
         scheduler = bind(make(), optimizer)
+        answers = []
         for epoch in range(epochs + 1):
             if epoch:
                 train(scheduler)
@@ -70,13 +83,18 @@ def pure(make: Make, held: list[float], epochs: int) -> None:
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # torch has none of get_lr outside a step
-                    first = floats(scheduler.get_lr())
+                    answer = scheduler.get_lr()
+                    first = floats(answer)
                     second = floats(scheduler.get_lr())
             except NotImplementedError:
                 skip(f"{type(scheduler).__name__} has no get_lr")
             expect(second, first, "get_lr(), the second time", epoch)
             expect(public(scheduler), before, "after get_lr()", epoch)
             expect(held_by(scheduler), attributes, "after get_lr()", epoch)
+            answers.append((answer, first))
+        for epoch, (answer, first) in enumerate(answers):
+            if kind is float:  # a live tensor may be handed out
+                expect(floats(answer), first, "what get_lr() returned, in the end", epoch)
 
 
 @law("an error at epoch 7, caught, and epoch 7 is lost", how=("an error", "a lr too many", "nan"))
@@ -97,15 +115,18 @@ def step_atomic(make: Make, held: list[float], at: int, how: str) -> None:
     try:
         scheduler.step()
     except Exception:
+        del vars(scheduler)["get_lr"]
         expect(public(scheduler), before, f"after a step that failed ({how} in get_lr)", at)
     else:
         skip("its step does not call get_lr")
 
 
-@law("a scheduler that writes momentum, betas or max_lr")
-def only_lr(make: Make, held: list[float], epochs: int) -> None:
-    """Only the lr is written: no other option, no param, nothing of the optimizer's state."""
-    optimizer = sgd(held)
+@law("a scheduler that writes momentum, betas or max_lr", kind=("SGD", "Adam"))
+def only_lr(make: Make, held: list[float], epochs: int, kind: str) -> None:
+    """Only the lr is written: no other option, no param or gradient, no state of the optimizer."""
+    optimizer: Optimizer = sgd(held)
+    if kind == "Adam":
+        optimizer = Adam(optimizer.param_groups)
     for group in optimizer.param_groups:
         group["momentum"], group["note"] = 0.5, [1, 2]
         group["params"][0].grad = torch.ones(1)
@@ -113,11 +134,16 @@ def only_lr(make: Make, held: list[float], epochs: int) -> None:
     before = others(optimizer)
     scheduler = bind(make(), optimizer)
     expect(others(optimizer), before, "after binding", 0)
+    recorded, groups = starts(optimizer), [*optimizer.param_groups]
     for epoch in range(1, epochs + 1):
         optimizer.step()
         before = others(optimizer)
         scheduler.step()
         expect(others(optimizer), before, "after a step", epoch)
+        expect(starts(optimizer), recorded, "initial_lr after a step", epoch)
+        for i, (group, old) in enumerate(zip(optimizer.param_groups, groups)):
+            if group is not old:
+                raise Broken("the param group after a step", "the same dict", "another", epoch, i)
 
 
 @law("a jitter from the global generator changes every dropout mask after it")
@@ -125,7 +151,17 @@ def rng(make: Make, held: list[float], epochs: int) -> None:
     """No global generator of random numbers is used."""
     before = rng_states()
     run(bind(make(), sgd(held)), epochs)
-    expect(rng_states() == before, True, "random, numpy and torch are where they were")
+    same_rng(before)
+
+
+@law("a filter that hides everybody's warnings; a default dtype that changes everybody's tensors")
+def settings(make: Make, held: list[float], epochs: int) -> None:
+    """What is set for the whole process stays: default dtype, grad mode, warnings filters."""
+    run(ConstantLR(sgd(held)), 1)  # torch sets what it needs at its first step
+    before, filters = process(), [*warnings.filters]
+    run(bind(make(), sgd(held)), epochs)
+    same_filters(filters)
+    expect(process(), before, "after a run")
 
 
 @law("two runs of one configuration that differ")
@@ -145,14 +181,18 @@ def keeps_arguments(make: Make, held: list[float], epochs: int) -> None:
     expect(arguments(make), before, "the arguments, after a run")
 
 
-@law("state on the class, or in a mutable default argument")
-def independent(make: Make, held: list[float], epochs: int, at: int) -> None:
+@law("state on the class, in a global, or in a mutable default argument", times=(1, 3))
+def independent(make: Make, held: list[float], epochs: int, at: int, times: int) -> None:
     """Two policies on two optimizers, stepped in turn, do not know of each other."""
-    alone = run(bind(make(), sgd(held)), epochs)
+    other = [times * lr for lr in held]
+    with isolated(make):
+        alone = run(bind(make(), sgd(held)), epochs)
+    with isolated(make):
+        other_alone = run(bind(make(), sgd(other)), epochs)
     first = bind(make(), sgd(held))
     train(first, at)
-    second = bind(make(), sgd(held))
-    same_run(run(second, epochs), alone, "the lrs of a policy bound while another is in use")
+    second = bind(make(), sgd(other))
+    same_run(run(second, epochs), other_alone, "the lrs of a policy bound while another is in use")
     what = "the lrs of a policy after another one was used"
     same_run(run(first, epochs - at), alone[at:], what, since=at)
 
@@ -174,9 +214,14 @@ def group_alone(make: Make, held: list[float], epochs: int) -> None:
 
 @law("pytorch#44511: an order warning where the order is right")
 def quiet(make: Make, held: list[float], epochs: int) -> None:
-    """A correct loop is without warnings."""
+    """A correct loop is without warnings, and so are saving and loading."""
     with no_warnings("a correct loop"):
-        run(bind(make(), sgd(held)), epochs)
+        scheduler = bind(make(), sgd(held))
+        run(scheduler, epochs)
+    state = state_of(scheduler)
+    with no_warnings("saving and loading"):
+        scheduler.state_dict()
+        bind(make(), sgd(held)).load_state_dict(copy.deepcopy(state))
 
 
 @law("pytorch#20124: the first lr skipped in silence")
@@ -186,8 +231,8 @@ def order_warning(make: Make, held: list[float]) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         scheduler.step()
-    said = any("before `optimizer.step()`" in str(warning.message) for warning in caught)
-    expect(said, True, "torch's warning on the order of the two steps", 1)
+    if not any("before `optimizer.step()`" in str(warning.message) for warning in caught):
+        raise Broken("a step before optimizer.step()", "torch's warning", "no warning of it", 1)
 
 
 @law("pytorch#40971: step(epoch) and as many steps come to different lrs")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 from itertools import pairwise
 
 import torch
@@ -15,13 +16,16 @@ from ..kit import (
     Make,
     bind,
     expect,
+    flat,
     lrs,
     overlap,
+    rounding,
     run,
     same_run,
     sgd,
     skip,
     state_of,
+    tolerance,
     train,
 )
 from . import law
@@ -49,7 +53,7 @@ def tensor_trace(make: Make, held: list[float], epochs: int, dtype: torch.dtype)
     """With tensor lrs a run is that with floats, within the rounding of their dtype."""
     right = run(bind(make(), sgd(held)), epochs)
     seen = run(bind(make(), sgd([torch.tensor(lr, dtype=dtype) for lr in held])), epochs)
-    within = 4 * (epochs + 1) * torch.finfo(dtype).eps
+    within = 4 * (epochs + 1) * max(torch.finfo(dtype).eps, rounding(make, held))
     same_run(seen, right, f"the lr as a tensor of {dtype}", within=within)
 
 
@@ -68,11 +72,31 @@ def tensor_storage(make: Make, held: list[float], epochs: int) -> None:
             **{f"the state's {key}": value for key, value in state_of(scheduler).items()},
         }
         for what, record in records.items():
-            for record_lr in record if isinstance(record, (list, tuple)) else [record]:
-                for i, group in enumerate(optimizer.param_groups):
+            for i, group in enumerate(optimizer.param_groups):
+                for record_lr in flat(record):
                     if overlap(record_lr, group["lr"]):
                         seen = "the memory of the live lr"
                         raise Broken(what, "memory of its own", seen, epoch, i)
+
+
+@law("load_state_dict of a scheduler that writes floats, or the tensors of the state")
+def tensor_resume(make: Make, held: list[float], epochs: int, at: int) -> None:
+    """A run with tensor lrs goes on in fresh objects, in the tensors that their groups hold."""
+    policy = bind(make(), sgd([torch.tensor(lr, dtype=torch.float64) for lr in held]))
+    train(policy, at)
+    saved = copy.deepcopy((policy.optimizer.state_dict(), state_of(policy)))
+
+    live = [torch.tensor(7 * lr, dtype=torch.float64) for lr in held]
+    fresh = bind(make(), sgd(live))
+    fresh.optimizer.load_state_dict(saved[0])
+    live = [group["lr"] for group in fresh.optimizer.param_groups]
+    fresh.load_state_dict(saved[1])
+    seen, right = run(fresh, epochs - at), run(policy, epochs - at)
+    same_run(seen, right, f"the tensor lr of a run resumed at epoch {at}", since=at)
+    for i, (group, lr) in enumerate(zip(fresh.optimizer.param_groups, live)):
+        if group["lr"] is not lr:
+            what = "the lr in the group, after loading"
+            raise Broken(what, "the tensor that it held", repr(group["lr"]), at, i)
 
 
 @law("Adam(params, lr=tensor): each group holds that one tensor")
@@ -81,7 +105,8 @@ def tensor_shared(make: Make, held: list[float], epochs: int) -> None:
     right = run(bind(make(), sgd([0.1 for _ in held])), epochs)
     shared = torch.tensor(0.1, dtype=torch.float64)
     seen = run(bind(make(), sgd([shared for _ in held])), epochs)
-    same_run(seen, right, "the lr where all groups hold one tensor")
+    within = tolerance(make, held, epochs)
+    same_run(seen, right, "the lr where all groups hold one tensor", within=within)
 
 
 @law("SGD(params, lr=torch.tensor([0.1])), and the elements of a buffer", form=("[1]", "views"))
@@ -94,8 +119,9 @@ def tensor_shape(make: Make, held: list[float], epochs: int, form: str) -> None:
         live = [*torch.tensor(held, dtype=torch.float64).unbind()]
     shapes = [lr.shape for lr in live]
     optimizer = sgd(live)
-    seen = run(bind(make(), optimizer), epochs)
-    same_run(seen, run(bind(make(), sgd(held)), epochs), f"the lr as a tensor ({form})")
+    seen, right = run(bind(make(), optimizer), epochs), run(bind(make(), sgd(held)), epochs)
+    within = tolerance(make, held, epochs)
+    same_run(seen, right, f"the lr as a tensor ({form})", within=within)
     for lr, shape in zip(live, shapes):
         expect(lr.shape, shape, "the shape of the lr")
     expect([float(lr) for lr in live], lrs(optimizer), "what the tensors hold", epochs)
