@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from toolz import juxt, merge
 from torch import Tensor, nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import ChainedScheduler, LambdaLR, SequentialLR, StepLR
@@ -85,10 +84,3 @@ SequentialLR(optimizer, (Floats()(optimizer), Schedule(decay)(optimizer)), (3,))
 ChainedScheduler(policies)
 assert_type(LambdaLR(optimizer, decay).lr_lambdas, list[Callable[[int], float]])
 assert_type(StepLR(optimizer, 3).step_size, int)
-
-# toolz
-
-schedules: list[Callable[[int], float]] = [decay, decay]
-assert_type(juxt(schedules)(3), tuple[float, ...])
-assert_type(merge({0: 0.1}, {1: 0.2}), dict[int, float])
-assert_type(merge([{0: 0.1}, {1: 0.2}]), dict[int, float])
