@@ -19,7 +19,7 @@ from .laws import LAWS, Law
 from .machine import PolicyMachine
 from .report import ConformanceError, Result
 from .schedule import SCHEDULE_LAWS, check_schedule
-from .subject import Subject
+from .subject import Factory, Oracle, Subject
 
 __all__ = [
     "LAWS",
@@ -27,8 +27,10 @@ __all__ = [
     "Broken",
     "Check",
     "ConformanceError",
+    "Factory",
     "Law",
     "NotApplicable",
+    "Oracle",
     "PolicyMachine",
     "Result",
     "Subject",

@@ -19,7 +19,7 @@ from .kit import Broken, NotApplicable, skip
 from .laws import LAWS, Case, Law
 from .report import ConformanceError, Result
 from .reproduce import reproduction, source_of
-from .subject import Subject, as_subject, fresh
+from .subject import Factory, Subject, as_subject, fresh
 
 # A report is the same each time, and no example database is written.
 _SETTINGS = settings(
@@ -34,7 +34,7 @@ _SETTINGS = settings(
 
 
 def check_policy(
-    subject: Any,
+    subject: Subject | Factory,
     *,
     on_fail: Literal["raise", "collect"] = "raise",
     expected_failures: Mapping[str, str] | None = None,
@@ -89,7 +89,7 @@ class Check:
 
     law: Law
 
-    def __call__(self, subject: Any) -> None:
+    def __call__(self, subject: Subject | Factory) -> None:
         """Try the law.
 
         Raises:

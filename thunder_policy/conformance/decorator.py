@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .checks import Check, checks, known
 from .kit import NotApplicable
 from .laws import LAWS
-from .subject import as_subject
+from .subject import Factory, Subject, as_subject
 
 if TYPE_CHECKING:
     import pytest
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class _PytestCheck(Check):
     """A check that tells pytest where it says nothing."""
 
-    def __call__(self, subject: Any) -> None:
+    def __call__(self, subject: Subject | Factory) -> None:
         import pytest
 
         try:
@@ -29,7 +29,7 @@ class _PytestCheck(Check):
 
 
 def parametrize_checks(
-    subjects: Mapping[str, Any],
+    subjects: Mapping[str, Subject | Factory],
     *,
     expected_failures: Mapping[str, Mapping[str, str]] | None = None,
     strict: bool = True,

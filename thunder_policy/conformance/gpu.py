@@ -27,7 +27,7 @@ class Read(Exception):
     """A value was read from the fake GPU."""
 
 
-class _Counter(TorchDispatchMode):
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call, unused-ignore]
     """Counts the operations on CUDA tensors, and raises where one copies to the host."""
 
     def __init__(self) -> None:

@@ -20,6 +20,9 @@ from .kit import Make
 Oracle = Callable[[int, int], float]
 """Epoch and group to lr."""
 
+Factory = Callable[[], Any] | SearchStrategy[Any]
+"""Makes a new policy each time that it is called; or a Hypothesis strategy of policies."""
+
 
 @dataclass(frozen=True, eq=False)
 class Subject:
@@ -47,7 +50,7 @@ class Subject:
         [[0.1, 0.2]]
     """
 
-    factory: Callable[[], Any] | SearchStrategy[Any]
+    factory: Factory
     groups: int | None = None
     expected: Oracle | None = None
     epochs: int = 20
@@ -113,7 +116,7 @@ def needs_optimizer(found: object) -> bool:
     return isinstance(kind, type) and issubclass(kind, LRScheduler) and not issubclass(kind, Policy)
 
 
-def as_subject(given: Any) -> Subject:
+def as_subject(given: Subject | Factory) -> Subject:
     """Return a subject, from one or from a factory alone."""
     return given if isinstance(given, Subject) else Subject(given)
 

@@ -1,6 +1,7 @@
 """Laws on steps: what they write, what they leave alone, and what they say."""
 
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
 
 from __future__ import annotations
 

@@ -1,0 +1,260 @@
+"""A copy of thunder_policy/ inside another package works, types included, and is its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from checkers import ROOT, complaints, environment
+
+EXTRAS = "hypothesis matplotlib plotext rich"
+
+TRAIN = '''
+"""A training loop with policies of the vendored copy."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from acme._vendor.thunder_policy import EpochMapping, Policy, Schedule, Switch, simulate
+from acme._vendor.thunder_policy.schedules import Cosine, warmup
+
+
+class Halve(Policy):
+    """Halves the lrs every so many epochs."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+
+    def get_lr(self) -> list[float | Tensor]:
+        return [lr * 0.5 ** (self.last_epoch // self.epochs) for lr in self.base_lrs]
+
+
+STEPS: EpochMapping = {0: 0.1, 2: 0.01}
+
+
+def policies() -> list[Policy]:
+    return [Switch(STEPS), Schedule(warmup(2, Cosine(0.1, 0.0, epochs=4))), Halve(2)]
+
+
+def sgd(model: nn.Module) -> Optimizer:
+    return torch.optim.SGD(model.parameters(), lr=0.1)
+
+
+def train(policy: Policy, epochs: int = 6) -> list[float]:
+    model = nn.Linear(4, 1)
+    optimizer = sgd(model)
+    scheduler = policy(optimizer)
+    lrs: list[float] = []
+    for _ in range(epochs):
+        lrs += [float(group["lr"]) for group in optimizer.param_groups]
+        optimizer.zero_grad()
+        loss: Tensor = model(torch.ones(8, 4)).square().mean()
+        torch.autograd.backward(loss)
+        optimizer.step()
+        scheduler.step()
+    return lrs
+
+
+if __name__ == "__main__":
+    for policy in policies():
+        planned: Tensor = simulate(policy, 6, lr=0.1)
+        assert torch.equal(torch.tensor(train(policy), dtype=planned.dtype), planned[:, 0])
+'''
+
+PICKLING = """
+import pickle
+import sys
+
+from acme.train import policies, train
+
+if sys.argv[1] == "save":
+    pickle.dump([(policy, train(policy)) for policy in policies()], sys.stdout.buffer)
+else:
+    for policy, lrs in pickle.load(sys.stdin.buffer):
+        assert type(policy).__module__.startswith("acme."), type(policy)
+        assert policy.last_epoch == 6
+        before = [group["lr"] for group in policy.optimizer.param_groups]
+        policy.optimizer.step()
+        policy.step()
+        assert policy.last_epoch == 7
+        assert train(policy) == lrs
+    assert "thunder_policy" not in sys.modules
+"""
+
+CONFORMANCE = """
+from acme._vendor.thunder_policy.conformance import Subject, check_policy
+from acme.train import Halve, Switch
+
+check_policy(Subject(lambda: Halve(2), epochs=4))
+check_policy(Subject(lambda: Switch({0: 0.1, 2: 0.01}), epochs=4))
+"""
+
+TWO_COPIES = """
+import sys
+import warnings
+
+import torch
+
+from acme._vendor import thunder_policy as theirs
+import thunder_policy as ours
+
+warnings.simplefilter("error")
+
+assert theirs.Policy is not ours.Policy
+assert theirs.__file__ != ours.__file__
+parameters = [torch.nn.Parameter(torch.ones(1))]
+optimizer = torch.optim.SGD(parameters, lr=0.1)
+other = torch.optim.SGD(parameters, lr=0.1)
+mine = ours.Multiply({1: 0.5, 2: 0.5}, lr_init=0.8)(optimizer)
+yours = theirs.Multiply({1: 0.1}, lr_init=0.2)(other)
+assert not isinstance(mine, theirs.Policy)
+for _ in range(2):
+    optimizer.step(), mine.step(), other.step(), yours.step()
+assert mine.get_last_lr() == [0.2] and yours.get_last_lr() == [0.2 * 0.1]
+
+# What one saved, the other loads; and each binds to the optimizer of the other.
+yours.load_state_dict({k: v for k, v in mine.state_dict().items() if k != "mapping"})
+assert yours.get_last_lr() == [0.2]
+assert theirs.Switch({0: 0.3}, lr_init=None)(optimizer).get_last_lr() == [0.3]
+assert mine.base_lrs == [0.8]
+
+# Each scheduler of torch takes both.
+mixed = [ours.Switch({0: 0.1})(optimizer), theirs.Switch({0: 0.2})(optimizer)]
+scheduler = torch.optim.lr_scheduler.SequentialLR(optimizer, mixed, [1])
+optimizer.step()
+scheduler.step()
+assert scheduler.get_last_lr() == [0.2]
+
+for copy in (ours, theirs):
+    try:
+        copy.simulate({0: 0.1}, 3)
+    except TypeError as error:
+        assert "takes a policy" in str(error)
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Vendor the package as the README says."""
+    project = tmp_path_factory.mktemp("project")
+    vendor = project / "acme" / "_vendor"
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "thunder_policy", vendor / "thunder_policy", ignore=ignore)
+    shutil.copy(ROOT / "LICENSE", vendor / "thunder_policy")
+    for package in (project / "acme", vendor):
+        (package / "__init__.py").touch()
+    (project / "acme" / "py.typed").touch()
+    (project / "acme" / "train.py").write_text(TRAIN)
+    return project
+
+
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an environment that lacks thunder_policy alone."""
+    return environment(tmp_path_factory.mktemp("complete"), stubs=False, package=False)
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an environment that lacks the extras too."""
+    where = tmp_path_factory.mktemp("bare")
+    return environment(where, stubs=False, package=False, without=EXTRAS)
+
+
+def python(
+    environment: Path, *arguments: str, cwd: Path, stdin: bytes = b"", path: str = ""
+) -> bytes:
+    done = subprocess.run(
+        [environment / "bin" / "python", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": path},
+        input=stdin,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+def test_it_trains_without_the_extras(project: Path, bare: Path) -> None:
+    python(bare, "-W", "error", "-m", "acme.train", cwd=project)
+
+
+def test_it_pickles_from_one_process_to_another(project: Path, bare: Path) -> None:
+    saved = python(bare, "-c", PICKLING, "save", cwd=project)
+    python(bare, "-W", "error", "-c", PICKLING, "load", cwd=project, stdin=saved)
+
+
+def test_its_conformance_suite_passes(project: Path, complete: Path) -> None:
+    python(complete, "-c", CONFORMANCE, cwd=project)
+
+
+def test_what_needs_an_extra_says_so(project: Path, bare: Path) -> None:
+    code = """
+from acme._vendor.thunder_policy import Switch, plot
+
+try:
+    plot(Switch({0: 0.1}), 3)
+except ImportError as error:
+    print(error)
+try:
+    import acme._vendor.thunder_policy.conformance
+except ImportError as error:
+    print(error)
+"""
+    first, second = python(bare, "-c", code, cwd=project).decode().splitlines()
+    assert first.startswith("plot needs Matplotlib: pip install")
+    assert "needs Hypothesis: pip install" in second
+
+
+def test_two_copies_in_one_process_do_not_disturb_each_other(project: Path, complete: Path) -> None:
+    python(complete, "-c", TWO_COPIES, cwd=project, path=str(ROOT))
+
+
+def test_a_copy_says_its_version_and_has_the_hash_of_the_original(
+    project: Path, bare: Path, tmp_path: Path
+) -> None:
+    vendored, original = "acme._vendor.thunder_policy", "thunder_policy"
+    for option in ([], ["--hash"]):
+        printed = python(bare, "-m", vendored, "version", *option, cwd=project)
+        assert printed == python(bare, "-m", original, "version", *option, cwd=ROOT)
+    changed = shutil.copytree(project / "acme" / "_vendor" / "thunder_policy", tmp_path / "changed")
+    with (changed / "groups.py").open("a") as file:
+        file.write("# changed\n")
+    assert python(bare, "-m", "changed", "version", "--hash", cwd=tmp_path) != printed
+
+
+@pytest.mark.parametrize("stubs", [True, False], ids=["with stubs", "without"])
+def test_all_of_the_project_checks_strictly(
+    stubs: bool, project: Path, complete: Path, tmp_path: Path
+) -> None:
+    used = environment(tmp_path / "env", stubs=True, package=False) if stubs else complete
+    assert mypy(used, project, tmp_path) == ""
+    assert pyright(used, project, tmp_path) == ""
+
+
+def test_the_project_s_own_code_checks_strictly_without_the_extras(
+    project: Path, bare: Path, tmp_path: Path
+) -> None:
+    module = "[mypy-acme._vendor.*]\nignore_errors = true\n"
+    assert mypy(bare, project, tmp_path, module) == ""
+    assert pyright(bare, project, tmp_path, ', "ignore": ["acme/_vendor"]') == ""
+
+
+def mypy(environment: Path, project: Path, config: Path, more: str = "") -> str:
+    (config / "mypy.ini").write_text(f"[mypy]\nstrict = true\n{more}")
+    python = f"--python-executable={environment / 'bin' / 'python'}"
+    options = f"--config-file={config / 'mypy.ini'}", f"--cache-dir={config}", python
+    return complaints("mypy", *options, "acme", cwd=project)
+
+
+def pyright(environment: Path, project: Path, config: Path, more: str = "") -> str:
+    (project / "pyrightconfig.json").write_text(f'{{"typeCheckingMode": "strict"{more}}}')
+    python = f"--pythonpath={environment / 'bin' / 'python'}"
+    return complaints("pyright", python, cwd=project)

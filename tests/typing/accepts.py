@@ -1,0 +1,400 @@
+"""Correct code: no checker may complain about it, and it runs.
+
+It holds with and without the stubs; what needs them is in accepts_with_stubs.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+from matplotlib.axes import Axes
+from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
+from torch.optim.lr_scheduler import ChainedScheduler, LRScheduler, SequentialLR, StepLR
+from typing_extensions import assert_type
+
+from thunder_policy import (
+    EpochMapping,
+    InitialLR,
+    MappingPolicy,
+    Multiply,
+    Policy,
+    Schedule,
+    ScheduleFn,
+    Switch,
+    UnboundPolicyError,
+    plot,
+    simulate,
+)
+from thunder_policy.conformance import (
+    Factory,
+    Oracle,
+    PolicyMachine,
+    Result,
+    Subject,
+    check_policy,
+    check_schedule,
+    parametrize_checks,
+)
+from thunder_policy.schedules import (
+    WSD,
+    Clamp,
+    Constant,
+    Cosine,
+    CosineRestarts,
+    Exponential,
+    InverseSqrt,
+    Linear,
+    MultiStep,
+    OneCycle,
+    Piecewise,
+    Polynomial,
+    Product,
+    ScheduleFunction,
+    Step,
+    Then,
+    Triangular,
+    warmup,
+)
+
+model = nn.Linear(2, 1)
+two_groups: list[dict[str, Any]] = [{"params": [model.weight]}, {"params": [model.bias]}]
+
+
+def sgd(params: Any) -> Optimizer:  # torch types Optimizer.step, and SGD.step not
+    return SGD(params, lr=0.1)
+
+
+optimizer = sgd(model.parameters())
+optimizer_of_two = sgd(two_groups)
+
+# Switch and Multiply: mappings, for all groups or one a group
+
+ints: dict[int, int] = {0: 1, 30: 0}
+floats: Mapping[int, float] = {0: 1e-3}
+arrays: dict[np.int64, np.float64] = {np.int64(3): np.float64(0.1)}
+list_of_dicts: list[dict[int, float]] = [{0: 0.1}, {0: 0.2}]
+
+Switch({0: 1e-3, 30: 1e-4})
+Switch({10: 0.001, 20: 0.001 / 10}, 1e-2)
+Switch(mapping={0: 1}, lr_init=1)
+Switch(ints)
+Switch(floats, lr_init=None)
+Switch([{0: 1e-3}, {0: 1e-2, 5: 1e-3}])
+Switch(({0: 1e-3}, ints), lr_init=(1e-3, 1))
+Switch([floats, ints], lr_init=[1e-3, 1])
+Switch(list_of_dicts, [0.1, 0.2])
+Switch({0: Fraction(1, 2), 1: np.float32(0.5), 2: torch.tensor(0.1)})
+Switch({epoch: 0.1 * 0.5**epoch for epoch in range(10)})
+Multiply({1: 0.1, 4: 0.3})
+Multiply(ints, lr_init=2)
+Multiply([{1: 0.1}, {}], lr_init=1e-3)
+Multiply(dict.fromkeys(range(1, 9), 0.5), lr_init=None)
+Multiply({30: 0.1}, lr_init=np.float64(0.1))
+
+
+# Schedule: callables
+
+
+def decay(epoch: int) -> float:
+    return 0.95**epoch
+
+
+def whole(epoch: int) -> int:
+    return 1 if epoch < 3 else 0
+
+
+def scalar(epoch: int) -> np.float64:
+    value: np.float64 = np.float64(0.1)  # Any for Python 3.10, which NumPy's types have left behind
+    return value
+
+
+def tensor(epoch: int) -> Tensor:
+    return torch.tensor(0.1)
+
+
+def any_real(epoch: float) -> float:
+    return 1.0 / (1.0 + epoch)
+
+
+def with_default(epoch: int, base: float = 0.1) -> float:
+    return base
+
+
+class Decay:
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+
+    def __call__(self, epoch: int) -> float:
+        return self.rate**epoch
+
+    def method(self, epoch: int) -> float:
+        return self.rate**epoch
+
+    @staticmethod
+    def constant(epoch: int) -> float:
+        return 0.1
+
+
+def power(base: float, epoch: int) -> float:
+    return float(base**epoch)
+
+
+Schedule(lambda epoch: 0.95**epoch)
+Schedule(lambda epoch: 0.1 if epoch < 30 else 0.01)
+Schedule(decay)
+Schedule(decay, lr_init=None)
+Schedule(whole)
+Schedule(scalar)
+Schedule(tensor)
+Schedule(any_real)
+Schedule(with_default)
+Schedule(Decay(0.9))
+Schedule(Decay(0.9).method)
+Schedule(Decay.constant)
+Schedule(partial(power, 0.9))
+Schedule(math.cos)
+Schedule(np.cos)
+Schedule({0: 0.1, 1: 0.2}.__getitem__)
+Schedule([decay, whole, Decay(0.9), math.cos, lambda epoch: 0.1])
+Schedule((decay, decay), lr_init=[0.1, 0.2])
+integral_schedules = [whole, whole]
+Schedule(integral_schedules)
+Schedule([lambda epoch: 0.1, lambda epoch: epoch // 30])
+
+# The names for annotations
+
+
+def switch_from(mapping: EpochMapping, lr_init: InitialLR = None) -> Switch:
+    return Switch(mapping, lr_init)
+
+
+def schedule_from(function: ScheduleFn) -> Schedule:
+    return Schedule(function)
+
+
+switch_from({0: 0.1})
+switch_from(ints, lr_init=[0.1])
+schedule_from(decay)
+schedule_from(Cosine(0.1, 0.0, epochs=90))
+milestones: EpochMapping = {30: 0.1, 60: 0.01}
+functions: list[ScheduleFn] = [decay, whole, lambda epoch: 0.1]
+Schedule(functions)
+
+# Values
+
+assert_type(Switch({0: 0.1}).lr_at(3), list[float])
+assert_type(Schedule(decay).lr_at(epoch=3), list[float])
+assert_type(Switch({0: 0.1}).in_steps(500), Switch)
+assert_type(Schedule(decay).in_steps(steps_per_epoch=500), Schedule)
+assert_type(Switch({0: 0.1}).mapping, dict[int, float] | list[dict[int, float]])
+assert_type(Multiply({0: 0.1}).lr_init, float | list[float] | None)
+assert_type(Multiply({0: 0.1}).last_epoch, int)
+assert_type(repr(Multiply({0: 0.1})), str)
+
+# Binding gives the same class back
+
+assert_type(Switch({0: 1e-3})(optimizer), Switch)
+assert_type(Multiply({0: 1e-3})(optimizer), Multiply)
+assert_type(Schedule(decay)(optimizer), Schedule)
+scheduler = Switch({0: 1e-3})(optimizer)
+scheduler.set_optimizer(optimizer)
+assert_type(scheduler.optimizer, Optimizer)
+assert_type(scheduler.get_last_lr(), list[float | Tensor])
+assert_type(scheduler.get_lr(), list[float | Tensor])
+assert_type(scheduler.base_lrs, list[float | Tensor])
+assert_type(scheduler.current_mapping, list[dict[int, float]] | None)
+assert_type(scheduler.current_lr_init, list[float | Tensor] | None)
+assert_type(scheduler.state_dict(), dict[str, Any])
+assert_type(scheduler.prepare_state_dict("mapping"), dict[str, Any])
+scheduler.load_state_dict(scheduler.state_dict())
+optimizer.step()
+scheduler.step()
+scheduler.optimizer = optimizer
+
+try:
+    Switch({0: 0.1}).step()
+except UnboundPolicyError as unbound:
+    as_runtime_error: RuntimeError = unbound
+    as_attribute_error: AttributeError = unbound
+
+# simulate and plot
+
+assert_type(simulate(Switch({0: 0.1}), 3), Tensor)
+assert_type(simulate(Switch({0: 0.1}), epochs=3, groups=2, lr=0.1), Tensor)
+simulate(scheduler, epochs=3)
+assert_type(plot(Switch({0: 0.1}), 3), Axes)
+axes = plot({"steps": Switch({0: 0.1}), "cosine": Schedule(decay)}, epochs=3)
+assert_type(plot(Schedule(decay), 3, ax=axes, per_group=False), Axes)
+by_name: dict[str, Switch] = {"a": Switch({0: 0.1})}
+plot(by_name, 3)
+
+# Schedules as values
+
+cosine = Cosine(0.1, 0.0, epochs=90)
+assert_type(cosine(45), float)
+assert_type(cosine.start, float)
+assert_type(cosine.then(Constant(0.0), at=90), Then)
+assert_type(cosine * Step(1.0, step_size=30, gamma=0.5), Product)
+assert_type(cosine * 2, Product)
+assert_type(0.1 * cosine, Product)
+assert_type(cosine.clamp(min=1e-4), Clamp)
+assert_type(cosine.clamp(1e-4, 0.1), Clamp)
+assert_type(cosine.in_steps(500), Cosine)
+assert_type((0.1 * cosine).in_steps(500), Product)
+assert_type(warmup(5, cosine), ScheduleFunction)
+assert_type(warmup(5, cosine, start=1e-3).then(cosine, at=95).clamp(max=0.1), Clamp)
+
+Constant(1)
+Step(0.1, 30)
+Step(start=0.1, step_size=30, gamma=0.5)
+MultiStep(0.1, [30, 60])
+MultiStep(0.1, milestones=(30, 60), gamma=0.1)
+Exponential(0.1, 0.95)
+Exponential(0.1, gamma=0.5, step_size=10)
+InverseSqrt(0.1, timescale=4000)
+Linear(0, 1, epochs=5)
+Polynomial(0.1, 0.0, epochs=90, power=2)
+CosineRestarts(0.1, 0.0, T_0=10, T_mult=2)
+Piecewise({0: 0.0, 5: 0.1, 90: 0.0})
+Piecewise([(0, 0.0), (5, 0.1)])
+OneCycle(0.1, epochs=90)
+OneCycle(0.1, 90, pct_start=0.2, div_factor=10, anneal="linear", three_phase=True)
+Triangular(0.01, 0.1, up=10, down=20, mode="exp_range", gamma=0.9)
+WSD(0.1, warmup=5, stable=80, decay=15, anneal="1-sqrt")
+
+Schedule(cosine)
+Schedule([cosine, 0.1 * cosine])
+Schedule(warmup(5, cosine).in_steps(500))
+Schedule([cosine, decay])
+list_of_schedules: list[ScheduleFunction] = [cosine, Constant(0.1)]
+Schedule(list_of_schedules)
+
+
+@dataclass(frozen=True)
+class Sawtooth(ScheduleFunction):
+    peak: float
+    period: int
+    _epoch_fields = ("period",)
+
+    def _at(self, t: int) -> float:
+        return self.peak * (t % self.period) / self.period
+
+
+assert_type(Sawtooth(1.0, period=4).in_steps(10), Sawtooth)
+Schedule(0.5 * Sawtooth(peak=1.0, period=4))
+
+# Policies of one's own
+
+
+class Warmup(Policy):
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self.epochs = epochs
+
+    def get_lr(self) -> list[float | Tensor]:
+        scale = min(1.0, (self.last_epoch + 1) / self.epochs)
+        return [lr * scale for lr in self.base_lrs]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**self.prepare_state_dict("epochs"), "_last_lr": self.get_last_lr()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+
+
+class Delayed(Switch):
+    def set_optimizer(self, optimizer: Optimizer) -> None:
+        super().set_optimizer(optimizer)
+
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+
+    def lr_at(self, epoch: int) -> list[float]:
+        return super().lr_at(max(epoch - 1, 0))
+
+
+class Share(MappingPolicy[dict[int, float]]):
+    def get_lr(self) -> list[float | Tensor]:
+        mappings, lrs = self.current_mapping, self.current_lr_init
+        assert mappings is not None
+        assert lrs is not None
+        return [lr * share.get(self.last_epoch, 0.0) for share, lr in zip(mappings, lrs)]
+
+
+assert_type(Warmup(5)(optimizer), Warmup)
+assert_type(Warmup(5)(optimizer).epochs, int)
+assert_type(Delayed({0: 0.1})(optimizer), Delayed)
+assert_type(Delayed({0: 0.1}).in_steps(10), Delayed)
+assert_type(Share({0: 0.25})(optimizer).mapping, dict[int, float] | list[dict[int, float]])
+Share([{0: 0.25}, {0: 0.5}], lr_init=[0.1, 0.2])(optimizer_of_two)
+
+# In the company of torch
+
+
+def train(scheduler: LRScheduler) -> float | Tensor:
+    scheduler.step()
+    return scheduler.get_last_lr()[0]
+
+
+def build(make: Callable[[Optimizer], LRScheduler]) -> LRScheduler:
+    return make(optimizer)
+
+
+def pick(policies: Sequence[Policy]) -> Policy:
+    return policies[0]
+
+
+train(Switch({0: 0.1})(optimizer))
+train(Warmup(5)(optimizer))
+build(Switch({0: 1e-3}))
+build(Warmup(5))
+build(lambda optimizer: Schedule(decay)(optimizer))
+pick([Switch({0: 0.1}), Warmup(5)])
+SequentialLR(optimizer, [Warmup(5)(optimizer), Switch({0: 0.1})(optimizer)], [3])
+SequentialLR(optimizer, [StepLR(optimizer, 3), Schedule(decay)(optimizer)], milestones=[3])
+ChainedScheduler([Multiply({3: 0.1})(optimizer), StepLR(optimizer, 3)])
+
+# The conformance suite
+
+
+def expected(epoch: int, group: int) -> float:
+    return (group + 1) / 10 * min(1.0, (epoch + 1) / 5)
+
+
+oracle: Oracle = expected
+factory: Factory = partial(Warmup, 5)
+subject = Subject(lambda: Warmup(5), groups=2, expected=oracle, epochs=3)
+assert_type(subject.layouts(), list[list[float]])
+results = check_policy(subject, on_fail="collect", expected_failures={"resume": "a reason"})
+assert_type(results, list[Result])
+assert_type(results[0].law, str)
+assert_type(results[0].error, BaseException | None)
+statuses: set[str] = {result.status for result in results}
+Subject(factory)
+Subject(partial(Switch, {0: 0.1}), epochs=3)
+Subject(lambda: partial(StepLR, step_size=3))
+Subject(st.builds(Switch, st.dictionaries(st.integers(0, 3), st.floats(0, 1))))
+assert_type(check_schedule(cosine, epochs=3), list[Result])
+check_schedule(decay, 3, on_fail="collect")
+
+
+@parametrize_checks(
+    {"warmup": lambda: Warmup(5), "switch": Subject(lambda: Switch({0: 0.1}))},
+    expected_failures={"warmup": {"resume": "a reason"}},
+    strict=False,
+)
+def test_conformance(subject: Subject, check: Callable[[Subject], None]) -> None:
+    check(subject)
+
+
+class TestWarmup(PolicyMachine):
+    subject = Subject(lambda: Warmup(5))

@@ -1,0 +1,75 @@
+"""Four checkers accept each accepts*.py, and find exactly the marked lines of each rejects*.py.
+
+accepts.py and rejects.py hold with torch's own types, too; the others need the stubs.
+"""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import pytest
+from checkers import CHECKERS, completeness, environment
+
+HERE = Path(__file__).parent
+ACCEPTS = HERE / "accepts.py"
+REJECTS = HERE / "rejects.py"
+WITH_STUBS = HERE / "accepts_with_stubs.py"
+ALL = [*HERE.glob("accepts*.py"), *HERE.glob("rejects*.py")]
+THERE = [path for path in HERE.glob("accepts*.py") if path.stem != "accepts_thunder"]
+
+WRONG = 'Switch({"0": 1e-3})'
+MARKED = next(line for line in REJECTS.read_text().splitlines() if line.startswith(WRONG))
+
+
+@pytest.fixture(scope="module")
+def with_stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return environment(tmp_path_factory.mktemp("with_stubs"), stubs=True)
+
+
+@pytest.fixture(scope="module")
+def without_stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return environment(tmp_path_factory.mktemp("without_stubs"), stubs=False)
+
+
+@pytest.mark.parametrize("name", CHECKERS)
+def test_with_the_stubs(name: str, with_stubs: Path, tmp_path: Path) -> None:
+    assert len(ALL) == 9
+    assert CHECKERS[name](with_stubs, *ALL, cwd=tmp_path) == ""
+
+
+@pytest.mark.parametrize("name", CHECKERS)
+def test_a_lost_error_is_found_and_so_is_a_new_one(
+    name: str, with_stubs: Path, tmp_path: Path
+) -> None:
+    lost, new = tmp_path / "lost.py", tmp_path / "new.py"
+    lost.write_text(f"from thunder_policy import Switch\n\n{MARKED.replace(WRONG, 'Switch({})')}\n")
+    new.write_text(f"from thunder_policy import Switch\n\n{WRONG}\n")
+    found = CHECKERS[name](with_stubs, lost, new, cwd=tmp_path)
+    assert "lost.py:3" in found
+    assert "new.py:3" in found
+
+
+@pytest.mark.parametrize("name", ["mypy", "pyright"])
+def test_without_the_stubs(name: str, without_stubs: Path, tmp_path: Path) -> None:
+    assert CHECKERS[name](without_stubs, ACCEPTS, REJECTS, cwd=tmp_path) == ""
+
+
+def test_the_stubs_are_what_makes_the_difference(without_stubs: Path, tmp_path: Path) -> None:
+    for name, check in CHECKERS.items():
+        if name != "mypy":  # slow, and the first to refuse it
+            assert "get_lr" in check(without_stubs, WITH_STUBS, cwd=tmp_path)
+
+
+@pytest.mark.parametrize("stubs", [True, False])
+def test_everything_public_is_fully_typed(
+    stubs: bool, with_stubs: Path, without_stubs: Path, tmp_path: Path
+) -> None:
+    used = with_stubs if stubs else without_stubs
+    assert completeness(used, "thunder_policy", cwd=tmp_path) == 1
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch's, on the order of calls
+@pytest.mark.parametrize("path", THERE, ids=lambda path: path.stem)
+def test_what_is_accepted_runs(path: Path) -> None:
+    runpy.run_path(str(path))
