@@ -39,7 +39,8 @@ def isolated(factory: object) -> Generator[None, None, None]:
     threads = torch.get_num_threads()
     kept = [(target, _copied(target)) for target in _given(factory)]
     # torch.manual_seed would seed GPUs too, and note the call where CUDA is not in use yet.
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    in_use: Callable[[], bool] = torch.cuda.is_initialized  # torch gives it no type
+    devices = range(torch.cuda.device_count()) if in_use() else ()
     with torch.random.fork_rng(devices), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         random.seed(0)
