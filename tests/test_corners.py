@@ -256,6 +256,15 @@ class TestGroups:
         step(optimizer, policy)
         assert policy.base_lrs == [0.3, 0.1, 0.2]
 
+    def test_a_group_without_params_that_comes_later_is_a_new_one(self) -> None:
+        optimizer = sgd(0.1)
+        optimizer.add_param_group({"params": [], "lr": 0.2})
+        policy = Multiply({2: 0.5}, lr_init=None)(optimizer)
+        step(optimizer, policy)
+        optimizer.add_param_group({"params": [], "lr": 0.7})
+        step(optimizer, policy)
+        assert policy.base_lrs == [0.1, 0.2, 0.7]
+
     @pytest.mark.parametrize("option", [np.arange(3), torch.arange(3)], ids=["array", "tensor"])
     def test_a_dict_may_take_the_place_of_another_whatever_it_holds(self, option: Any) -> None:
         optimizer = sgd(0.1)

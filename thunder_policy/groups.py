@@ -53,8 +53,9 @@ def limit(dtype: torch.dtype) -> float:
     return torch.finfo(dtype).max if dtype.is_floating_point else -1.0
 
 
-def _params(group: ParamGroup) -> tuple[int, ...]:
-    return (*map(id, group["params"]),)
+def _name(i: int, group: ParamGroup) -> tuple[object, ...]:
+    """Name a group by its params or, if it has none, by its place."""
+    return (*map(id, group["params"]),) or ("place", i)
 
 
 class Undo:
@@ -129,15 +130,11 @@ class Seen:
         """Tell where each group stood when last seen; ``None`` for a new one.
 
         A group is known by its dict or, where ``optimizer.load_state_dict`` has replaced that, by
-        its params; by its place too, where several have no params.
+        its params; by its place, where it has none.
         """
         at: dict[Any, int] = {id(group): i for i, group in enumerate(self.groups)}
-        for i, group in enumerate(self.groups):
-            at[_params(group)] = at[i, _params(group)] = i
-        return [
-            at.get(id(group), at.get((i, _params(group)), at.get(_params(group))))
-            for i, group in enumerate(groups)
-        ]
+        at |= {_name(i, group): i for i, group in enumerate(self.groups)}
+        return [at.get(id(group), at.get(_name(i, group))) for i, group in enumerate(groups)]
 
     def forget(self) -> None:
         """Forget what the tensors held: copies of them count their writes anew."""
