@@ -89,6 +89,12 @@ def test_a_row_of_the_table_is_what_the_policy_gives(call: str, lrs: list[float]
     assert stepped == expected
 
 
+def test_each_picture_is_shown_and_each_that_is_shown_is_there() -> None:
+    shown = re.findall(r"!\[.+\]\((.+)\)", README)
+    kept = [f"benchmarks/pictures/{path.name}" for path in (ROOT / "benchmarks/pictures").iterdir()]
+    assert sorted(shown) == sorted(kept)
+
+
 def test_there_are_two_set_up_commands_and_they_name_what_exists() -> None:
     commands = SHELL_BLOCK.findall(README)
     steps = [command.split(" && ") for command in commands]
