@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import pickle
+import warnings
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -369,3 +370,81 @@ class TestErrors:
             step(optimizer, policy)
         assert [group["lr"] for group in optimizer.param_groups] == [1e6, tensor(1.0)]
         assert policy.last_epoch == 1
+
+
+class TestATensorInAFloatGroup:
+    """Somebody puts a tensor where the last step has seen a float."""
+
+    def test_a_step_that_it_cannot_hold_is_taken_again(self) -> None:
+        lrs = {4: 1e39}
+        optimizer = sgd(0.1, 0.1)
+        policy = Schedule(lambda epoch: lrs.get(epoch, 0.5))(optimizer)
+        step(optimizer, policy, 3)
+        optimizer.param_groups[1]["lr"] = torch.tensor(0.25)
+        with pytest.raises(ValueError, match=r"Schedule at epoch 4, group 1: .* does not fit"):
+            policy.step()
+        lrs.clear()
+        step(optimizer, policy)
+        assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.5]
+
+    @pytest.mark.parametrize("policy", [Switch({3: 1e5}), Schedule(lambda t: 1e5 if t == 3 else 1)])
+    def test_a_step_that_fails_does_not_change_what_the_last_lrs_were(self, policy: Any) -> None:
+        optimizer = sgd(0.1)
+        policy(optimizer)
+        step(optimizer, policy, 2)
+        optimizer.param_groups[0]["lr"] = tensor(0.5, torch.float16)
+        before = policy.get_last_lr(), policy.state_dict()["_last_lr"]
+        with pytest.raises(ValueError, match="does not fit"):
+            policy.step()
+        assert (policy.get_last_lr(), policy.state_dict()["_last_lr"]) == before
+        assert type(policy.get_last_lr()[0]) is float
+
+    @pytest.mark.parametrize("policy", [Switch({9: 0.5}), Multiply({9: 0.5})])
+    def test_the_last_lrs_never_alias_it(self, policy: Any) -> None:
+        optimizer = sgd(0.1)
+        policy(optimizer)
+        step(optimizer, policy, 2)
+        live = optimizer.param_groups[0]["lr"] = tensor(0.5)
+        step(optimizer, policy)
+        live.fill_(0.25)
+        assert policy.get_last_lr() == [0.5]
+
+
+def test_a_document_like_policy_restarts_from_lr_init_after_a_step_to_0() -> None:
+    optimizer = sgd(9.0)
+    policy = AsDocumented({0: 0.5, 2: 0.5}, lr_init=1.0)(optimizer)
+    step(optimizer, policy, 3)
+    with pytest.warns(UserWarning, match="epoch parameter"):
+        policy.step(0)
+    SequentialLR(optimizer, [policy], [])
+    assert optimizer.param_groups[0]["lr"] == 0.5
+
+
+def test_a_tensor_that_cannot_be_written_is_refused_before_any_write() -> None:
+    with torch.inference_mode():
+        inference = torch.tensor(0.1)
+    optimizer = sgd(0.3, inference)
+    with pytest.raises(ValueError, match=r"Switch at epoch 0, group 1: .* of inference mode"):
+        Switch({0: 0.5})(optimizer)
+    assert optimizer.param_groups[0]["lr"] == 0.3
+
+    optimizer = sgd(tensor(0.1))
+    policy = Schedule(lambda epoch: 0.5 / (1 + epoch))(optimizer)
+    step(optimizer, policy, 2)
+    optimizer.param_groups[0]["lr"].requires_grad_()
+    with (
+        pytest.warns(UserWarning, match="epoch parameter"),
+        pytest.raises(ValueError, match="requires grad"),
+    ):
+        policy.step(7)
+    assert policy.last_epoch == 2
+
+
+def test_a_step_in_the_right_order_leaves_the_warnings_of_others_alone() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for _ in range(3):
+            warnings.warn("once", stacklevel=1)
+            optimizer = sgd(0.1)
+            step(optimizer, Switch({})(optimizer))
+    assert len(caught) == 1

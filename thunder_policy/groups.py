@@ -121,6 +121,13 @@ class Seen:
         self.separate: bool = True
         self.short_cut: list[ParamGroup] | None = None
 
+    def again(self) -> Seen:
+        """Return the same for another look: if that comes to nothing, this one is as it was."""
+        new = Seen(self.source)
+        new.held, new.uniform, new.separate = [*self.held], self.uniform, self.separate
+        new.versions, new.values = [*self.versions], [*self.values]
+        return new
+
     def same(self, groups: list[ParamGroup]) -> bool:
         """Tell whether these are the groups seen."""
         same = groups is self.source and len(groups) == len(self.groups)
@@ -208,13 +215,15 @@ class Seen:
         held = self.tensor(i)
         if held is not None and held.requires_grad:
             raise ValueError(f"{what} cannot be written: the group's tensor lr requires grad")
+        if held is not None and held.is_inference() and not torch.is_inference_mode_enabled():
+            raise ValueError(f"{what} cannot be written: the group's tensor is of inference mode")
         if held is not None and abs(lr) > limit(held.dtype):
             raise ValueError(f"{what} {lr} does not fit the group's tensor, of {held.dtype}")
         return lr
 
     def can_hold(self, lrs: Sequence[Any]) -> bool:
         """Tell, without a look at each group, whether they can hold these numbers."""
-        if self.uniform is None:
+        if self.uniform is None or any(held.requires_grad for held in self.held):
             return False
         most = limit(self.uniform)
         return bool(-most <= min(lrs) and max(lrs) <= most)

@@ -221,9 +221,10 @@ class Policy(LRScheduler, ABC):
         # writing three lrs, and zip as much as two, so it is one function without either. Even
         # where no lr changes, a step has to notice that the param groups were replaced
         # (load_state_dict) or have become more (add_param_group): two lists are compared in C, by
-        # identity first, which reads no dict. It has to record the lrs, which somebody else may
-        # have changed. A new float is written only where the last one still is, as a tensor that
-        # somebody has put there stays. All that is different goes the long way.
+        # identity first, which reads no dict unless one took the place of another. It has to record
+        # lrs that somebody else has changed, but no tensor that somebody has put there; nor is one
+        # overwritten. So each lr is compared with the last one, by identity. All that is different
+        # goes the long way.
         groups = self.optimizer.param_groups
         seen = self._lr_seen
         try:
@@ -233,24 +234,31 @@ class Policy(LRScheduler, ABC):
         rule: Any = self._lr_rule
         kind = type(rule)
         now = self.last_epoch + 1
+        last_lr = self._last_lr if alike else []
         lrs: Any = []
         lr: Any
-        if not alike or (kind is dict and (now in rule or not now)):
+        if not alike or not now or (kind is dict and now in rule):
             self._step_long(epoch)
         elif kind is dict:
-            if not seen.held:
-                for group in groups:
-                    lrs.append(group["lr"])
-            elif seen.unchanged(groups):
-                lrs += seen.values
+            if seen.held:
+                if not seen.unchanged(groups):
+                    self._step_long(epoch)
+                    return
+                self._last_lr = [*seen.values]
             else:
-                self._step_long(epoch)
-                return
-            self._last_lr = lrs
+                i = 0
+                for group in groups:
+                    if group["lr"] is not last_lr[i]:
+                        lrs = [*map(LR, groups)]
+                        if not all_finite_floats(lrs):
+                            self._step_long(epoch)
+                            return
+                        self._last_lr = lrs
+                        break
+                    i += 1  # noqa: SIM113
             self.last_epoch = now
             self._step_count += 1
         else:
-            last_lr = self._last_lr
             self.last_epoch = now
             self._step_count += 1
             try:
@@ -291,6 +299,7 @@ class Policy(LRScheduler, ABC):
                 self._last_lr = lrs
             except BaseException as error:
                 add_note(error, self._at(), group_name(len(lrs) if kind is list else 0, rule))
+                self._lr_seen = seen
                 self.last_epoch -= 1
                 self._step_count -= 1
                 raise
@@ -314,11 +323,16 @@ class Policy(LRScheduler, ABC):
         """Write lrs the long way; the groups before the one that is different take back theirs."""
         for group, last in takewhile(lambda pair: pair[0] is not until, zip(groups, self._last_lr)):
             group["lr"] = last
+        self._lr_seen = self._lr_seen.again()
         self._lr_seen.look()
         self._write(self._writable(lrs))
 
     def _warn(self, epoch: int | None) -> None:
         """Give torch's warnings on the order of calls and on the epoch, at the caller's line."""
+        step = self.optimizer.step
+        called = getattr(self.optimizer, "_opt_called", False)
+        if epoch is None and called and hasattr(step, "_wrapped_by_lr_sched"):
+            return  # catch_warnings makes every warning that was shown once be shown again
         watcher = _Watcher.__new__(_Watcher)
         watcher.optimizer, watcher._step_count = self.optimizer, self._step_count
         with warnings.catch_warnings(record=True) as caught:
@@ -345,6 +359,8 @@ class Policy(LRScheduler, ABC):
                 self.base_lrs = self._aligned(self.base_lrs, groups)
                 self._last_lr = self._aligned(self._last_lr, groups)
                 self._lr_seen = Seen(groups)
+            else:
+                self._lr_seen = self._lr_seen.again()
             lrs = self._lr_seen.look()
             self.last_epoch = epoch
             if restart:
