@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import repeat
 from operator import attrgetter, is_, itemgetter
 from typing import Any, NamedTuple
 
@@ -135,13 +136,15 @@ class Groups:
             None where that is not known, or there is no tensor.
         uniform: The dtype, if all groups hold CPU tensors of that one.
         separate: Whether it is known that no two of ``held`` share an element.
+        one: The float that all groups held after the last step, if it was one object.
+        last: What each of them held then, if ``one`` does not say it.
         alike: What the groups have to equal for the next step to take the short cut, if it may.
-        one: The float that all groups hold, if it is one object.
     """
 
     __slots__ = (
         "alike",
         "held",
+        "last",
         "one",
         "seen",
         "separate",
@@ -159,8 +162,9 @@ class Groups:
         self.values: list[Any] = []
         self.uniform: Any = None
         self.separate: bool = True
-        self.alike: list[ParamGroup] | None = None
         self.one: float | None = None
+        self.last: list[Any] = []
+        self.alike: list[ParamGroup] | None = None
 
     def again(self, groups: list[ParamGroup]) -> Groups:
         """Return what to take another look with: if that comes to nothing, this is as it was."""
@@ -168,7 +172,18 @@ class Groups:
         if groups is self.source and self.same(groups):
             new.held, new.uniform, new.separate = [*self.held], self.uniform, self.separate
             new.versions, new.values = [*self.versions], [*self.values]
+        new.last = self.aligned(self.lasts(), groups)
         return new
+
+    def lasts(self) -> list[Any]:
+        """Return what each group held after the last step."""
+        return self.last if self.one is None else [self.one] * len(self.seen)
+
+    def record(self, lrs: list[Any]) -> None:
+        """Note what each group holds after a step."""
+        self.last = lrs
+        floats = bool(lrs) and not self.held
+        self.one = lrs[0] if floats and all(map(is_, lrs, repeat(lrs[0]))) else None
 
     def same(self, groups: Sequence[ParamGroup]) -> bool:
         """Tell whether these are the groups seen, each in its place."""
@@ -177,11 +192,13 @@ class Groups:
     def aligned(
         self, records: Sequence[float | Tensor], groups: Sequence[ParamGroup]
     ) -> list[float | Tensor]:
-        """Return the record of each of these groups; that of a new one is its lr.
+        """Return the record of each of these groups, from those seen; that of a new one is its lr.
 
         A group is known by its dict or, where ``optimizer.load_state_dict`` has replaced that, by
         its params; by its place, where it has none.
         """
+        if self.same(groups):
+            return [*records]
         at: dict[Any, int] = {id(group): i for i, group in enumerate(self.seen)}
         at |= {_name(i, group): i for i, group in enumerate(self.seen)}
         known = [at.get(id(group), at.get(_name(i, group))) for i, group in enumerate(groups)]
@@ -235,8 +252,8 @@ class Groups:
         """Return the tensor lr of a group, if it holds one."""
         return self.held[i] if i < len(self.held) else None
 
-    def last(self, i: int, lr: float | Tensor) -> float | Tensor:
-        """Return a copy of a lr that group i held when last seen, in the form in which it did."""
+    def last_lr(self, i: int, lr: float | Tensor) -> float | Tensor:
+        """Return a copy of a lr that group i held after the last step, in the form that it did."""
         held = self.tensor(i)
         # Writes through .data or NumPy are not counted. Nothing that is was written since: ask it.
         if held is None or isinstance(lr, Tensor):

@@ -94,8 +94,8 @@ class Policy(Stepper):
             separate_initial_lrs(groups)
             self.optimizer = optimizer
             self._step_count = 1
-            self._last_lr = [copy_of(group["lr"]) for group in groups]
             self._lr_groups = Groups(groups)
+            self._lr_groups.last = [copy_of(group["lr"]) for group in groups]
             vars(self).update(attributes)
             self._advance(0, self._plan)
             watch(optimizer)
@@ -188,7 +188,7 @@ class Policy(Stepper):
         self._lr_groups = groups
         self._record(groups.write(new.held))
         if new.last != new.held:
-            self._last_lr, groups.alike = new.last, None
+            groups.last, groups.one, groups.alike = new.last, None, None
 
     def _closed_state(self) -> bool:
         """Tell whether there is no state but the package's: other attributes are left alone."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Callable, Sequence
-from itertools import repeat, takewhile
+from itertools import takewhile
 from operator import is_
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from .checks import add_note, all_finite_floats, epoch_number, real
+from .checks import add_note, epoch_number, real
 from .groups import LR, Groups, ParamGroup, Undo
 from .order import warn_of_epoch, warn_of_order
 
@@ -36,7 +36,7 @@ Plan = Callable[[list[Any]], Sequence[Any]]
 """From the lrs that stand to those to write, or to the same list where none is to be written."""
 
 # What a step moves, and takes back where it fails; and all else that a binding sets.
-_MOVED = ("last_epoch", "base_lrs", "_last_lr", "_lr_groups")
+_MOVED = ("last_epoch", "base_lrs", "_lr_groups")
 BINDING = frozenset({*_MOVED, "_step_count", "optimizer", "_lr_mapping", "_lr_rule", "_lr_restart"})
 
 
@@ -75,7 +75,6 @@ class Stepper(LRScheduler, ABC):
         base_lrs = _NeedsOptimizer()
 
     _lr_groups: Groups
-    _last_lr: list[Any]
     # What a step goes by instead of get_lr, if that is the package's own.
     _lr_rule: Any
     # Whether the groups hold base_lrs when get_lr is asked for epoch 0.
@@ -89,12 +88,19 @@ class Stepper(LRScheduler, ABC):
         self.__dict__ = {  # pyright: ignore[reportAttributeAccessIssue]
             "last_epoch": -1,
             "_step_count": 0,
-            "_last_lr": [],
             "_lr_groups": Groups([]),
             "_lr_rule": None,
             "_lr_restart": False,
         }
         return self
+
+    @property
+    def _last_lr(self) -> list[Any]:
+        return self._lr_groups.lasts()
+
+    @_last_lr.setter
+    def _last_lr(self, lrs: list[Any]) -> None:
+        self._lr_groups.record(lrs)
 
     def step(self, epoch: int | None = None) -> None:
         """Go on to the next epoch and write its lrs into the param groups.
@@ -119,7 +125,7 @@ class Stepper(LRScheduler, ABC):
         done = False
         try:
             lrs: Any = self.get_lr()
-            done = type(lrs) is list and all_finite_floats(lrs) and self._put(groups, lrs)
+            done = self._put(groups, lrs)
         except BaseException as error:
             add_note(error, self._at(), ", all param groups")
             raise
@@ -127,9 +133,7 @@ class Stepper(LRScheduler, ABC):
             if not done:
                 self.last_epoch -= 1
                 self._step_count -= 1
-        if done:
-            self._last_lr = [*lrs]
-        else:
+        if not done:
             self._step_long(None, lambda _: lrs)
 
     def _alike(self, groups: list[ParamGroup]) -> bool:
@@ -138,27 +142,29 @@ class Stepper(LRScheduler, ABC):
         except Exception:
             return False
 
-    def _put(self, groups: list[ParamGroup], lrs: Sequence[float]) -> bool:
-        """Write one lr a group by the short cut, or nothing, and tell which."""
-        if self._lr_groups.held or len(lrs) != len(self._last_lr) or not self._alike(groups):
+    def _put(self, groups: list[ParamGroup], lrs: Any) -> bool:
+        """Write lrs, one a group, by the short cut, or nothing, and tell which."""
+        seen = self._lr_groups
+        last_lr = seen.last
+        if type(lrs) is not list or len(lrs) != len(last_lr) or seen.held:
             return False
-        group = groups[0]
+        i = 0
         try:
-            for group, last, lr in zip(groups, self._last_lr, lrs):
-                if group["lr"] is not last:
-                    break
-                group["lr"] = lr
-            else:
-                return True
-        except KeyError:
-            pass  # somebody has taken the lr out of a group
-        self._take_back(groups, group)
-        return False
-
-    def _take_back(self, groups: list[ParamGroup], until: ParamGroup) -> None:
-        """Put the last lrs back into the groups before one."""
-        for group, last in takewhile(lambda pair: pair[0] is not until, zip(groups, self._last_lr)):
+            if groups == seen.alike:
+                for group in groups:
+                    lr = lrs[i]
+                    if type(lr) is not float or lr - lr != 0.0 or group["lr"] is not last_lr[i]:
+                        break
+                    group["lr"] = lr
+                    i += 1
+                else:
+                    seen.last, seen.one = [*lrs], None
+                    return True
+        except Exception:
+            pass
+        for group, last in zip(groups[:i], last_lr):
             group["lr"] = last
+        return False
 
     def _step_long(self, epoch: int | None, plan: Plan | None = None) -> None:
         """Step with all looks and checks; with a plan, if there is one for it."""
@@ -196,9 +202,7 @@ class Stepper(LRScheduler, ABC):
         before = {name: vars(self)[name] for name in _MOVED}
         undo = Undo([], groups if restart else [])
         try:
-            if not self._lr_groups.same(groups):
-                self.base_lrs = self._lr_groups.aligned(self.base_lrs, groups)
-                self._last_lr = self._lr_groups.aligned(self._last_lr, groups)
+            self.base_lrs = self._lr_groups.aligned(self.base_lrs, groups)
             self._lr_groups = seen = self._lr_groups.again(groups)
             lrs = seen.look(self._at(epoch))
             self.last_epoch = epoch
@@ -217,10 +221,8 @@ class Stepper(LRScheduler, ABC):
     def _record(self, lrs: list[Any]) -> None:
         """Note what the groups hold after a step, and whether the next may take the short cut."""
         seen = self._lr_groups
-        self._last_lr = lrs
-        floats = bool(lrs) and not seen.held
-        seen.one = lrs[0] if floats and all(map(is_, lrs, repeat(lrs[0]))) else None
-        short = self._step_count > 1 and (floats or seen.uniform is not None)
+        seen.record(lrs)
+        short = self._step_count > 1 and (seen.uniform is not None or (lrs and not seen.held))
         seen.alike = seen.seen if short and self._interchangeable() else None
 
     def _interchangeable(self) -> bool:
@@ -243,7 +245,7 @@ class Stepper(LRScheduler, ABC):
             Where somebody else has filled a tensor that is not on the CPU, it shows that.
         """
         self.optimizer  # noqa: B018  an unbound policy raises here
-        return [self._lr_groups.last(i, lr) for i, lr in enumerate(self._last_lr)]
+        return [self._lr_groups.last_lr(i, lr) for i, lr in enumerate(self._last_lr)]
 
 
 def step_at_milestones(policy: Stepper, epoch: int | None = None) -> None:
@@ -266,7 +268,7 @@ def step_at_milestones(policy: Stepper, epoch: int | None = None) -> None:
             elif seen.held:
                 same = same and seen.unchanged(groups)
             else:
-                same = same and all(map(is_, map(LR, groups), policy._last_lr))
+                same = same and all(map(is_, map(LR, groups), seen.last))
             if same:
                 policy.last_epoch = now
                 policy._step_count += 1
@@ -279,52 +281,62 @@ def step_at_milestones(policy: Stepper, epoch: int | None = None) -> None:
 def step_called(policy: Stepper, epoch: int | None = None) -> None:
     """Go on to the next epoch, as `Policy.step` does."""
     groups = policy.optimizer.param_groups
-    schedules = policy._lr_rule
-    if schedules is None or epoch is not None:
-        Stepper.step(policy, epoch)
+    schedule = policy._lr_rule
+    if epoch is not None or schedule is None or type(schedule) is list:
+        _step_called_each(policy, epoch)
         return
     now = policy.last_epoch + 1
-    lrs: list[Any] = []
-    group = groups[0]
+    try:
+        lr = schedule(now)
+    except BaseException as error:
+        add_note(error, policy._at(now), callable_name())
+        raise
+    if type(lr) is not float or lr - lr != 0.0:  # nan or inf
+        lr = real(lr, f"{policy._at(now)}{callable_name()}: the lr", any_shape=True)
+    seen = policy._lr_groups
+    group = None
     done = False
     try:
-        if type(schedules) is list:
-            for schedule in schedules:
-                lrs.append(schedule(now))  # noqa: PERF401  an error is that of the next group
-        else:
-            lr = schedules(now)
-    except BaseException as error:
-        add_note(error, policy._at(now), callable_name(len(lrs), schedules))
-        raise
-    if type(schedules) is list:
-        done = all_finite_floats(lrs) and policy._put(groups, lrs)
-    else:
-        if type(lr) is not float or lr - lr != 0.0:  # nan or inf
-            lr = real(lr, f"{policy._at(now)}{callable_name()}: the lr", any_shape=True)
-        lrs = [lr] * len(groups)
-        try:
-            seen = policy._lr_groups
-            if groups != seen.alike:
-                pass
-            elif seen.held:
+        if groups == seen.alike:
+            if seen.held:
                 done = seen.fill(groups, lr)
             else:
-                last = policy._last_lr[0]
+                last = seen.one
                 for group in groups:
                     if group["lr"] is not last:
-                        policy._take_back(groups, group)
                         break
                     group["lr"] = lr
                 else:
                     done = True
-        except KeyError:
-            policy._take_back(groups, group)
-        except Exception:
-            pass
+    except Exception:
+        pass
     if done:
         policy.last_epoch = now
         policy._step_count += 1
-        policy._last_lr = lrs
+        seen.one = lr
+        return
+    for before in takewhile(lambda before: before is not group, groups if group else []):
+        before["lr"] = last
+    policy._step_long(None, lambda _: [lr] * len(groups))
+
+
+def _step_called_each(policy: Stepper, epoch: int | None) -> None:
+    groups = policy.optimizer.param_groups
+    schedules = policy._lr_rule
+    if epoch is not None or schedules is None:
+        Stepper.step(policy, epoch)
+        return
+    now = policy.last_epoch + 1
+    lrs: list[Any] = []
+    try:
+        for schedule in schedules:
+            lrs.append(schedule(now))  # noqa: PERF401  an error is that of the next group
+    except BaseException as error:
+        add_note(error, policy._at(now), callable_name(len(lrs), schedules))
+        raise
+    if policy._put(groups, lrs):
+        policy.last_epoch = now
+        policy._step_count += 1
     else:
         policy._step_long(None, lambda _: lrs)
 
