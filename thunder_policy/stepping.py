@@ -276,7 +276,10 @@ def step_at_milestones(policy: Stepper, epoch: int | None = None) -> None:
                 return
     except Exception:
         pass
-    Stepper.step(policy, epoch)
+    if milestones is None:
+        Stepper.step(policy, epoch)
+    else:
+        policy._step_long(epoch)
 
 
 def step_called(policy: Stepper, epoch: int | None = None) -> None:
