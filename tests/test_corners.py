@@ -560,7 +560,7 @@ def test_a_subclass_may_set_its_current_mapping_as_the_document_does() -> None:
             self.current_lr_init = [7.0]
             super().set_optimizer(optimizer)
 
-        def get_lr(self) -> list[float]:
+        def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
             assert self.current_mapping is not None
             return [float(len(self.current_mapping))]
 

@@ -325,6 +325,7 @@ def step_called(policy: Stepper, epoch: int | None = None) -> None:
 
 
 def _step_called_each(policy: Stepper, epoch: int | None) -> None:
+    """Step where there is a callable a group, or a subclass has a get_lr of its own."""
     groups = policy.optimizer.param_groups
     schedules = policy._lr_mapping
     if epoch is not None or policy._lr_restart:
