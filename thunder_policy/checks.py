@@ -30,7 +30,9 @@ def real(value: Any, what: str, *, any_shape: bool = False) -> float:
         ValueError: For nan, inf and what overflows a ``float``.
     """
     number = value
-    shape = getattr(value, "shape", None)
+    # A nested tensor raises where it is asked for its shape, a meta tensor where for its number.
+    blank = isinstance(value, Tensor) and (value.is_nested or value.is_meta)
+    shape = None if blank else getattr(value, "shape", None)
     if isinstance(shape, tuple) and (shape == () or (any_shape and math.prod(shape) == 1)):
         # NumPy scalars have a shape too, and may be a bool or a complex underneath.
         number = value.item()
@@ -138,6 +140,8 @@ def short(value: object) -> str:
         text = repr(value)
     except ValueError:  # Python prints no int of more than 4,300 digits
         return "a huge integer"
+    except RecursionError:
+        return f"a {type(value).__name__} that is nested too deeply to print"
     return cut(text, 80)
 
 
