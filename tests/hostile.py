@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from helpers import Halving, reciprocal, sgd
+from hypothesis import settings
 from hypothesis import strategies as st
 
 import thunder_policy
@@ -404,7 +405,8 @@ sys.addaudithook(_note)  # there is no taking it away again
 def audited() -> Iterator[list[tuple[str, tuple[Any, ...]]]]:
     """Note what Python's audit events say of the block: what is compiled, imported, opened, run."""
     global _seen
-    _seen, events = [], []
+    _seen = []
+    events: list[tuple[str, tuple[Any, ...]]] = []
     try:
         yield events
     finally:
@@ -448,3 +450,9 @@ def outcome(call: Callable[..., Any], *arguments: Any) -> tuple[BaseException | 
 def is_finite(lrs: Sequence[Any]) -> bool:
     """Tell whether all these lrs are finite numbers."""
     return all(torch.isfinite(torch.as_tensor(lr, dtype=torch.float64)).all() for lr in lrs)
+
+
+def effort(share: int) -> settings:
+    """Give a property its share: some examples each time, and 2,000 for each nightly."""
+    examples = settings.default.max_examples  # type: ignore[union-attr]
+    return settings(max_examples=share * (examples if examples > 100 else 30))

@@ -27,8 +27,8 @@ from helpers import (
     through_disk,
     unchanged,
 )
-from hostile import anything, audited, epochs, is_finite, lr_inits, mappings, outcome, value
-from hypothesis import assume, example, given, settings
+from hostile import anything, audited, effort, epochs, is_finite, lr_inits, mappings, outcome, value
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
@@ -41,11 +41,6 @@ from thunder_policy import Multiply, Policy, Schedule, Switch, UnboundPolicyErro
 CLASSES: dict[str, Any] = {"Switch": Switch, "Multiply": Multiply, "Schedule": Schedule}
 names = st.sampled_from(sorted(CLASSES))
 kinds = st.sampled_from(sorted(POLICIES))
-
-
-def effort(share: float) -> settings:
-    """Give a property its share of the examples that the profile has for one."""
-    return settings(max_examples=round(settings.default.max_examples * share))  # type: ignore[union-attr]
 
 
 @pytest.fixture(autouse=True)
@@ -207,9 +202,9 @@ written = st.sampled_from(
         "Answering()",
     ]
 )
-# Not mended yet: see test_a_group_s_lr_that_is_no_number_is_refused.
+# Not mended yet: see the last test here.
 UNMENDED = re.compile(
-    r"ones\(0\)|ones\(2|expand|to_sparse|nested_tensor|10\*\*400|Parameter|StopIteration"
+    r"ones\(0\)|ones\(2|expand|to_sparse|nested_tensor|10\*\*400|Parameter|StopIteration|quantize"
 )
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
@@ -319,6 +314,7 @@ forms = st.sampled_from(sorted(FORMS))
 @example("one", "floats", "deep()", 2)
 @example("in a list", "tensors", "hostile(float, '__float__', raises=Leaving)", 1)
 def test_a_step_writes_finite_lrs_or_nothing(kind: str, form: str, answer: str, epoch: int) -> None:
+    assume(kind != "get_lr" or not re.match(r"(lying|hostile)\((list|tuple)", answer))
     optimizer = FORMS[form]()
     n = len(optimizer.param_groups)
     odd = value(answer)
@@ -392,7 +388,11 @@ ORIGINAL = {
     "_get_lr_called_within_step": False,
     "_last_lr": [0.5, 0.5],
 }
-OTHERS = (lambda: partial(SWALR, swa_lr=0.1), lambda: ReduceLROnPlateau)
+SCHEDULERS_TOO: dict[str, Callable[[], Any]] = {
+    **SCHEDULERS,
+    "SWALR": lambda: partial(SWALR, swa_lr=0.1),
+    "ReduceLROnPlateau": lambda: ReduceLROnPlateau,
+}
 STATES: dict[str, dict[str, Any]] = {
     **{
         f"{name}, {form}": saved(make(), FORMS[form]())
@@ -402,7 +402,7 @@ STATES: dict[str, dict[str, Any]] = {
     "Switch, a list": saved(Switch([{1: 0.5}, {2: 0.25}], [0.5, 0.25]), sgd(0.5, 0.25)),
     **{
         name: make()(SGD([parameter()], lr=0.5, momentum=0.9)).state_dict()
-        for name, make in {**SCHEDULERS, "SWALR": OTHERS[0], "ReduceLROnPlateau": OTHERS[1]}.items()
+        for name, make in SCHEDULERS_TOO.items()
     },
     "the original package": ORIGINAL,
 }
@@ -500,7 +500,7 @@ RANGE = r"does not fit|must be finite|must fit a float"
 def test_a_state_is_loaded_wholly_or_refused(
     name: str, form: str, source: str, changes: list[tuple[str, str]], wrapped: str
 ) -> None:
-    assume(not re.search("to_sparse|deep|nested_tensor", str((changes, wrapped))))
+    assume(not re.search(r"to_sparse|deep|nested_tensor|hostile\(str", str((changes, wrapped))))
     optimizer = FORMS[form]()
     policy = POLICIES[name]()(optimizer)
     advance(policy)
@@ -550,3 +550,112 @@ def goes_on(policy: Policy, optimizer: SGD) -> None:
     policy.load_state_dict(state)
     assert lrs(optimizer) == seen
     assert repr(numbers(policy.state_dict())) == repr(numbers(state))
+
+
+# Finds that are not mended yet: whoever mends them deletes the mark, and their part of UNMENDED.
+
+not_mended = pytest.mark.xfail(strict=True, reason="not mended yet")
+
+
+def in_group(key: str, text: str, policy: str = "Switch({1: 0.5})") -> tuple[Any, ...]:
+    """Bind to a group that holds an odd value."""
+    optimizer, policy = sgd(0.5), value(policy)
+    optimizer.param_groups[0][key] = value(text)
+    return policy, optimizer, lambda: policy(optimizer)  # type: ignore[operator]
+
+
+def later(text: str) -> tuple[Any, ...]:
+    """Step to a milestone from a group that somebody has put an odd value into."""
+    policy = Multiply({1: 0.5})(sgd(0.5))
+    policy.optimizer.step()
+    policy.optimizer.param_groups[0]["lr"] = value(text)
+    return policy, policy.optimizer, policy.step
+
+
+def loaded(text: str, key: Any = "_group_lrs", name: str = "custom") -> tuple[Any, ...]:
+    """Load a state with an odd value."""
+    policy = POLICIES[name]()(sgd(0.5))
+    state = {**policy.state_dict(), key: value(text)}
+    return policy, policy.optimizer, lambda: policy.load_state_dict(state)
+
+
+def without_lr() -> tuple[Any, ...]:
+    """Bind to a group that has no lr."""
+    policy, optimizer = Switch({1: 0.5}), sgd(0.5)
+    del optimizer.param_groups[0]["lr"]
+    return policy, optimizer, lambda: policy(optimizer)
+
+
+def answered(text: str) -> tuple[Any, ...]:
+    """Step where get_lr returns something odd."""
+    policy = Answering()(sgd(0.5))
+    policy.optimizer.step()
+    policy.answers[1] = lambda: value(text)
+    return policy, policy.optimizer, policy.step
+
+
+EXPANDED = "torch.ones(1).expand(3)"
+QUANTIZED = "torch.quantize_per_tensor(torch.tensor(0.5), 0.1, 0, torch.quint8)"
+NESTED = "torch.nested.nested_tensor([torch.ones(1)])"
+FINDS: dict[str, Callable[[], tuple[Any, ...]]] = {
+    "bind, no element": lambda: in_group("lr", "torch.ones(0)"),
+    "bind, two elements": lambda: in_group("lr", "torch.ones(2)"),
+    "bind, one for three": lambda: in_group("lr", EXPANDED),
+    "bind, sparse": lambda: in_group("lr", "torch.tensor(0.5).to_sparse()"),
+    "bind, nested": lambda: in_group("lr", NESTED),
+    "bind, quantized": lambda: in_group("lr", QUANTIZED, "Multiply({0: 0.5}, None)"),
+    "bind, sparse initial_lr": lambda: in_group("initial_lr", "torch.ones(2).to_sparse()"),
+    "bind, no lr": without_lr,
+    "step, two elements": lambda: later("torch.ones(2)"),
+    "step, sparse": lambda: later("torch.tensor(0.5).to_sparse()"),
+    "step, a parameter": lambda: later("torch.nn.Parameter(torch.tensor(0.5))"),
+    "step, quantized": lambda: later(QUANTIZED),
+    "step, a huge int": lambda: later("10**400"),
+    "step, a list that lies": lambda: answered("lying(list, '__iter__', iter(()))"),
+    "load, sparse": lambda: loaded("[torch.tensor(0.5).to_sparse()]"),
+    "load, nested deeply": lambda: loaded("deep()", "note"),
+    "load, a nested tensor": lambda: loaded(NESTED, "note"),
+}
+
+
+@not_mended
+@pytest.mark.parametrize("find", FINDS.values(), ids=FINDS.keys())
+def test_what_no_group_can_hold_is_refused_and_changes_nothing(
+    find: Callable[[], tuple[Any, ...]],
+) -> None:
+    policy, optimizer, call = find()
+    before = picture(policy), picture(optimizer)
+    with pytest.raises((TypeError, ValueError)):
+        call()
+    assert (picture(policy), picture(optimizer)) == before
+
+
+@not_mended
+def test_somebody_s_stop_iteration_ends_the_binding_and_no_loop_in_it() -> None:
+    policy, optimizer, call = in_group(
+        "initial_lr", "hostile(int, '__getattribute__', raises=StopIteration)", "Switch({}, None)"
+    )
+    before = picture(policy), picture(optimizer)
+    error, _ = outcome(call)
+    assert error is not None
+    assert (picture(policy), picture(optimizer)) == before
+
+
+@not_mended
+def test_before_it_is_bound_a_policy_looks_at_no_state() -> None:
+    for state in ({"mapping": 3}, {"lr_init": "x"}, {}, None, 3):
+        with pytest.raises(UnboundPolicyError):
+            Switch({}).load_state_dict(state)  # type: ignore[arg-type]
+
+
+@not_mended
+def test_simulate_refuses_more_groups_than_there_is_memory_for() -> None:
+    with pytest.raises(ValueError, match="groups"):
+        thunder_policy.simulate(Switch({}), 2, groups=10**400)
+
+
+@not_mended
+def test_a_key_of_a_state_is_kept_as_a_plain_string() -> None:
+    policy = Halving()(sgd(0.5))
+    policy.load_state_dict({**policy.state_dict(), value("lying(str, 'x', 1)"): 2})
+    assert through_disk(policy.state_dict())["1"] == 2

@@ -150,6 +150,15 @@ def cut(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
+def said(error: BaseException) -> str:
+    """Return the type of an exception and its message, in one line."""
+    try:
+        text = f"{type(error).__name__}: {error}"
+    except Exception:  # somebody else's has a message that raises
+        text = type(error).__name__
+    return " ".join(text.split())
+
+
 def add_note(error: BaseException, where: str, rest: str = "") -> None:
     """Note on somebody else's exception where it was raised, unless it says that already."""
     notes = getattr(error, "__notes__", [])
