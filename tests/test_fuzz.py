@@ -204,7 +204,7 @@ written = st.sampled_from(
 )
 # Not mended yet: see the last test here.
 UNMENDED = re.compile(
-    r"ones\(0\)|ones\(2|expand|to_sparse|nested_tensor|10\*\*400|Parameter|StopIteration|quantize"
+    r"ones\(0\)|ones\(2|expand|to_sparse|nested_tensor|10\*\*[45]00|Parameter|StopIteration|quantize"
 )
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
