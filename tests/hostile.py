@@ -28,6 +28,12 @@ from hypothesis import strategies as st
 import thunder_policy
 from thunder_policy import UnboundPolicyError, schedules
 
+
+def words(text: str) -> list[str]:
+    """Return the words of a text: shorter than a list of them, a line each."""
+    return text.split()
+
+
 # Objects that misbehave
 
 
@@ -49,54 +55,15 @@ VALUES: dict[type, tuple[Any, ...]] = {
     str: ("1",),
     object: (),
 }
-METHODS = [
-    "__float__",
-    "__int__",
-    "__index__",
-    "__bool__",
-    "__abs__",
-    "__neg__",
-    "__lt__",
-    "__le__",
-    "__gt__",
-    "__ge__",
-    "__eq__",
-    "__ne__",
-    "__hash__",
-    "__repr__",
-    "__str__",
-    "__len__",
-    "__iter__",
-    "__reversed__",
-    "__getitem__",
-    "__contains__",
-    "__getattr__",
-    "__getattribute__",
-    "__class__",
-    "__call__",
-    "__copy__",
-    "__deepcopy__",
-    "__reduce_ex__",
-    "__array__",
-    "__mul__",
-    "__rmul__",
-    "__add__",
-    "__radd__",
-    "__instancecheck__",
-    "__torch_function__",
-    "shape",
-    "item",
-    "dtype",
-    "keys",
-    "values",
-    "items",
-    "get",
-    "copy",
-    "ndim",
-    "numel",
-    "detach",
-    "is_floating_point",
-]
+METHODS = words(
+    """
+    __float__ __int__ __index__ __bool__ __abs__ __neg__ __lt__ __le__ __gt__ __ge__ __eq__
+    __ne__ __hash__ __repr__ __str__ __len__ __iter__ __reversed__ __getitem__ __contains__
+    __getattr__ __getattribute__ __class__ __call__ __copy__ __deepcopy__ __reduce_ex__
+    __array__ __mul__ __rmul__ __add__ __radd__ __instancecheck__ __torch_function__ shape item
+    dtype keys values items get copy ndim numel detach is_floating_point
+    """
+)
 PROPERTIES = {"__class__", "shape", "dtype", "ndim"}
 
 
@@ -316,23 +283,12 @@ LYING = [
         ("object", "__hash__", "2**80"),
     )
 ]
-KINDS = [
-    "Theirs",
-    "Theirs",
-    "Theirs",
-    "Leaving",
-    "KeyError",
-    "StopIteration",
-    "OverflowError",
-    "MemoryError",
-    "AttributeError",
-    "RecursionError",
-    "ZeroDivisionError",
-    "RuntimeError",
-    "NotImplementedError",
-    "TypeError",
-    "ValueError",
-]
+KINDS = words(
+    """
+    Theirs Theirs Theirs Leaving KeyError StopIteration OverflowError MemoryError AttributeError
+    RecursionError ZeroDivisionError RuntimeError NotImplementedError TypeError ValueError
+    """
+)
 
 hostiles = st.builds(
     "hostile({}, {}, raises={})".format,
