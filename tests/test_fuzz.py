@@ -62,6 +62,15 @@ class Answering(Policy):
         return [0.5] * len(self.optimizer.param_groups) if answer is None else answer()
 
 
+class Restarting(Multiply):
+    """A policy with a get_lr of its own: epoch 0 is written twice, and the second may fail."""
+
+    failing = False
+
+    def get_lr(self) -> Any:
+        return [math.nan] if self.failing else super().get_lr()
+
+
 # Constructors
 
 
@@ -93,9 +102,20 @@ def test_a_constructor_takes_what_is_right_and_refuses_all_else(
             assert all(type(epoch) is int and epoch >= 0 for one in several for epoch in one)
             assert all(is_a_rate(lr) for one in several for lr in one.values())
             assert several == [dict(sorted(one.items())) for one in several]
+            given_several = (
+                arguments[0] if isinstance(arguments[0], list | tuple) else [arguments[0]]
+            )
+            if not re.search(r"hostile|lying|Pairs", mapping):
+                for one, given_one in zip(several, given_several, strict=True):
+                    assert one == {int(epoch): float(lr) for epoch, lr in given_one.items()}
+                    assert not any(map(is_no_number, chain(given_one, given_one.values())))
     policy = CLASSES[name](reciprocal if name == "Schedule" else {1: 0.5}, lr_init=1)
     advance(policy(optimizer))
     assert lrs(optimizer) == [0.5]
+
+
+def is_no_number(given: object) -> bool:
+    return isinstance(given, bool | str | bytes | bytearray | complex | None)
 
 
 def is_a_rate(lr: object) -> bool:
@@ -202,6 +222,7 @@ written = st.sampled_from(
         "Schedule(reciprocal)",
         "Schedule([reciprocal, np.cos], None)",
         "Answering()",
+        "Restarting({1: 0.5}, 0.25)",
     ]
 )
 # Not mended yet: see the last test here.
@@ -211,6 +232,9 @@ UNMENDED = re.compile(
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
+OWN = {"Answering": Answering, "Restarting": Restarting}
+
+
 @effort(6)
 @given(
     policy=written,
@@ -218,22 +242,32 @@ FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
     empty=st.booleans(),
     missing=st.sampled_from([None] * 9 + [0, 1]),
     elsewhere=st.booleans(),
+    failing=st.booleans(),
 )
+@example("Restarting({1: 0.5}, 0.25)", [{"lr": "tensor"}], False, None, True, True)
 def test_binding_is_done_or_refused(
-    policy: str, groups: list[dict[str, str]], empty: bool, missing: int | None, elsewhere: bool
+    policy: str,
+    groups: list[dict[str, str]],
+    empty: bool,
+    missing: int | None,
+    elsewhere: bool,
+    failing: bool,
 ) -> None:
     assume(not UNMENDED.search(str(groups)) and missing is None)
     optimizer = odd_optimizer(groups, empty, missing)
-    bound: Policy = value(policy, Answering=Answering)
+    bound: Policy = value(policy, **OWN)
     n = len(bound.mapping) if isinstance(getattr(bound, "mapping", None), list) else 2  # type: ignore[attr-defined]
     first = sgd(*[0.5] * n)
     if elsewhere:
         advance(bound(first), 2)
+    if isinstance(bound, Restarting):
+        bound.failing = failing
     before = picture(bound), picture(optimizer)
     with unchanged(first):
         error, _ = outcome(bound, optimizer)
     if error is not None:
         assert (picture(bound), picture(optimizer)) == before
+        vars(bound).pop("failing", None)
         if elsewhere:
             advance(bound)
             assert bound.last_epoch == 3
@@ -247,7 +281,7 @@ def test_binding_is_done_or_refused(
         assert len(shared) == len({*shared})
         advance(bound)
         assert is_finite(lrs(optimizer))
-    fresh, twin = sgd(*[0.5] * n), value(policy, Answering=Answering)(sgd(*[0.5] * n))
+    fresh, twin = sgd(*[0.5] * n), value(policy, **OWN)(sgd(*[0.5] * n))
     advance(bound(fresh))
     advance(twin)
     assert lrs(fresh) == lrs(twin.optimizer)
@@ -314,6 +348,7 @@ forms = st.sampled_from(sorted(FORMS))
 @example("one", "one tensor", "torch.tensor(0.5, device='meta')", 1)
 @example("each", "tensors", "torch.nested.nested_tensor([torch.ones(1)])", 1)
 @example("one", "floats", "deep()", 2)
+@example("one", "floats", "memoryview(b'1')", 1)
 @example("in a list", "tensors", "hostile(float, '__float__', raises=Leaving)", 1)
 def test_a_step_writes_finite_lrs_or_nothing(kind: str, form: str, answer: str, epoch: int) -> None:
     assume(kind != "get_lr" or not re.match(r"(lying|hostile)\((list|tuple)", answer))

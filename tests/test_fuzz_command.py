@@ -123,7 +123,7 @@ texts = st.one_of(
 TARGET = re.compile(r"\s*\w+(\.\w+)*:\w+(\.\w+)*\s*", re.ASCII)
 
 
-@effort(8)
+@effort(6)
 @given(texts)
 @example("Switch({0: '" + "\\n" * 9 + "'})")
 @example("MultiStep(1, [" + "9" * 3000 + "])")

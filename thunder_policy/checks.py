@@ -33,7 +33,8 @@ def real(value: Any, what: str, *, any_shape: bool = False) -> float:
     # A nested tensor raises where it is asked for its shape, a meta tensor where for its number.
     blank = isinstance(value, Tensor) and (value.is_nested or value.is_meta)
     shape = None if blank else getattr(value, "shape", None)
-    if isinstance(shape, tuple) and (shape == () or (any_shape and math.prod(shape) == 1)):
+    single = isinstance(shape, tuple) and (shape == () or (any_shape and math.prod(shape) == 1))
+    if single and hasattr(value, "item"):  # a memoryview has a shape alone
         # NumPy scalars have a shape too, and may be a bool or a complex underneath.
         number = value.item()
     if isinstance(number, bool) or not isinstance(number, (Real, Decimal)):
