@@ -517,15 +517,9 @@ def put_behind(state: Any) -> Callable[[Any], Any]:
 
 
 RUNNING = (
-    "os.system",
-    "os.exec",
-    "os.posix_spawn",
-    "os.spawn",
-    "os.fork",
-    "os.remove",
-    "os.rename",
+    *("os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.remove", "os.rename"),
+    *("subprocess.", "socket.", "shutil.", "webbrowser."),
 )
-RUNNING += ("subprocess.", "socket.", "shutil.", "webbrowser.")
 RANGE = r"does not fit|must be finite|must fit a float"
 
 
