@@ -30,7 +30,7 @@ class Times(NamedTuple):
     factor: float
 
 
-def copy_of(lr: Any) -> Any:
+def copy_of(lr: float | Tensor) -> float | Tensor:
     """Return the value of a lr, sharing no memory with it (pytorch#126854, #162359)."""
     return lr.detach().clone() if isinstance(lr, Tensor) else lr
 
@@ -203,7 +203,8 @@ class Groups:
         at |= {_name(i, group): i for i, group in enumerate(self.seen)}
         known = [at.get(id(group), at.get(_name(i, group))) for i, group in enumerate(groups)]
         return [
-            copy_of(group.get("lr")) if i is None else records[i] for group, i in zip(groups, known)
+            copy_of(group.get("lr", 0.0)) if i is None else records[i]
+            for group, i in zip(groups, known)
         ]
 
     def forget(self) -> None:
