@@ -225,10 +225,6 @@ written = st.sampled_from(
         "Restarting({1: 0.5}, 0.25)",
     ]
 )
-# Not mended yet: see the last test here.
-UNMENDED = re.compile(
-    r"ones\(0\)|ones\(2|expand|to_sparse|nested_tensor|10\*\*[45]00|Parameter|StopIteration|quantize"
-)
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -253,7 +249,6 @@ def test_binding_is_done_or_refused(
     elsewhere: bool,
     failing: bool,
 ) -> None:
-    assume(not UNMENDED.search(str(groups)) and missing is None)
     optimizer = odd_optimizer(groups, empty, missing)
     bound: Policy = value(policy, **OWN)
     n = len(bound.mapping) if isinstance(getattr(bound, "mapping", None), list) else 2  # type: ignore[attr-defined]
@@ -387,7 +382,6 @@ def test_a_step_writes_finite_lrs_or_nothing(kind: str, form: str, answer: str, 
 def test_what_somebody_puts_into_a_group_is_stepped_over_or_refused(
     name: str, form: str, lr: str, key: str
 ) -> None:
-    assume(not UNMENDED.search(lr))
     optimizer = FORMS[form]()
     policy = POLICIES[name]()(optimizer)
     optimizer.step()
@@ -591,9 +585,7 @@ def goes_on(policy: Policy, optimizer: SGD) -> None:
     assert repr(numbers(policy.state_dict())) == repr(numbers(state))
 
 
-# Finds that are not mended yet: whoever mends them deletes the mark, and their part of UNMENDED.
-
-not_mended = pytest.mark.xfail(strict=True, reason="not mended yet")
+# What was found, once each.
 
 
 def in_group(key: str, text: str, policy: str = "Switch({1: 0.5})") -> tuple[Any, ...]:
@@ -657,7 +649,6 @@ FINDS: dict[str, Callable[[], tuple[Any, ...]]] = {
 }
 
 
-@not_mended
 @pytest.mark.parametrize("find", FINDS.values(), ids=FINDS.keys())
 def test_what_no_group_can_hold_is_refused_and_changes_nothing(
     find: Callable[[], tuple[Any, ...]],
@@ -669,7 +660,6 @@ def test_what_no_group_can_hold_is_refused_and_changes_nothing(
     assert (picture(policy), picture(optimizer)) == before
 
 
-@not_mended
 def test_somebody_s_stop_iteration_ends_the_binding_and_no_loop_in_it() -> None:
     policy, optimizer, call = in_group(
         "initial_lr", "hostile(int, '__getattribute__', raises=StopIteration)", "Switch({}, None)"
@@ -680,20 +670,17 @@ def test_somebody_s_stop_iteration_ends_the_binding_and_no_loop_in_it() -> None:
     assert (picture(policy), picture(optimizer)) == before
 
 
-@not_mended
 def test_before_it_is_bound_a_policy_looks_at_no_state() -> None:
     for state in ({"mapping": 3}, {"lr_init": "x"}, {}, None, 3):
         with pytest.raises(UnboundPolicyError):
             Switch({}).load_state_dict(state)  # type: ignore[arg-type]
 
 
-@not_mended
 def test_simulate_refuses_more_groups_than_there_is_memory_for() -> None:
     with pytest.raises(ValueError, match="groups"):
         thunder_policy.simulate(Switch({}), 2, groups=10**400)
 
 
-@not_mended
 def test_a_key_of_a_state_is_kept_as_a_plain_string() -> None:
     policy = Halving()(sgd(0.5))
     policy.load_state_dict({**policy.state_dict(), value("lying(str, 'x', 1)"): 2})

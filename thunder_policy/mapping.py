@@ -371,11 +371,15 @@ class Multiply(_EpochPolicy):
 
     def _to_write(self, i: int, lr: Any, value: float) -> Any:
         held = self._lr_groups.tensor(i)
-        if held is None or (isinstance(lr, Tensor) and not self.last_epoch):
-            return lr * value
+        where = f"{self._at()}, group {i}: the lr"
+        if held is None:
+            return real(lr, where) * value
         if self.last_epoch and not on_host(held):
             return Times(value)
-        lr = self._lr_groups.check(i, lr, f"{self._at()}, group {i}: the lr")
+        if isinstance(lr, Tensor):
+            return lr * value
+        # A write through .data or NumPy is not known of: the tensor is asked.
+        lr = self._lr_groups.check(i, held.item() if self.last_epoch else lr, where)
         # In the dtype of the tensor, as torch's schedulers multiply.
         return (torch.full((), lr, dtype=held.dtype, device="cpu") * value).item()
 

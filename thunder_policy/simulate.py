@@ -48,8 +48,9 @@ def simulate(policy: Policy, epochs: int, groups: int | None = None, lr: float =
     epochs = epoch_number(epochs, "simulate: epochs")
     if groups is not None:
         groups = count(groups, "simulate: groups")
-    if max(epochs, groups or 1) > sys.maxsize:
-        raise ValueError(f"simulate: no tensor is as large as {short(max(epochs, groups or 1))}")
+    for what, n in (("epochs", epochs), ("groups", groups or 1)):
+        if n > sys.maxsize:
+            raise ValueError(f"simulate: {what} must fit a tensor, not {short(n)}")
     lr = non_negative(lr, "simulate: lr")
     # Exactly these have a closed form for sure: a subclass may override anything.
     ours = Switch, Multiply, Schedule

@@ -228,7 +228,7 @@ class Stepper(LRScheduler, ABC):
 
     def _interchangeable(self) -> bool:
         """Tell whether param groups that compare equal have equal records, whichever is which."""
-        if len({*self.base_lrs}) == 1:
+        if self.base_lrs.count(self.base_lrs[0]) == len(self.base_lrs):
             return True
         initial = [group.get("initial_lr") for group in self._lr_groups.seen]
         return initial == self.base_lrs
