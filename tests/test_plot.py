@@ -20,6 +20,7 @@ from schedule_helpers import anything, grows
 
 from benchmarks import gallery
 from thunder_policy import Multiply, Policy, Schedule, Switch, schedules, simulate
+from thunder_policy.drawing import group_names, milestones
 from thunder_policy.schedules import (
     WSD,
     Constant,
@@ -33,7 +34,7 @@ from thunder_policy.schedules import (
     Triangular,
     warmup,
 )
-from thunder_policy.simulate import group_names, milestones, plot
+from thunder_policy.simulate import plot
 
 mpl.use("Agg")
 

@@ -1,8 +1,9 @@
 """Learning-rate policies for PyTorch: values first, schedulers once bound to an optimizer."""
 
 from .mapping import EpochMapping, InitialLR, MappingPolicy, Multiply, Schedule, Switch
-from .policy import Policy, ScheduleFn, UnboundPolicyError
+from .policy import Policy, ScheduleFn
 from .simulate import plot, simulate
+from .stepping import UnboundPolicyError
 
 __version__ = "0.1.0"
 

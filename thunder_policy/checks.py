@@ -85,36 +85,13 @@ def each(values: Any, what: str, one: Callable[[Any, str], T]) -> Any:
     return [one(value, f"{what}[{i}]") for i, value in enumerate(values)]
 
 
-def mapping_or_callable(value: Any, what: str) -> Any:
-    """Copy a mapping, or let a callable through."""
-    if isinstance(value, Mapping):
-        return epoch_mapping(value, what)
-    if callable(value):
-        return value
-    raise TypeError(
-        f"{what} must be a mapping from epoch to number, a callable, or a list or tuple with one a "
-        f"param group, not {short(value)} ({type(value).__name__})"
-    )
-
-
-def epoch_mapping(value: Any, what: str) -> dict[int, float]:
-    """Copy a mapping from epoch to number, sorted by epoch."""
-    if not isinstance(value, Mapping):
-        use = ": use Schedule for a callable" if callable(value) else ""
-        raise TypeError(
-            f"{what} must be a mapping from epoch to number, or a list or tuple with one a param "
-            f"group, not {short(value)} ({type(value).__name__}){use}"
-        )
-    plain = {*map(type, value)} == {int} and all_finite_floats(value.values())
-    if plain and min(value) >= 0 and min(value.values()) >= 0:
-        return {epoch: value[epoch] for epoch in sorted(value)}  # a million epochs in a blink
-    numbers = {
-        epoch_number(epoch, f"{what}: the epoch"): non_negative(
-            number, f"{what}: the value at epoch {short(epoch)}"
-        )
-        for epoch, number in value.items()
-    }
-    return dict(sorted(numbers.items()))
+def per_group(values: Any, n: int, what: str) -> list[Any]:
+    """Return one value for each of n groups: the same one n times, or the list."""
+    if not isinstance(values, list):
+        return [values] * n
+    if len(values) != n:
+        raise ValueError(f"Got {len(values)} {what} and {n} param groups")
+    return values
 
 
 def schedule_fn(value: Any, what: str) -> Callable[[int], SupportsFloat]:

@@ -26,9 +26,10 @@ from torch import Tensor
 
 from . import __version__
 from .checks import cut, short
+from .drawing import distinct, group_names, is_stepwise, milestones, wants_log
 from .expression import ExpressionError, load
 from .policy import Policy
-from .simulate import distinct, group_names, is_stepwise, milestones, plot, simulate, wants_log
+from .simulate import plot, simulate
 
 OK, FAILED, MISUSED = 0, 1, 2
 MAX_VALUES = 10**7

@@ -7,25 +7,56 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
+from itertools import repeat
 from operator import attrgetter, is_, itemgetter
-from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from .checks import all_finite_floats, real, short
+
 ParamGroup = dict[str, Any]
 LR = itemgetter("lr")
-NO_FACTORS: Mapping[int, float] = MappingProxyType({})
 
 _VERSION = attrgetter("_version")
+
+
+class Times(NamedTuple):
+    """Stands for a tensor lr that is multiplied where it is: reading it would wait for a GPU."""
+
+    factor: float
 
 
 def copy_of(lr: float | Tensor) -> float | Tensor:
     """Return the value of a lr, sharing no memory with it (pytorch#126854, #162359)."""
     return lr.detach().clone() if isinstance(lr, Tensor) else lr
+
+
+def like(form: object, lr: float | Tensor) -> float | Tensor:
+    """Return a copy of a lr, as a tensor where the form is one."""
+    if isinstance(form, Tensor) and not isinstance(lr, Tensor):
+        return torch.full_like(form, lr)
+    return copy_of(lr)
+
+
+def lrs_of(groups: Sequence[ParamGroup], at: str) -> list[Any]:
+    """Return the lr of each group, or refuse a group that has none."""
+    try:
+        return [*map(LR, groups)]
+    except KeyError:
+        i = ["lr" in group for group in groups].index(False)
+        raise ValueError(f"{at}, group {i}: the param group has no lr") from None
+
+
+def plain(lr: object, what: str) -> None:
+    """Refuse a tensor that is not one number in memory of its own kind."""
+    if isinstance(lr, Tensor) and (
+        lr.is_nested or lr.layout is not torch.strided or lr.is_quantized or lr.numel() != 1
+    ):
+        raise ValueError(f"{what} must be a dense tensor of one element, not {short(lr)}")
 
 
 def element(lr: Tensor) -> tuple[object, ...]:
@@ -37,9 +68,9 @@ def element(lr: Tensor) -> tuple[object, ...]:
     return storage.device, start, lr.storage_offset() * lr.element_size()
 
 
-def version(lr: Tensor) -> int | None:
-    """Return how often a tensor was written; None for an inference tensor, which does not count."""
-    return None if lr.is_inference() else lr._version
+def version(lr: object) -> int | None:
+    """Return how often a tensor was written; None for one of inference mode, and for a number."""
+    return lr._version if isinstance(lr, Tensor) and not lr.is_inference() else None
 
 
 def on_host(lr: object) -> bool:
@@ -58,53 +89,65 @@ def _name(i: int, group: ParamGroup) -> tuple[object, ...]:
     return (*map(id, group["params"]),) or ("place", i)
 
 
+def separate_initial_lrs(groups: Sequence[ParamGroup]) -> None:
+    """Give each group whose initial_lr shares memory with a lr a clone of it."""
+    taken = {element(lr) for lr in map(LR, groups) if isinstance(lr, Tensor)}
+    for group in groups:
+        initial = group["initial_lr"]
+        if isinstance(initial, Tensor) and element(initial) in taken:
+            group["initial_lr"] = initial.detach().clone()
+
+
 class Undo:
     """Takes back what happens to attributes, and to ``lr`` and ``initial_lr`` in param groups."""
 
     def __init__(self, instances: Iterable[object], groups: Iterable[ParamGroup]) -> None:
-        self.attributes: list[tuple[dict[str, Any], dict[str, Any]]] = [
-            (vars(instance), vars(instance).copy()) for instance in instances
+        self.attributes = [(vars(instance), vars(instance).copy()) for instance in instances]
+        self.groups = [
+            (group, group.copy(), copy_of(group["lr"]), version(group["lr"])) for group in groups
         ]
-        self.lrs: list[tuple[ParamGroup, Any, Any]] = [
-            (group, group["lr"], copy_of(group["lr"])) for group in groups
-        ]
-        self.bare: list[ParamGroup] = [group for group, *_ in self.lrs if "initial_lr" not in group]
 
     def __call__(self) -> None:
         """Put everything back."""
         for attributes, before in self.attributes:
             attributes.clear()
             attributes.update(before)
-        for group, lr, value in self.lrs:
-            group["lr"] = lr
-            if isinstance(lr, Tensor):
+        for group, before, value, times in self.groups:
+            lr = group["lr"] = before["lr"]
+            if isinstance(value, Tensor) and version(lr) != times:
                 lr.detach().copy_(value)
-        for group in self.bare:
-            group.pop("initial_lr", None)
+            if "initial_lr" in before:
+                group["initial_lr"] = before["initial_lr"]
+            else:
+                group.pop("initial_lr", None)
 
 
-class Seen:
-    """The param groups of an optimizer as a policy last saw them.
+class Groups:
+    """The param groups of an optimizer as a policy last saw them, to look again and to write.
 
     A tensor counts its in-place writes (``_version``), so looking for outside changes costs neither
     a kernel nor a synchronisation (pytorch#133663). What a tensor holds is read on the CPU alone;
     elsewhere it is known while it is what the host wrote.
 
     Attributes:
-        source: The optimizer's own list of groups, and ``groups`` a shallow copy of it.
+        source: The optimizer's own list of groups, and ``seen`` a shallow copy of it.
         held: The tensor lr of each group, None for a number; empty if there are numbers alone.
         versions: The version of each of these when last seen, and ``values`` what it then held;
             None where that is not known, or there is no tensor.
         uniform: The dtype, if all groups hold CPU tensors of that one.
         separate: Whether it is known that no two of ``held`` share an element.
-        short_cut: ``groups`` too, while the next step may take the short cut of `Policy.step`.
+        one: The float that all groups held after the last step, if it was one object.
+        last: What each of them held then, if ``one`` does not say it.
+        alike: What the groups have to equal for the next step to take the short cut, if it may.
     """
 
     __slots__ = (
-        "groups",
+        "alike",
         "held",
+        "last",
+        "one",
+        "seen",
         "separate",
-        "short_cut",
         "source",
         "uniform",
         "values",
@@ -113,35 +156,55 @@ class Seen:
 
     def __init__(self, groups: list[ParamGroup]) -> None:
         self.source: list[ParamGroup] = groups
-        self.groups: list[ParamGroup] = list(groups)
+        self.seen: list[ParamGroup] = list(groups)
         self.held: list[Any] = []
         self.versions: list[int | None] = []
         self.values: list[Any] = []
         self.uniform: Any = None
         self.separate: bool = True
-        self.short_cut: list[ParamGroup] | None = None
+        self.one: float | None = None
+        self.last: list[Any] = []
+        self.alike: list[ParamGroup] | None = None
 
-    def again(self) -> Seen:
-        """Return the same for another look: if that comes to nothing, this one is as it was."""
-        new = Seen(self.source)
-        new.held, new.uniform, new.separate = [*self.held], self.uniform, self.separate
-        new.versions, new.values = [*self.versions], [*self.values]
+    def again(self, groups: list[ParamGroup]) -> Groups:
+        """Return what to take another look with: if that comes to nothing, this is as it was."""
+        new = Groups(groups)
+        if groups is self.source and self.same(groups):
+            new.held, new.uniform, new.separate = [*self.held], self.uniform, self.separate
+            new.versions, new.values = [*self.versions], [*self.values]
+        new.last = self.aligned(self.lasts(), groups)
         return new
 
-    def same(self, groups: list[ParamGroup]) -> bool:
-        """Tell whether these are the groups seen."""
-        same = groups is self.source and len(groups) == len(self.groups)
-        return same and all(map(is_, groups, self.groups))
+    def lasts(self) -> list[Any]:
+        """Return what each group held after the last step."""
+        return self.last if self.one is None else [self.one] * len(self.seen)
 
-    def positions(self, groups: Sequence[ParamGroup]) -> list[int | None]:
-        """Tell where each group stood when last seen; ``None`` for a new one.
+    def record(self, lrs: list[Any]) -> None:
+        """Note what each group holds after a step."""
+        self.last = lrs
+        floats = bool(lrs) and not self.held
+        self.one = lrs[0] if floats and all(map(is_, lrs, repeat(lrs[0]))) else None
+
+    def same(self, groups: Sequence[ParamGroup]) -> bool:
+        """Tell whether these are the groups seen, each in its place."""
+        return len(groups) == len(self.seen) and all(map(is_, groups, self.seen))
+
+    def aligned(
+        self, records: Sequence[float | Tensor], groups: Sequence[ParamGroup]
+    ) -> list[float | Tensor]:
+        """Return the record of each of these groups, from those seen; that of a new one is its lr.
 
         A group is known by its dict or, where ``optimizer.load_state_dict`` has replaced that, by
         its params; by its place, where it has none.
         """
-        at: dict[Any, int] = {id(group): i for i, group in enumerate(self.groups)}
-        at |= {_name(i, group): i for i, group in enumerate(self.groups)}
-        return [at.get(id(group), at.get(_name(i, group))) for i, group in enumerate(groups)]
+        if self.same(groups):
+            return [*records]
+        at: dict[Any, int] = {id(group): i for i, group in enumerate(self.seen)}
+        at |= {_name(i, group): i for i, group in enumerate(self.seen)}
+        known = [at.get(id(group), at.get(_name(i, group))) for i, group in enumerate(groups)]
+        return [
+            copy_of(group["lr"]) if i is None else records[i] for group, i in zip(groups, known)
+        ]
 
     def forget(self) -> None:
         """Forget what the tensors held: copies of them count their writes anew."""
@@ -157,16 +220,16 @@ class Seen:
             i += 1  # noqa: SIM113  enumerate takes as long as one group
         return True
 
-    def look(self) -> list[Any]:
+    def look(self, at: str) -> list[Any]:
         """Return the lrs as they stand: a number where the value is known, else the live tensor."""
-        if self.uniform is not None and self.unchanged(self.source):
-            return [*self.values]
-        lrs = [*map(LR, self.source)]
+        lrs = lrs_of(self.source, at)
         if {*map(type, lrs)} <= {float} or not any(isinstance(lr, Tensor) for lr in lrs):
             self.held, self.uniform = [], None
             return lrs
         tensors = [lr if isinstance(lr, Tensor) else None for lr in lrs]
         if len(self.held) != len(tensors) or not all(map(is_, tensors, self.held)):
+            for i, lr in enumerate(tensors):
+                plain(lr, f"{at}, group {i}: the lr")
             self.held = tensors
             self.versions = [None] * len(tensors)
             self.values = [None] * len(tensors)
@@ -175,40 +238,64 @@ class Seen:
             dtypes = {lr.dtype if one else None for lr, one in zip(lrs, simple)}
             self.uniform = dtypes.pop() if len(dtypes) == 1 else None
         for i, lr in enumerate(tensors):
-            if lr is not None:
-                if version(lr) is None or version(lr) != self.versions[i]:
-                    self._hold(i, lr.item() if on_host(lr) else None)
-                if self.values[i] is not None:
-                    lrs[i] = self.values[i]
-        return lrs
+            if lr is not None and (version(lr) is None or version(lr) != self.versions[i]):
+                self._hold(i, lr.item() if on_host(lr) else None)
+        return self._known(lrs)
+
+    def _known(self, lrs: list[Any]) -> list[Any]:
+        return [lr if value is None else value for lr, value in zip(lrs, self.values)]
 
     def _hold(self, i: int, value: float | None) -> None:
         self.versions[i], self.values[i] = version(self.held[i]), value
 
     def tensor(self, i: int) -> Tensor | None:
         """Return the tensor lr of a group, if it holds one."""
-        return self.held[i] if self.held else None
+        return self.held[i] if i < len(self.held) else None
 
-    def like(self, i: int, lr: float | Tensor) -> float | Tensor:
-        """Return a lr of a group, seen earlier, in the form in which it holds lrs; a copy."""
-        held = self.held[i] if i < len(self.held) else None
+    def last_lr(self, i: int, lr: float | Tensor) -> float | Tensor:
+        """Return a copy of a lr that group i held after the last step, in the form that it did."""
+        held = self.tensor(i)
+        # Writes through .data or NumPy are not counted. Nothing that is was written since: ask it.
         if held is None or isinstance(lr, Tensor):
             return copy_of(lr)
-        # Writes through .data or NumPy are not counted. Nothing that is was written since: ask it.
         current = lr == self.values[i] and version(held) == self.versions[i]
-        return copy_of(held) if current else torch.full_like(held, lr)
+        return copy_of(held) if current else like(held, lr)
 
-    def takes(self, i: int, lr: object) -> bool:
-        """Tell whether a lr can be copied on its device: to read it would wait for the GPU."""
+    def writable(self, lrs: Sequence[Any], at: str) -> list[Any]:
+        """Return a new list of what `write` can write, one a group, or refuse it.
+
+        Args:
+            lrs: Real numbers, finite and within the range of the group's dtype, in any sequence. A
+                group's own tensor lr is left alone, and `Times` goes through.
+            at: Who gave them and when, for an error.
+        """
+        if not isinstance(lrs, Sequence):
+            raise TypeError(
+                f"{at}: get_lr() must return a list or another sequence of lrs, "
+                f"not {short(lrs)} ({type(lrs).__name__})"
+            )
+        lrs = [*lrs]
+        if len(lrs) != len(self.seen):
+            raise ValueError(
+                f"{at}: got {len(lrs)} lrs from get_lr() and {len(self.seen)} param groups"
+            )
+        if not self.held and all_finite_floats(lrs):
+            return lrs
+        return [self._writable(i, lr, f"{at}, group {i}: the lr") for i, lr in enumerate(lrs)]
+
+    def _writable(self, i: int, lr: Any, what: str) -> Any:
         held = self.tensor(i)
-        return (
-            held is not None
-            and not on_host(held)
-            and isinstance(lr, Tensor)
-            and lr.device == held.device
-            and lr.numel() == 1
-            and lr.is_floating_point()
-        )
+        if held is not None and lr is held:
+            return lr
+        if type(lr) is Times:
+            self.check(i, 0.0, what)
+            return lr
+        if isinstance(lr, Tensor) and held is not None and not on_host(held):
+            # Copied on its device: to read it would wait for the GPU.
+            same = lr.device == held.device
+            if same and lr.numel() == 1 and lr.is_floating_point():
+                return lr
+        return self.check(i, real(lr, what, any_shape=True), what)
 
     def check(self, i: int, lr: float, what: str) -> float:
         """Return a lr that the group can hold, or refuse it."""
@@ -221,43 +308,70 @@ class Seen:
             raise ValueError(f"{what} {lr} does not fit the group's tensor, of {held.dtype}")
         return lr
 
-    def can_hold(self, lrs: Sequence[Any]) -> bool:
-        """Tell, without a look at each group, whether they can hold these numbers."""
-        if self.uniform is None or any(held.requires_grad for held in self.held):
-            return False
-        most = limit(self.uniform)
-        return bool(-most <= min(lrs) and max(lrs) <= most)
-
-    def write(self, lrs: Sequence[Any], factors: Mapping[int, float] = NO_FACTORS) -> None:
-        """Write one lr a group, ``None`` to leave a tensor, after a look at the groups.
+    def write(self, lrs: list[Any]) -> list[Any]:
+        """Write lrs that are `writable`, after a look at the groups; return them as `look` does.
 
         Floats go into float groups and are filled into tensor lrs in place (pytorch#107076,
-        #120934); tensors are copied on their device. ``factors`` scales tensor lrs by position,
-        which costs no read. Off the CPU that is two ``_foreach_`` ops a device and dtype at most,
-        however many groups there are.
+        #120934); tensors are copied on their device. Off the CPU that is two ``_foreach_`` ops a
+        device and dtype at most, however many groups there are.
         """
         if not self.held:
+            if lrs and lrs[0] and lrs.count(lrs[0]) == len(lrs):
+                lrs = lrs[:1] * len(lrs)  # one object, for the short cut of Switch and Multiply
             for group, lr in zip(self.source, lrs):
                 group["lr"] = lr
-            return
-        self._separate()
-        if self.uniform is None:
-            self._write_mixed(lrs, factors)
-            return
-        if lrs.count(lrs[0]) == len(lrs):
-            self.fill(lrs[0])
-            return
-        for held, lr in zip(self.held, lrs):
-            if lr is not None:
-                held.fill_(lr)
-        self.versions = [*map(_VERSION, self.held)]
-        self.values = [old if lr is None else lr for old, lr in zip(self.values, lrs)]
+            return lrs
+        self._write_tensors(lrs)
+        return self._known([*map(LR, self.source)])
 
-    def fill(self, lr: float) -> bool:
+    def _write_tensors(self, lrs: list[Any]) -> None:
+        todo: list[Any] = [None if lr is held else lr for lr, held in zip(lrs, self.held)]
+        self._separate()
+        if self.uniform is not None and all_finite_floats(todo) and len({*todo}) == 1:
+            self._fill(todo[0])
+            return
+        batches: dict[Any, list[int]] = defaultdict(list)
+        for i, (held, lr) in enumerate(zip(self.held, todo)):
+            if held is None:
+                self.source[i]["lr"] = lr
+            elif lr is not None and on_host(held):
+                held.fill_(lr)
+                self._hold(i, lr)
+            elif lr is not None:
+                kind = Tensor if isinstance(lr, Tensor) else type(lr)
+                batches[kind, held.device, held.dtype].append(i)
+        for (kind, *_), batch in batches.items():
+            self._write_batch(kind, batch, todo)
+
+    def _write_batch(self, kind: type, batch: Sequence[int], lrs: Sequence[Any]) -> None:
+        """Write the lrs of the groups in a batch, of one kind, device and dtype."""
+        held = [self.held[i] for i in batch]
+        new = [lrs[i] for i in batch]
+        if kind is float:
+            # A CPU tensor as the source would be n copies to the device; numbers are arguments.
+            torch._foreach_zero_(held)
+            torch._foreach_add_(held, new)
+        elif kind is Times:
+            torch._foreach_mul_(held, [times.factor for times in new])
+        else:
+            live = {*map(id, held)}
+            shaped = [
+                lr.reshape(to.shape) if lr.shape != to.shape else lr for lr, to in zip(new, held)
+            ]
+            # One group's lr may be another's answer: none is read after it was written.
+            torch._foreach_copy_(held, [lr.clone() if id(lr) in live else lr for lr in shaped])
+        for i in batch:
+            self._hold(i, lrs[i] if kind is float else None)
+
+    def fill(self, groups: Sequence[ParamGroup], lr: float) -> bool:
         """Write one lr into uniform tensor lrs, if they are still those seen and can hold it."""
-        held = self.held
-        if abs(lr) > limit(self.uniform) or not all(map(is_, map(LR, self.source), held)):
+        if abs(lr) > limit(self.uniform) or not all(map(is_, map(LR, groups), self.held)):
             return False
+        self._fill(lr)
+        return True
+
+    def _fill(self, lr: float) -> None:
+        held = self.held
         if len(held) == 1:
             held[0].fill_(lr)
         else:
@@ -266,37 +380,6 @@ class Seen:
             torch._foreach_copy_(held, [source] * len(held))
         self.versions = [*map(_VERSION, held)]
         self.values = [lr] * len(held)
-        return True
-
-    def _write_mixed(self, lrs: Sequence[Any], factors: Mapping[int, float]) -> None:
-        batches: dict[Any, list[int]] = defaultdict(list)
-        for i, (held, lr) in enumerate(zip(self.held, lrs)):
-            if held is None:
-                self.source[i]["lr"] = lr
-            elif on_host(held):
-                if lr is not None:
-                    held.fill_(lr)
-                    self._hold(i, lr)
-            elif lr is not None or i in factors:
-                batches[type(lr) is float, i in factors, held.device, held.dtype].append(i)
-        for (fills, scales, *_), batch in batches.items():
-            held = [self.held[i] for i in batch]
-            if fills:
-                # A CPU tensor as the source would be n copies to the device; numbers are arguments.
-                torch._foreach_zero_(held)
-                torch._foreach_add_(held, [lrs[i] for i in batch])
-            elif scales:
-                torch._foreach_mul_(held, [factors[i] for i in batch])
-            else:
-                live = {*map(id, held)}
-                new = []
-                for i, lr in zip(batch, held):
-                    value = lrs[i] if lrs[i].shape == lr.shape else lrs[i].reshape(lr.shape)
-                    # One group's lr may be another's answer: none is read after it was written.
-                    new.append(value.clone() if id(value) in live else value)
-                torch._foreach_copy_(held, new)
-            for i in batch:
-                self._hold(i, lrs[i] if fills else None)
 
     def _separate(self) -> None:
         """Give each group that shares its tensor lr with an earlier one a clone of its own."""
@@ -311,11 +394,3 @@ class Seen:
                 else:
                     taken.add(memory)
         self.separate = True
-
-    def separate_initial_lrs(self) -> None:
-        """Give each group whose initial_lr shares memory with a lr a clone of it."""
-        taken = {element(held) for held in self.held if held is not None}
-        for group in self.source:
-            initial = group["initial_lr"]
-            if isinstance(initial, Tensor) and element(initial) in taken:
-                group["initial_lr"] = initial.detach().clone()

@@ -7,32 +7,28 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import accumulate
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
-from typing import Any, Generic, SupportsFloat, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, SupportsFloat, TypeVar
 
 import torch
 from toolz import merge  # type: ignore[import-untyped, unused-ignore]  # toolz has no types
 from torch import Tensor
-from torch.optim import Optimizer
 
-from . import state as states
+from . import epochs
 from .checks import (
     add_note,
-    all_finite_floats,
     each,
-    epoch_mapping,
     epoch_number,
-    mapping_or_callable,
     non_negative,
+    per_group,
     real,
     schedule_fn,
     short,
 )
-from .groups import LR, NO_FACTORS, copy_of, on_host
-from .policy import Plan, Policy, ScheduleFn, group_name, is_bound, param_groups
+from .groups import Times, copy_of, like, on_host
+from .policy import Policy, ScheduleFn, is_bound
+from .stepping import Plan, callable_name, step_at_milestones, step_called
 
 EpochMapping = Mapping[int, SupportsFloat]
 """Epoch to lr (Switch) or factor (Multiply)."""
@@ -42,6 +38,16 @@ InitialLR = SupportsFloat | Sequence[SupportsFloat] | None
 
 M = TypeVar("M")
 AnyMappingPolicy = TypeVar("AnyMappingPolicy", bound="MappingPolicy[Any]")
+
+
+class _PerGroup:
+    """An attribute with one value a group: None unbound. Code of the document may set it."""
+
+    def __init__(self, values: Callable[[Any], list[Any]]) -> None:
+        self.values = values
+
+    def __get__(self, policy: Any, owner: type) -> list[Any] | None:
+        return self.values(policy) if is_bound(policy) else None
 
 
 class MappingPolicy(Policy, Generic[M]):
@@ -54,8 +60,11 @@ class MappingPolicy(Policy, Generic[M]):
             own lr.
 
     Attributes:
-        mapping: The mapping, copied: sorted by epoch, with ``int`` keys and ``float`` values.
+        mapping: The mapping, copied: sorted by epoch, with ``int`` keys and ``float`` values. A
+            bound policy goes by the one that it was bound with.
         lr_init: What was given, as ``float``.
+        current_mapping: The mapping of each group; ``None`` before the policy is bound.
+        current_lr_init: What each group started from; ``None`` before the policy is bound.
 
     Raises:
         TypeError: For an epoch that is no integer, or a value that is no real number.
@@ -75,10 +84,18 @@ class MappingPolicy(Policy, Generic[M]):
 
     mapping: M | list[M]
     lr_init: float | list[float] | None
+    _lr_mapping: Any  # the one that it is bound with
+    _checked: Callable[[Any, str], Any] = staticmethod(epochs.mapping_or_callable)
+    if TYPE_CHECKING:
+        current_mapping: list[M] | None
+        current_lr_init: list[float | Tensor] | None
+    else:
+        current_mapping = _PerGroup(lambda self: [*self._mappings(len(self.base_lrs))])
+        current_lr_init = _PerGroup(lambda self: [*map(copy_of, self.base_lrs)])
 
     def __init__(self, mapping: M | Sequence[M], lr_init: InitialLR = 1e-3) -> None:
         who = type(self).__name__
-        self.mapping = each(mapping, f"{who}: mapping", mapping_or_callable)
+        self.mapping = each(mapping, f"{who}: mapping", self._checked)
         self.lr_init = None if lr_init is None else each(lr_init, f"{who}: lr_init", non_negative)
         counts = [len(given) for given in (self.mapping, self.lr_init) if isinstance(given, list)]
         if len({*counts}) > 1:
@@ -89,19 +106,6 @@ class MappingPolicy(Policy, Generic[M]):
         mapping = self.current_mapping if bound else self.mapping
         lr_init = [*map(float, self.base_lrs)] if bound else self.lr_init
         return f"{type(self).__name__}({mapping=}, {lr_init=})"
-
-    @property
-    def current_mapping(self) -> list[M] | None:
-        """The mapping of each group; ``None`` before the policy is bound."""
-        if not is_bound(self):
-            return None
-        one = self.mapping
-        return [*one] if isinstance(one, list) else [one] * len(self.base_lrs)
-
-    @property
-    def current_lr_init(self) -> list[float | Tensor] | None:
-        """What each group started from; ``None`` before the policy is bound."""
-        return [*map(copy_of, self.base_lrs)] if is_bound(self) else None
 
     # Declared as Policy.get_lr is, and for its reason.
     @abstractmethod
@@ -118,9 +122,9 @@ class MappingPolicy(Policy, Generic[M]):
             One lr a param group. Before the policy is bound: one, if nothing was given a group.
 
         Raises:
-            TypeError: If the epoch is no integer.
-            ValueError: If it is negative, or the lr depends on a group that is not known yet:
-                ``lr_init=None`` before the policy is bound.
+            TypeError: If the epoch is no integer, or a callable returns no number.
+            ValueError: If the epoch is negative, a lr is not finite, or it depends on a group that
+                is not known yet: ``lr_init=None`` before the policy is bound.
         """
         raise NotImplementedError(f"{type(self).__name__} has no closed form: define lr_at")
 
@@ -151,62 +155,48 @@ class MappingPolicy(Policy, Generic[M]):
         if k == 0:
             raise ValueError(f"{what} must be at least 1, not 0")
         new = copy.copy(self)
-        new.mapping = each(self.mapping, what, lambda one, _: _counted_in_steps(one, k))
+        new.mapping = each(self.mapping, what, lambda one, _: epochs.in_steps(one, k))
         return new
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
-        """Bind the policy to an optimizer, as `Policy.set_optimizer` does.
+    def _start(self, n: int) -> tuple[list[float] | None, dict[str, object]]:
+        per_group(self.mapping, n, "mappings")
+        lr_init = None if self.lr_init is None else per_group(self.lr_init, n, "lr_init")
+        rule = self._rule(self.mapping)
+        # A get_lr that multiplies what the groups hold finds lr_init there, as in the document.
+        restart = rule is None
+        return lr_init, {"_lr_mapping": self.mapping, "_lr_rule": rule, "_lr_restart": restart}
 
-        Raises:
-            TypeError: If that is no ``torch.optim.Optimizer``.
-            ValueError: If there is a list with another number of entries than param groups.
-        """
-        n = len(param_groups(self, optimizer))
-        self._mappings(n)
-        lr_init = None if self.lr_init is None else _per_group(self.lr_init, n, "lr_init")
-        if self._own_get_lr():
-            self._bind(optimizer, lr_init, _lr_restart=False, _lr_rule=self._rule(self.mapping))
-        else:
-            # A get_lr that multiplies what the groups hold finds lr_init there, as in the document.
-            self._bind(optimizer, lr_init, _lr_restart=True, _lr_rule=None)
-
-    def _rule(self, mapping: Any) -> object:
+    def _rule(self, mapping: Any) -> Any:
         """Return what a step goes by instead of get_lr, if that is the package's own."""
-        return mapping
+        return None
+
+    def _inherits(self, get_lr: object) -> bool:
+        """Tell whether nobody has overridden a get_lr, so that a step may do without it."""
+        return type(self).get_lr is get_lr and "get_lr" not in vars(self)
 
     def _mappings(self, n: int) -> list[M]:
         """Return one mapping for each of n groups: the same one n times, or the list."""
-        return _per_group(self.mapping, n, "mappings")
+        return per_group(self._lr_mapping if is_bound(self) else self.mapping, n, "mappings")
 
-    def _update_lr(self, epoch: int | None = None) -> None:
-        self._check_counts(self.mapping, self.lr_init)
-        super()._update_lr(epoch)
+    def _starts(self, groups: int | None = None) -> list[Any]:
+        """Return what each group starts from, ``None`` where that is not known."""
+        if groups is None and is_bound(self):
+            return [*map(float, self.base_lrs)]
+        given = [len(one) for one in (self.mapping, self.lr_init) if isinstance(one, list)]
+        return per_group(self.lr_init, groups or (given[0] if given else 1), "lr_init")
+
+    def _advance(self, epoch: int, plan: Plan) -> None:
+        self._check_counts(self._lr_mapping, self.lr_init)
+        super()._advance(epoch, plan)
 
     def _check_counts(self, mapping: object, lr_init: object) -> None:
         """Refuse groups that came or went, where something was given a group."""
         n = len(self.optimizer.param_groups)
-        for given, what in ((mapping, "mappings"), (lr_init, "lr_init")):
-            if isinstance(given, list):
-                _per_group(given, n, what)
-
-    def _starts(self, groups: int | None = None) -> list[float | None]:
-        """Return what each group starts from, ``None`` where that is not known."""
-        if groups is None:
-            if is_bound(self):
-                return [*map(float, self.base_lrs)]
-            given = [len(one) for one in (self.mapping, self.lr_init) if isinstance(one, list)]
-            groups = given[0] if given else 1
-        if self.lr_init is None:
-            return [None] * groups
-        return [*_per_group(self.lr_init, groups, "lr_init")]
-
-    def _own_get_lr(self) -> bool:
-        """Tell whether nobody has overridden get_lr, so that a step may do without it."""
-        own = any(type(self).get_lr is policy.get_lr for policy in _POLICIES)
-        return own and "get_lr" not in vars(self)
+        per_group(mapping, n, "mappings")
+        per_group(lr_init, n, "lr_init")
 
     def _closed_state(self) -> bool:
-        return type(self) in _POLICIES
+        return type(self) in (Switch, Multiply, Schedule)
 
     def prepare_state_dict(self, *keys: str) -> dict[str, Any]:
         """Return a state without some of its keys, as `Policy.prepare_state_dict` does.
@@ -217,10 +207,10 @@ class MappingPolicy(Policy, Generic[M]):
             makes its keys strings. Callables are left out.
         """
         state = super().prepare_state_dict("mapping", "lr_init", *keys)
-        if "mapping" not in keys and not _is_callable(self.mapping):
-            state["mapping"] = states.pairs(self.mapping)
+        if "mapping" not in keys and not _is_callable(self._lr_mapping):
+            state["mapping"] = epochs.pairs(self._lr_mapping)
         if "lr_init" not in keys:
-            state["lr_init"] = [*self.lr_init] if isinstance(self.lr_init, list) else self.lr_init
+            state["lr_init"] = copy.copy(self.lr_init)
         return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -231,10 +221,9 @@ class MappingPolicy(Policy, Generic[M]):
         Warns:
             UserWarning: If the two differ.
         """
-        who = type(self).__name__
-        warning = ""
-        rest, attributes = state_dict, dict[str, object]()
-        mapping, lr_init = self.mapping, self.lr_init
+        self.optimizer  # noqa: B018  an unbound policy raises here
+        who, warning, rest = type(self).__name__, "", state_dict
+        mapping, lr_init, changed = self._lr_mapping, self.lr_init, dict[str, Any]()
         if isinstance(state_dict, dict):
             # The original package saved what a binding makes of them, too.
             ours = {"mapping", "lr_init", "current_mapping", "current_lr_init"}
@@ -243,127 +232,109 @@ class MappingPolicy(Policy, Generic[M]):
                 lr_init = state_dict["lr_init"]
                 if lr_init is not None:
                     lr_init = each(lr_init, f"{who}: lr_init in the state", non_negative)
-                attributes["lr_init"] = lr_init
+                changed["lr_init"] = lr_init
             if "mapping" in state_dict and not _is_callable(mapping):
-                saved: Any = states.unpaired(state_dict["mapping"], f"{who}: mapping in the state")
+                saved: Any = epochs.unpaired(state_dict["mapping"], f"{who}: mapping in the state")
                 if saved != mapping:
                     warning = (
                         f"{who}: the state has the mapping {short(saved)}, which replaces "
                         f"{short(mapping)}; to keep that, leave 'mapping' out of the state"
                     )
-                attributes["mapping"] = mapping = saved
-                if self._own_get_lr():
-                    attributes["_lr_rule"] = self._rule(saved)
+                mapping = saved
+                changed |= {"mapping": saved, "_lr_mapping": saved, "_lr_rule": self._rule(saved)}
         self._check_counts(mapping, lr_init)
-        self._load(rest, attributes, warning)
+        self._load(rest, changed, warning)
 
 
 class _EpochPolicy(MappingPolicy[dict[int, float]]):
     """What Switch and Multiply share: lrs that change at the epochs of a mapping alone."""
 
+    _checked = staticmethod(epochs.epoch_mapping)
+    step = step_at_milestones
+
     def __init__(
         self, mapping: EpochMapping | Sequence[EpochMapping], lr_init: InitialLR = 1e-3
     ) -> None:
-        who = type(self).__name__
-        super().__init__(each(mapping, f"{who}: mapping", epoch_mapping), lr_init)
+        numbers: Any = mapping
+        super().__init__(numbers, lr_init)
 
-    def _rule(self, mapping: Any) -> object:
+    def _rule(self, mapping: Any) -> Any:
+        if not self._inherits(_EpochPolicy.get_lr):
+            return None
         return merge(*mapping) if isinstance(mapping, list) else mapping
 
     def get_lr(self) -> list[float | Tensor]:
         """Compute the lrs to be written at ``last_epoch``: one a param group."""
         now, groups = self.last_epoch, self.optimizer.param_groups
-        standing = [*map(LR, groups)] if now else self._aligned(self.base_lrs, groups)
-        lrs = [*map(copy_of, standing)]
-        for i, mapping in enumerate(self._mappings(len(lrs))):
-            if now in mapping:
-                held, lr = groups[i]["lr"], lrs[i]
-                if self._scales and isinstance(held, Tensor) and isinstance(lr, float):
-                    # In the dtype of a tensor, as torch's schedulers multiply.
-                    where = f"{self._at()}, group {i}: the lr"
-                    lr = torch.full_like(held, self._lr_seen.check(i, lr, where))
-                lrs[i] = self._changed(lr, mapping[now])
-        return lrs
+        if now:
+            lrs = [copy_of(group["lr"]) for group in groups]
+        else:
+            base = self._lr_groups.aligned(self.base_lrs, groups)
+            lrs = [like(group["lr"], lr) for group, lr in zip(groups, base)]
+        return [
+            self._changed(lr, mapping[now]) if now in mapping else lr
+            for lr, mapping in zip(lrs, self._mappings(len(lrs)))
+        ]
 
-    def _planned(self, lrs: list[Any]) -> Plan | None:
-        """Plan what get_lr says, leaving alone the tensor lrs that do not change.
-
-        Nor does it read those that are not on the CPU.
-        """
-        now, seen = self.last_epoch, self._lr_seen
-        if not isinstance(self._lr_rule, dict) or now == 0:
-            return super()._planned(lrs)
-        if now not in self._lr_rule:
-            return None
-        changes = [mapping.get(now) for mapping in self._mappings(len(lrs))]
-        if not seen.held:
-            new = [
-                lr if value is None else self._changed(lr, value) for lr, value in zip(lrs, changes)
-            ]
-            if all_finite_floats(new):
-                return new, NO_FACTORS
+    def _plan(self, standing: list[Any]) -> Sequence[Any]:
+        now, rule = self.last_epoch, self._lr_rule
+        if rule is None:
+            return self.get_lr()
+        if now and now not in rule:
+            return standing
         plan: list[Any] = []
-        factors: dict[int, float] = {}
-        for i, (lr, value) in enumerate(zip(lrs, changes)):
-            tensor = seen.tensor(i)
-            if value is None:
-                plan.append(lr if tensor is None else None)
-            elif self._scales and tensor is not None and not on_host(tensor):
-                plan.append(None)
-                factors[i] = value
+        lrs = standing if now else self.base_lrs
+        for i, (lr, mapping) in enumerate(zip(lrs, self._mappings(len(lrs)))):
+            held = self._lr_groups.tensor(i)
+            if now in mapping:
+                plan.append(self._to_write(i, lr, mapping[now]))
             else:
-                changed = self._changed(lr if tensor is None else tensor, value)
-                plan.append(self._writable_lr(i, changed))
-        return plan, factors
+                plan.append(lr if held is None or not now else held)
+        return plan
 
     def lr_at(self, epoch: int) -> list[float]:
         """Return the lrs at an epoch in closed form, as `MappingPolicy.lr_at` does."""
         epoch = epoch_number(epoch, f"{type(self).__name__}: the epoch")
-        starts = self._starts()
-        lrs = []
-        for i, (mapping, start) in enumerate(zip(self._mappings(len(starts)), starts)):
-            lr = self._path(mapping, start, epoch, i)[1][-1]
-            if lr is None:
-                raise ValueError(
-                    f"{type(self).__name__}: with lr_init=None the lr at epoch {epoch}, group {i}, "
-                    "is the optimizer's: call policy(optimizer) first, or give an lr_init"
-                )
-            lrs.append(lr)
+        lrs = [lrs[-1] for _, lrs in self._paths(self._starts(), epoch)]
+        if None in lrs:
+            raise ValueError(
+                f"{type(self).__name__}: with lr_init=None the lr at epoch {epoch}, group "
+                f"{lrs.index(None)}, is the optimizer's: call policy(optimizer) first, or give an "
+                "lr_init"
+            )
         return lrs
 
     def _get_closed_form_lr(self) -> Sequence[float | Tensor]:
         # At 0, from SequentialLR, get_lr is the closed form too, and waits for no GPU.
         return self.lr_at(self.last_epoch) if self.last_epoch else self.get_lr()
 
-    def _trajectory(self, epochs: int, starts: Sequence[float]) -> Tensor:
+    def _trajectory(self, count: int, starts: Sequence[float]) -> Tensor:
         """Return the lrs of the first epochs, as `simulate` does."""
         columns = []
-        for i, (mapping, start) in enumerate(zip(self._mappings(len(starts)), starts)):
-            since, lrs = self._path(mapping, start, epochs - 1, i)
-            lengths = torch.tensor([*since, epochs], device="cpu").diff()
+        for since, lrs in self._paths(starts, count - 1):
+            lengths = torch.tensor([*since, count], device="cpu").diff()
             column = torch.tensor(lrs, dtype=torch.float64, device="cpu")
             columns.append(column.repeat_interleave(lengths))
         return torch.stack(columns, dim=1)
 
-    def _path(
-        self, mapping: dict[int, float], start: float | None, until: int, group: int
-    ) -> tuple[list[int], list[float | None]]:
-        """Return the epochs at which a group changes, from 0, and its lr from each on, if known."""
-        epochs = [epoch for epoch in sorted(mapping) if epoch <= until]
-        values: list[Any] = [start, *(mapping[epoch] for epoch in epochs)]
-        lrs: list[float | None] = [*accumulate(values, self._changed)]
-        if inf in lrs:
-            where = f"{self._at(epochs[lrs.index(inf) - 1])}, group {group}: the lr"
-            real(inf, where)
-        return [0, *epochs], lrs
-
-    _scales = False
-    """Whether the values are factors, so that a change of a tensor need not read it."""
+    def _paths(self, starts: Sequence[Any], until: int) -> list[tuple[list[int], list[Any]]]:
+        """Return for each group the epochs up to one since when it has had which lrs."""
+        paths = []
+        for i, (mapping, start) in enumerate(zip(self._mappings(len(starts)), starts)):
+            since, lrs = epochs.path(mapping, start, until, self._changed)
+            if inf in lrs:
+                real(inf, f"{self._at(since[lrs.index(inf)])}, group {i}: the lr")
+            paths.append((since, lrs))
+        return paths
 
     @staticmethod
     @abstractmethod
     def _changed(lr: Any, value: float) -> Any:
         """Return what the value of an epoch makes of a lr; ``None`` is a lr that is not known."""
+
+    def _to_write(self, i: int, lr: Any, value: float) -> Any:
+        """Return what to write into group i for that."""
+        return self._changed(lr, value)
 
 
 class Switch(_EpochPolicy):
@@ -414,11 +385,19 @@ class Multiply(_EpochPolicy):
         [[1.0], [0.5], [0.5], [0.05], [0.05]]
     """
 
-    _scales = True
-
     @staticmethod
     def _changed(lr: Any, value: float) -> Any:
         return None if lr is None else lr * value
+
+    def _to_write(self, i: int, lr: Any, value: float) -> Any:
+        held = self._lr_groups.tensor(i)
+        if held is None or (isinstance(lr, Tensor) and not self.last_epoch):
+            return lr * value
+        if self.last_epoch and not on_host(held):
+            return Times(value)
+        lr = self._lr_groups.check(i, lr, f"{self._at()}, group {i}: the lr")
+        # In the dtype of the tensor, as torch's schedulers multiply.
+        return (torch.full((), lr, dtype=held.dtype, device="cpu") * value).item()
 
 
 class Schedule(MappingPolicy[ScheduleFn]):
@@ -440,11 +419,16 @@ class Schedule(MappingPolicy[ScheduleFn]):
         [[0.1], [0.05], [0.01]]
     """
 
+    _checked = staticmethod(schedule_fn)
+    step = step_called
+
     def __init__(
         self, mapping: ScheduleFn | Sequence[ScheduleFn], lr_init: InitialLR = 1e-3
     ) -> None:
-        who = type(self).__name__
-        super().__init__(each(mapping, f"{who}: mapping", schedule_fn), lr_init)
+        super().__init__(mapping, lr_init)
+
+    def _rule(self, mapping: Any) -> Any:
+        return mapping if self._inherits(Schedule.get_lr) else None
 
     def get_lr(self) -> list[float | Tensor]:
         """Compute the lrs to be written at ``last_epoch``: one a param group."""
@@ -487,11 +471,11 @@ class Schedule(MappingPolicy[ScheduleFn]):
                 for schedule in schedules:
                     lr: Any = schedule(epoch)
                     if type(lr) is not float or lr - lr != 0.0:  # nan or inf
-                        what = f"{self._at(epoch)}{group_name(len(lrs) % n, schedules)}: the lr"
+                        what = f"{self._at(epoch)}{callable_name(len(lrs) % n, schedules)}: the lr"
                         lr = real(lr, what, any_shape=True)
                     lrs.append(lr)
         except Exception as error:
-            add_note(error, self._at(epoch), group_name(len(lrs) % n, schedules))
+            add_note(error, self._at(epoch), callable_name(len(lrs) % n, schedules))
             raise
         return lrs
 
@@ -502,36 +486,6 @@ class Schedule(MappingPolicy[ScheduleFn]):
     def state_dict(self) -> dict[str, Any]:
         """Return a snapshot, as `Policy.state_dict` does; without the callables."""
         return self.prepare_state_dict("mapping", "lr_init")
-
-
-_POLICIES: tuple[type[MappingPolicy[Any]], ...] = (Switch, Multiply, Schedule)
-
-
-@dataclass(frozen=True)
-class InSteps:
-    """A schedule that is called with steps, and calls another with the epoch that each is in."""
-
-    schedule: ScheduleFn
-    steps_per_epoch: int
-
-    def __call__(self, step: int) -> SupportsFloat:
-        """Return the lr at a step."""
-        return self.schedule(step // self.steps_per_epoch)
-
-
-def _counted_in_steps(one: Any, k: int) -> Any:
-    if isinstance(one, Mapping):
-        return {k * epoch: value for epoch, value in one.items()}
-    return one.in_steps(k) if hasattr(one, "in_steps") else InSteps(one, k)
-
-
-def _per_group(values: Any, n: int, what: str) -> list[Any]:
-    """Return one value for each of n groups: the same one n times, or the list."""
-    if not isinstance(values, list):
-        return [values] * n
-    if len(values) != n:
-        raise ValueError(f"Got {len(values)} {what} and {n} param groups")
-    return values
 
 
 def _is_callable(mapping: object) -> bool:

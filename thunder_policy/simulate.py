@@ -16,19 +16,12 @@ from torch.optim import SGD, Optimizer
 
 from . import state as states
 from .checks import epoch_number, non_negative, short
+from .drawing import draw, finish
 from .mapping import MappingPolicy, Multiply, Schedule, Switch
 from .policy import Policy, is_bound
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-# How many lines, how many of their names below each other, and how many milestones on one of them,
-# a person can still tell apart.
-MANY_LINES = 10
-MANY_LABELS = 6
-MANY_MILESTONES = 20
-# How many times larger than those beside it the change of an epoch is that is called a jump.
-JUMP = 5
 
 
 def simulate(policy: Policy, epochs: int, groups: int | None = None, lr: float = 1e-3) -> Tensor:
@@ -147,7 +140,7 @@ def plot(
         ['Switch, group 0', 'Switch, group 1']
     """
     try:
-        from matplotlib import colormaps, pyplot, ticker
+        from matplotlib import pyplot
     except ImportError as error:
         raise ImportError(
             "plot needs Matplotlib: pip install 'thunder_policy[plot]', or matplotlib"
@@ -159,106 +152,6 @@ def plot(
     if ax is None:
         ax = pyplot.subplots(layout="constrained")[1]
     for name, lrs in trajectories.items():
-        lines = distinct(lrs) if per_group else {(0,): lrs[:, 0]}
-        for i, (groups, line) in enumerate(lines.items()):
-            points = milestones(line[:, None])
-            marked = [t for t in points if epochs == 1 or 0 < t < epochs - 1]
-            many = len(lines) > MANY_LINES
-            ax.plot(
-                range(epochs),
-                line.tolist(),
-                drawstyle="steps-post" if is_stepwise(line[:, None]) else "default",
-                marker="o",
-                markersize=4,
-                markevery=marked if len(marked) <= MANY_MILESTONES else [],
-                color=colormaps["viridis"](i / len(lines)) if many else None,
-                # Matplotlib leaves what begins with _ out of the legend.
-                label=None
-                if many and 0 < i < len(lines) - 1
-                else name.lstrip("_") + (f", {group_names(groups)}" if len(lines) > 1 else ""),
-            )
-    drawn = torch.cat([torch.as_tensor(line.get_ydata()).flatten() for line in ax.lines])
-    if wants_log(drawn):
-        ax.set_yscale("log")
-    elif drawn.min() > 0 and ax.get_yscale() == "linear":
-        # From 0; still automatic, for what is drawn beside it later.
-        ax.set_ylim(0, 1.05 * float(drawn.max()), auto=None)
-    ax.xaxis.set_major_locator(ticker.MaxNLocator("auto", integer=True, min_n_ticks=1))
-    ax.set(xlabel="epoch", ylabel="lr")
-    ax.grid(alpha=0.3)
-    ax.legend(ncols=2 if len(ax.get_legend_handles_labels()[1]) > MANY_LABELS else 1)
+        draw(ax, name, lrs if per_group else lrs[:, :1])
+    finish(ax)
     return ax
-
-
-def milestones(lrs: Tensor) -> list[int]:
-    """Return the epochs at which a lr jumps, turns, or begins or ends to move; the ends are two.
-
-    Args:
-        lrs: What `simulate` returns, of at least one epoch.
-
-    Example:
-        >>> milestones(simulate(Switch({0: 0.5, 2: 0.25, 3: 0.25}), epochs=9))
-        [0, 2, 8]
-    """
-    change, single = _changes(lrs)
-    padded = _padded(change.abs(), torch.inf)
-    jumps = single | (change.abs() > JUMP * torch.maximum(padded[:-2], padded[2:]))
-    # The end of a stretch is no event of its own where the lr jumps in the next epoch.
-    following = _padded(change.sign(), torch.nan)[2:]
-    ends = (following != change.sign()) & ~_padded(jumps, False)[2:]
-    return [0, *((jumps | ends).any(dim=1).nonzero()[:, 0] + 1).tolist()]
-
-
-def is_stepwise(lrs: Tensor) -> bool:
-    """Tell whether the lrs move in single steps alone, and stay where they are in between."""
-    change, single = _changes(lrs)
-    return bool((single | (change == 0)).all())
-
-
-def wants_log(lrs: Tensor) -> bool:
-    """Tell whether many lrs are at the foot of a linear axis, and spread over a logarithmic one."""
-    low, high = float(lrs.min()), float(lrs.max())
-    if low <= 0:
-        return False
-    foot, lower_half = lrs < high / 20, lrs < (low * high) ** 0.5
-    return float(foot.double().mean()) > 0.25 and float(lower_half.double().mean()) > 0.15
-
-
-def distinct(lrs: Tensor) -> dict[tuple[int, ...], Tensor]:
-    """Return the columns that differ, by the groups that have them."""
-    columns: list[tuple[list[int], Tensor]] = []
-    for group, column in enumerate(lrs.unbind(dim=1)):
-        for groups, known in columns:
-            if torch.equal(column, known):
-                groups.append(group)
-                break
-        else:
-            columns.append(([group], column))
-    return {tuple(groups): column for groups, column in columns}
-
-
-def group_names(groups: tuple[int, ...]) -> str:
-    """Name the groups of a line: ``group 0``, ``groups 0, 2``, ``5 groups from 3``."""
-    if len(groups) == 1:
-        return f"group {groups[0]}"
-    if len(groups) > 3:
-        return f"{len(groups)} groups from {groups[0]}"
-    return f"groups {', '.join(map(str, groups))}"
-
-
-def _changes(lrs: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the change of each epoch after the first, and whether it stands alone.
-
-    What no more than rounding changes is 0; a change stands alone between others of another sign.
-    """
-    change = lrs.diff(dim=0)
-    rounding = 4 * torch.finfo(lrs.dtype).eps * torch.maximum(lrs[1:].abs(), lrs[:-1].abs())
-    change = torch.where(change.abs() > rounding, change, 0.0)
-    sign = change.sign()
-    padded = _padded(sign, torch.nan)
-    return change, (sign != 0) & (padded[:-2] != sign) & (padded[2:] != sign)
-
-
-def _padded(values: Tensor, value: float) -> Tensor:
-    edge = values.new_full((1, values.shape[1]), value)
-    return torch.cat([edge, values, edge])

@@ -8,16 +8,20 @@ from __future__ import annotations
 import copy
 import inspect
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from types import MemberDescriptorType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
-from .checks import epoch_mapping, real, short
-from .groups import Undo, copy_of
+from .checks import epoch_number, real, short
+from .groups import Groups, Undo, copy_of, plain
+
+# What a state holds beside attributes, and what torch has had there too.
+_NUMBERS = frozenset({"last_epoch", "_step_count", "base_lrs", "_last_lr", "_group_lrs"})
+_TORCH = frozenset({"_is_initial", "_get_lr_called_within_step"})
 
 
 def pack(lrs: Sequence[float | Tensor]) -> list[float | Tensor] | Tensor:
@@ -39,40 +43,57 @@ def unpack(packed: object, count: int, what: str) -> list[float | Tensor]:
         raise TypeError(f"{what} must be a list of lrs, not {short(packed)}")
     if len(packed) != count:
         raise ValueError(f"{what}: got {len(packed)} lrs and {count} param groups")
-    numbers = [
-        real(lr, f"{what}, group {i}: the lr", any_shape=True) for i, lr in enumerate(packed)
-    ]
+    numbers = []
+    for i, lr in enumerate(packed):
+        plain(lr, f"{what}, group {i}: the lr")
+        numbers.append(real(lr, f"{what}, group {i}: the lr", any_shape=True))
     return [
         lr.detach().reshape(()).clone() if isinstance(lr, Tensor) else number
         for lr, number in zip(packed, numbers)
     ]
 
 
-def pairs(mapping: Any) -> list[Any]:
-    """Return a mapping, or each of a list of them, as pairs of epoch and value."""
-    if isinstance(mapping, list):
-        return [*map(pairs, mapping)]
-    return [[epoch, mapping[epoch]] for epoch in sorted(mapping)]
+class Numbers(NamedTuple):
+    """What a state says of the lrs: the epoch, and one number a group of each kind."""
+
+    epoch: int
+    step_count: int
+    base: list[float | Tensor]
+    last: list[float]
+    held: list[float]
 
 
-def unpaired(saved: Any, what: str) -> dict[int, float] | list[dict[int, float]]:
-    """Return a mapping from a state: pairs, or a dict as the original package has; or a list."""
+def read(state: Any, groups: Groups, base: list[float | Tensor], who: str) -> Numbers:
+    """Read the numbers of a state, for groups that can hold them, or refuse them.
 
-    def one(saved: Any, what: str) -> dict[int, float]:
-        return epoch_mapping(dict(saved) if _are_pairs(saved) else saved, what)
+    Args:
+        state: What `Policy.state_dict` returned, or a scheduler of torch or of the original.
+        groups: Where the lrs are to go.
+        base: The ``base_lrs``, where the state has none.
+        who: The policy, for an error.
+    """
+    if not isinstance(state, dict):
+        raise TypeError(f"{who}: a state must be a dict, not {short(state)}")
+    held_key = "_group_lrs" if "_group_lrs" in state else "_last_lr"
+    for key in ("last_epoch", held_key):
+        if key not in state:
+            raise ValueError(f"{who}: the state has no {key}: is it that of a scheduler?")
+    epoch = epoch_number(state["last_epoch"], f"{who}: last_epoch in the state")
+    count = epoch_number(state.get("_step_count", epoch + 1), f"{who}: _step_count in the state")
 
-    if isinstance(saved, (list, tuple)) and not _are_pairs(saved):
-        return [one(each, f"{what}[{i}]") for i, each in enumerate(saved)]
-    return one(saved, what)
+    def lrs(key: str, default: object = None) -> list[float | Tensor]:
+        return unpack(state.get(key, default), len(groups.seen), f"{who}: {key} in the state")
 
-
-def _are_pairs(saved: object) -> bool:
-    return isinstance(saved, (list, tuple)) and all(
-        isinstance(pair, (list, tuple))
-        and len(pair) == 2
-        and not isinstance(pair[0], (list, tuple, Mapping))
-        for pair in saved
-    )
+    held = [*map(float, lrs(held_key))]
+    last = [*map(float, lrs("_last_lr", held))]
+    base = lrs("base_lrs", base)
+    for i, tensor in enumerate(groups.held):
+        if tensor is not None:
+            groups.check(i, held[i], f"{who}: {held_key} in the state, group {i}: the lr")
+            groups.check(i, last[i], f"{who}: _last_lr in the state, group {i}: the lr")
+            if isinstance(lr := base[i], Tensor):
+                base[i] = lr.to(tensor.device)
+    return Numbers(epoch, count, base, last, held)
 
 
 def attributes(instance: object) -> dict[str, Any]:
@@ -102,6 +123,34 @@ def is_attribute(owner: type, name: object) -> bool:
 def is_unbound(value: object) -> bool:
     """Tell whether a value is a scheduler without an optimizer: configuration, no state."""
     return isinstance(value, LRScheduler) and not hasattr(value, "optimizer")
+
+
+def save_each(instance: object, leave_out: Container[str]) -> dict[str, object]:
+    """Copy the attributes of an instance for a state, but for some."""
+    owner = type(instance)
+    return {
+        name: saved(value, f"{owner.__name__}.{name}")
+        for name, value in attributes(instance).items()
+        if name not in leave_out and is_attribute(owner, name) and not is_unbound(value)
+    }
+
+
+def others(instance: object, state: dict[Any, Any], taken: Container[object]) -> dict[str, Any]:
+    """Return what else than numbers is in a state: the attributes of a custom policy.
+
+    Raises:
+        ValueError: If a key is taken, or no attribute.
+    """
+    owner = type(instance)
+    found = {key: value for key, value in state.items() if key not in _NUMBERS | _TORCH}
+    for key in found:
+        if key in taken or not is_attribute(owner, key):
+            raise ValueError(
+                f"{owner.__name__}: the state has the key {key!r}, which is no attribute"
+            )
+    if not hasattr(instance, "verbose"):
+        found.pop("verbose", None)  # of torch, up to 2.6
+    return found
 
 
 def saved(value: object, what: str) -> object:
@@ -135,6 +184,15 @@ def _with_states(value: Any) -> object:
     return value
 
 
+def load_each(instance: object, values: dict[str, Any]) -> dict[str, object]:
+    """Return attributes of an instance from a state, as `loaded` does."""
+    who = type(instance).__name__
+    return {
+        str(name): loaded(getattr(instance, name, None), value, f"{who}.{name}")
+        for name, value in values.items()
+    }
+
+
 def loaded(live: Any, value: Any, what: str) -> object:
     """Return an attribute from a state; schedulers in the live one load what is theirs.
 
@@ -147,7 +205,10 @@ def loaded(live: Any, value: Any, what: str) -> object:
         live.load_state_dict(value)
         return live
     if not any(True for _ in schedulers(live)):
-        return copy.deepcopy(value)
+        try:
+            return copy.deepcopy(value)
+        except Exception as error:
+            raise ValueError(f"{what} in the state cannot be copied: {short(value)}") from error
     if isinstance(live, dict) and isinstance(value, dict) and live.keys() == value.keys():
         return {key: _item(live[key], value[key], what) for key in live}
     if isinstance(live, (list, tuple)) and type(value) is type(live) and len(value) == len(live):

@@ -1,0 +1,109 @@
+"""A mapping from epoch to number: checked, counted in steps, in closed form, and in a state."""
+
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, SupportsFloat
+
+from .checks import all_finite_floats, epoch_number, non_negative, short
+
+
+def epoch_mapping(value: Any, what: str) -> dict[int, float]:
+    """Copy a mapping from epoch to number, sorted by epoch."""
+    if not isinstance(value, Mapping):
+        use = ": use Schedule for a callable" if callable(value) else ""
+        raise TypeError(
+            f"{what} must be a mapping from epoch to number, or a list or tuple with one a param "
+            f"group, not {short(value)} ({type(value).__name__}){use}"
+        )
+    plain = {*map(type, value)} == {int} and all_finite_floats(value.values())
+    if plain and min(value) >= 0 and min(value.values()) >= 0:
+        return {epoch: value[epoch] for epoch in sorted(value)}  # a million epochs in a blink
+    numbers = {
+        epoch_number(epoch, f"{what}: the epoch"): non_negative(
+            number, f"{what}: the value at epoch {short(epoch)}"
+        )
+        for epoch, number in value.items()
+    }
+    return dict(sorted(numbers.items()))
+
+
+def mapping_or_callable(value: Any, what: str) -> Any:
+    """Copy a mapping, or let a callable through."""
+    if isinstance(value, Mapping):
+        return epoch_mapping(value, what)
+    if callable(value):
+        return value
+    raise TypeError(
+        f"{what} must be a mapping from epoch to number, a callable, or a list or tuple with one a "
+        f"param group, not {short(value)} ({type(value).__name__})"
+    )
+
+
+@dataclass(frozen=True)
+class InSteps:
+    """A schedule that is called with steps, and calls another with the epoch that each is in."""
+
+    schedule: Callable[[int], SupportsFloat]
+    steps_per_epoch: int
+
+    def __call__(self, step: int) -> SupportsFloat:
+        """Return the lr at a step."""
+        return self.schedule(step // self.steps_per_epoch)
+
+
+def in_steps(one: Any, k: int) -> Any:
+    """Count in steps what is counted in epochs, k steps each: a mapping or a callable."""
+    if isinstance(one, Mapping):
+        return {k * epoch: value for epoch, value in one.items()}
+    return one.in_steps(k) if hasattr(one, "in_steps") else InSteps(one, k)
+
+
+def path(
+    mapping: Mapping[int, float],
+    start: float | None,
+    until: int,
+    changed: Callable[[Any, float], Any],
+) -> tuple[list[int], list[Any]]:
+    """Return the epochs at which the lr changes up to one, from 0, and the lr from each on.
+
+    Args:
+        mapping: Epoch to what changes the lr there.
+        start: The lr before the first change; None if that is not known.
+        until: The last epoch.
+        changed: What a value makes of a lr.
+    """
+    epochs = [epoch for epoch in sorted(mapping) if epoch <= until]
+    values: list[Any] = [start, *(mapping[epoch] for epoch in epochs)]
+    return [0, *epochs], [*accumulate(values, changed)]
+
+
+def pairs(mapping: Any) -> list[Any]:
+    """Return a mapping, or each of a list of them, as pairs of epoch and value."""
+    if isinstance(mapping, list):
+        return [*map(pairs, mapping)]
+    return [[epoch, mapping[epoch]] for epoch in sorted(mapping)]
+
+
+def unpaired(saved: Any, what: str) -> dict[int, float] | list[dict[int, float]]:
+    """Return a mapping from a state: pairs, or a dict as the original package has; or a list."""
+
+    def one(saved: Any, what: str) -> dict[int, float]:
+        return epoch_mapping(dict(saved) if _are_pairs(saved) else saved, what)
+
+    if isinstance(saved, (list, tuple)) and not _are_pairs(saved):
+        return [one(each, f"{what}[{i}]") for i, each in enumerate(saved)]
+    return one(saved, what)
+
+
+def _are_pairs(saved: object) -> bool:
+    return isinstance(saved, (list, tuple)) and all(
+        isinstance(pair, (list, tuple))
+        and len(pair) == 2
+        and not isinstance(pair[0], (list, tuple, Mapping))
+        for pair in saved
+    )

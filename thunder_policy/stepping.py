@@ -1,0 +1,346 @@
+"""Stepping: how a policy goes from epoch to epoch, at once where it can and never by half.
+
+A step that has nothing to do is most of what a policy does, so each `step`, here and in Switch,
+Multiply and Schedule, begins with a short cut. A call costs as much as writing three lrs, and zip
+as much as six, so the short cuts are written out, as loops over the groups. Even where no lr
+changes, a step has to notice that param groups were replaced (load_state_dict) or have become more
+(add_param_group): two lists are compared in C, by identity first, so that reads no dict unless one
+took the place of another. And it has to notice what somebody else has put into a group: a lr to go
+on from, or a tensor, which is filled and never replaced. So each lr is compared with the last one,
+by identity, before it is written. Whatever is different, or raises as the comparison of tensors
+does, goes the long way with nothing written.
+"""
+
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
+
+from __future__ import annotations
+
+from abc import ABC
+from collections.abc import Callable, Sequence
+from itertools import takewhile
+from operator import is_
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from .checks import add_note, epoch_number, real
+from .groups import LR, Groups, ParamGroup, Undo
+from .order import warn_of_epoch, warn_of_order
+
+AnyStepper = TypeVar("AnyStepper", bound="Stepper")
+
+Plan = Callable[[list[Any]], Sequence[Any]]
+"""From the lrs that stand to those to write, or to the same list where none is to be written."""
+
+# What a step moves, and takes back where it fails; and all else that a binding sets.
+_MOVED = ("last_epoch", "base_lrs", "_lr_groups")
+BINDING = frozenset({*_MOVED, "_step_count", "optimizer", "_lr_mapping", "_lr_rule", "_lr_restart"})
+
+
+class UnboundPolicyError(RuntimeError, AttributeError):
+    """Something was asked of a policy that only a bound one can answer.
+
+    It is an ``AttributeError`` too, because accelerate and torch ask for ``optimizer`` with
+    ``getattr`` and ``hasattr``.
+    """
+
+
+class _NeedsOptimizer:
+    """Stands in for an attribute until a binding puts the real one into the instance.
+
+    A ``__getattr__`` would do too, but with one Python 3.11 caches no attribute access at all.
+    """
+
+    def __get__(self, instance: object, owner: type) -> NoReturn:
+        raise UnboundPolicyError(
+            f"{owner.__name__} is not bound to an optimizer: call policy(optimizer) first"
+        )
+
+
+class Stepper(LRScheduler, ABC):
+    """What a policy is while it steps: its epoch, its records of the groups, and the way on."""
+
+    # torch warns where get_lr is called outside a step; here it is pure, and may be.
+    _get_lr_called_within_step = True
+
+    last_epoch: int
+    if TYPE_CHECKING:
+        optimizer: Optimizer
+        base_lrs: list[float | Tensor]
+    else:
+        optimizer = _NeedsOptimizer()
+        base_lrs = _NeedsOptimizer()
+
+    _lr_groups: Groups
+    # What a step goes by instead of get_lr, if that is the package's own.
+    _lr_rule: Any
+    # Whether the groups hold base_lrs when get_lr is asked for epoch 0.
+    _lr_restart: bool
+
+    def __new__(cls: type[AnyStepper], *args: Any, **kwargs: Any) -> AnyStepper:
+        """Set what each policy has, as a subclass need not call ``Policy.__init__``."""
+        # CPython caches no access to an attribute that the class has too, nor one to a dict that
+        # vars() has had to make of an instance: together a fifth of a step.
+        self = super().__new__(cls)  # pyright: ignore[reportArgumentType]
+        self.__dict__ = {  # pyright: ignore[reportAttributeAccessIssue]
+            "last_epoch": -1,
+            "_step_count": 0,
+            "_lr_groups": Groups([]),
+            "_lr_rule": None,
+            "_lr_restart": False,
+        }
+        return self
+
+    @property
+    def _last_lr(self) -> list[Any]:
+        return self._lr_groups.lasts()
+
+    @_last_lr.setter
+    def _last_lr(self, lrs: list[Any]) -> None:
+        self._lr_groups.record(lrs)
+
+    def step(self, epoch: int | None = None) -> None:
+        """Go on to the next epoch and write its lrs into the param groups.
+
+        Where `get_lr` raises, or returns something that no group can hold, nothing has changed and
+        the step can be taken again.
+
+        Args:
+            epoch: Deprecated in torch: go to this epoch, by the closed form where there is one.
+
+        Raises:
+            UnboundPolicyError: Before the policy is bound.
+            ValueError: If there is not one finite lr a group, which its dtype can hold.
+            TypeError: If a lr is no number, or `get_lr` returns no sequence.
+        """
+        groups = self.optimizer.param_groups
+        if epoch is not None or self.last_epoch < 0 or not self._alike(groups):
+            self._step_long(epoch)
+            return
+        self.last_epoch += 1
+        self._step_count += 1
+        done = False
+        try:
+            lrs: Any = self.get_lr()
+            done = self._put(groups, lrs)
+        except BaseException as error:
+            add_note(error, self._at(), ", all param groups")
+            raise
+        finally:
+            if not done:
+                self.last_epoch -= 1
+                self._step_count -= 1
+        if not done:
+            self._step_long(None, lambda _: lrs)
+
+    def _alike(self, groups: list[ParamGroup]) -> bool:
+        try:
+            return groups == self._lr_groups.alike
+        except Exception:
+            return False
+
+    def _put(self, groups: list[ParamGroup], lrs: Any) -> bool:
+        """Write lrs, one a group, by the short cut, or nothing, and tell which."""
+        seen = self._lr_groups
+        last_lr = seen.last
+        if type(lrs) is not list or len(lrs) != len(last_lr) or seen.held:
+            return False
+        i = 0
+        try:
+            if groups == seen.alike:
+                for group in groups:
+                    lr = lrs[i]
+                    if type(lr) is not float or lr - lr != 0.0 or group["lr"] is not last_lr[i]:
+                        break
+                    group["lr"] = lr
+                    i += 1
+                else:
+                    seen.last, seen.one = [*lrs], None
+                    return True
+        except Exception:
+            pass
+        for group, last in zip(groups[:i], last_lr):
+            group["lr"] = last
+        return False
+
+    def _step_long(self, epoch: int | None, plan: Plan | None = None) -> None:
+        """Step with all looks and checks; with a plan, if there is one for it."""
+        if epoch is not None:
+            epoch = epoch_number(epoch, f"{type(self).__name__}: the epoch to step to")
+        if self._step_count == 1:
+            warn_of_order(self.optimizer)
+        if epoch is not None:
+            warn_of_epoch()
+        self._step_count += 1
+        try:
+            if plan is None:
+                self._update_lr(epoch)
+            else:
+                self._advance(self.last_epoch + 1, plan)
+        except BaseException:
+            self._step_count -= 1
+            raise
+
+    def _update_lr(self, epoch: int | None = None) -> None:
+        if epoch is None:
+            self._advance(self.last_epoch + 1, self._plan)
+        else:
+            get_lr = getattr(self, "_get_closed_form_lr", self.get_lr)
+            self._advance(epoch, lambda _: get_lr())
+
+    def _plan(self, standing: list[Any]) -> Sequence[Any]:
+        """Return the lrs to write for those that stand, or these where none is to be written."""
+        return self.get_lr()
+
+    def _advance(self, epoch: int, plan: Plan) -> None:
+        """Go to an epoch, and write what is planned for the lrs there; where that fails, stay."""
+        groups = self.optimizer.param_groups
+        restart = epoch == 0 and self._lr_restart
+        before = {name: vars(self)[name] for name in _MOVED}
+        undo = Undo([], groups if restart else [])
+        try:
+            self.base_lrs = self._lr_groups.aligned(self.base_lrs, groups)
+            self._lr_groups = seen = self._lr_groups.again(groups)
+            lrs = seen.look(self._at(epoch))
+            self.last_epoch = epoch
+            if restart:
+                seen.write(seen.writable(self.base_lrs, self._at()))
+            new = plan(lrs)
+            if new is not lrs:
+                new = seen.writable(new, self._at())
+        except BaseException as error:
+            add_note(error, self._at(epoch), ", all param groups")
+            vars(self).update(before)
+            undo()
+            raise
+        self._record(lrs if new is lrs else seen.write(new))
+
+    def _record(self, lrs: list[Any]) -> None:
+        """Note what the groups hold after a step, and whether the next may take the short cut."""
+        seen = self._lr_groups
+        seen.record(lrs)
+        short = self._step_count > 1 and (seen.uniform is not None or (lrs and not seen.held))
+        seen.alike = seen.seen if short and self._interchangeable() else None
+
+    def _interchangeable(self) -> bool:
+        """Tell whether param groups that compare equal have equal records, whichever is which."""
+        if len({*self.base_lrs}) == 1:
+            return True
+        initial = [group.get("initial_lr") for group in self._lr_groups.seen]
+        return initial == self.base_lrs
+
+    def _at(self, epoch: int | None = None) -> str:
+        """Say who and when, for an error."""
+        return f"{type(self).__name__} at epoch {self.last_epoch if epoch is None else epoch}"
+
+    def get_last_lr(self) -> list[float | Tensor]:
+        """Return the lrs as the last step left them, or the binding or loading since.
+
+        Returns:
+            A new list with a lr for each group that the step saw: a ``float``, or a new tensor of
+            the same shape, dtype and device where the group holds one (pytorch#163103, #163120).
+            Where somebody else has filled a tensor that is not on the CPU, it shows that.
+        """
+        self.optimizer  # noqa: B018  an unbound policy raises here
+        return [self._lr_groups.last_lr(i, lr) for i, lr in enumerate(self._last_lr)]
+
+
+def step_at_milestones(policy: Stepper, epoch: int | None = None) -> None:
+    """Go on to the next epoch, as `Policy.step` does."""
+    groups = policy.optimizer.param_groups
+    milestones = policy._lr_rule
+    now = policy.last_epoch + 1
+    try:
+        # Between two milestones it is enough to see that no lr has changed. At 0, to which
+        # SequentialLR takes a policy back, each group starts over.
+        if milestones is not None and epoch is None and now and now not in milestones:
+            seen = policy._lr_groups
+            same = groups == seen.alike
+            one = seen.one
+            if one is not None:
+                for group in groups:
+                    if group["lr"] is not one:
+                        same = False
+                        break
+            elif seen.held:
+                same = same and seen.unchanged(groups)
+            else:
+                same = same and all(map(is_, map(LR, groups), seen.last))
+            if same:
+                policy.last_epoch = now
+                policy._step_count += 1
+                return
+    except Exception:
+        pass
+    Stepper.step(policy, epoch)
+
+
+def step_called(policy: Stepper, epoch: int | None = None) -> None:
+    """Go on to the next epoch, as `Policy.step` does."""
+    groups = policy.optimizer.param_groups
+    schedule = policy._lr_rule
+    if epoch is not None or schedule is None or type(schedule) is list:
+        _step_called_each(policy, epoch)
+        return
+    now = policy.last_epoch + 1
+    try:
+        lr = schedule(now)
+    except BaseException as error:
+        add_note(error, policy._at(now), callable_name())
+        raise
+    if type(lr) is not float or lr - lr != 0.0:  # nan or inf
+        lr = real(lr, f"{policy._at(now)}{callable_name()}: the lr", any_shape=True)
+    seen = policy._lr_groups
+    group = None
+    done = False
+    try:
+        if groups == seen.alike:
+            if seen.held:
+                done = seen.fill(groups, lr)
+            else:
+                last = seen.one
+                for group in groups:
+                    if group["lr"] is not last:
+                        break
+                    group["lr"] = lr
+                else:
+                    done = True
+    except Exception:
+        pass
+    if done:
+        policy.last_epoch = now
+        policy._step_count += 1
+        seen.one = lr
+        return
+    for before in takewhile(lambda before: before is not group, groups if group else []):
+        before["lr"] = last
+    policy._step_long(None, lambda _: [lr] * len(groups))
+
+
+def _step_called_each(policy: Stepper, epoch: int | None) -> None:
+    groups = policy.optimizer.param_groups
+    schedules = policy._lr_rule
+    if epoch is not None or schedules is None:
+        Stepper.step(policy, epoch)
+        return
+    now = policy.last_epoch + 1
+    lrs: list[Any] = []
+    try:
+        for schedule in schedules:
+            lrs.append(schedule(now))  # noqa: PERF401  an error is that of the next group
+    except BaseException as error:
+        add_note(error, policy._at(now), callable_name(len(lrs), schedules))
+        raise
+    if policy._put(groups, lrs):
+        policy.last_epoch = now
+        policy._step_count += 1
+    else:
+        policy._step_long(None, lambda _: lrs)
+
+
+def callable_name(i: int = 0, of: object = None) -> str:
+    """Say for an error which of several callables, one a group, it is, or that there is one."""
+    return f", group {i}" if isinstance(of, list) and len(of) > 1 else ", all param groups"
