@@ -201,7 +201,7 @@ def test_without_matplotlib_the_error_names_the_extra(monkeypatch: pytest.Monkey
     ("policy", "epochs", "error", "message"),
     [
         (Switch({0: 0.1}), 0, ValueError, "plot: epochs must be at least 1, not 0"),
-        (Switch({0: 0.1}), -1, ValueError, "plot: epochs must be at least 0, not -1"),
+        (Switch({0: 0.1}), -1, ValueError, "plot: epochs must be at least 1, not -1"),
         (Switch({0: 0.1}), 9.0, TypeError, "plot: epochs must be an integer, not 9.0"),
         (Cosine(0.1, 0, 9), 9, TypeError, "simulate takes a policy, not Cosine"),
     ],

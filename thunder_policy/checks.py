@@ -68,6 +68,14 @@ def epoch_number(value: Any, what: str) -> int:
     return int(value)
 
 
+def count(value: Any, what: str) -> int:
+    """Like `epoch_number`, and refuse 0."""
+    integral = isinstance(value, Integral) and not isinstance(value, bool)
+    if integral and value < 1:
+        raise ValueError(f"{what} must be at least 1, not {short(value)}")
+    return epoch_number(value, what)
+
+
 def all_finite_floats(values: Collection[Any]) -> bool:
     """Tell, in C loops, whether the values are ``float`` objects, none nan or inf."""
     # Finite numbers can have an infinite sum, but not the other way round.

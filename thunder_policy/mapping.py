@@ -16,15 +16,16 @@ from toolz import merge  # type: ignore[import-untyped, unused-ignore]  # toolz 
 from torch import Tensor
 
 from . import epochs
+from . import state as states
 from .checks import (
     add_note,
+    count,
     each,
     epoch_number,
     non_negative,
     per_group,
     real,
     schedule_fn,
-    short,
 )
 from .groups import Times, copy_of, like, on_host
 from .policy import Policy, ScheduleFn, is_bound
@@ -142,37 +143,37 @@ class MappingPolicy(Policy, Generic[M]):
             A policy of the same class, not bound.
 
         Raises:
-            TypeError: If that is no integer.
-            ValueError: If it is less than 1.
+            TypeError, ValueError: If that is no integer of at least 1.
 
         Example:
             >>> from thunder_policy import Switch
             >>> Switch({0: 0.1, 30: 0.01}).in_steps(500)
             Switch(mapping={0: 0.1, 15000: 0.01}, lr_init=0.001)
         """
-        what = f"{type(self).__name__}: steps_per_epoch"
-        k = epoch_number(steps_per_epoch, what)
-        if k == 0:
-            raise ValueError(f"{what} must be at least 1, not 0")
+        k = count(steps_per_epoch, f"{type(self).__name__}: steps_per_epoch")
         new = copy.copy(self)
-        new.mapping = each(self.mapping, what, lambda one, _: epochs.in_steps(one, k))
+        new.mapping = each(self.mapping, "mapping", lambda one, _: epochs.in_steps(one, k))
         return new
 
     def _start(self, n: int) -> tuple[list[float] | None, dict[str, object]]:
         per_group(self.mapping, n, "mappings")
-        lr_init = None if self.lr_init is None else per_group(self.lr_init, n, "lr_init")
-        rule = self._rule(self.mapping)
-        # A get_lr that multiplies what the groups hold finds lr_init there, as in the document.
-        restart = rule is None
-        return lr_init, {"_lr_mapping": self.mapping, "_lr_rule": rule, "_lr_restart": restart}
+        lr_init = per_group(self.lr_init, n, "lr_init")
+        return None if self.lr_init is None else lr_init, self._goes_by(self.mapping)
+
+    def _goes_by(self, mapping: Any) -> dict[str, object]:
+        """Return the attributes of a policy that is bound with a mapping."""
+        own = type(self).get_lr in _OWN and "get_lr" not in vars(self)
+        return {
+            "_lr_mapping": mapping,
+            # What a step looks at instead of asking get_lr.
+            "_lr_rule": self._rule(mapping) if own else None,
+            # A get_lr that multiplies what the groups hold finds lr_init there, as in the document.
+            "_lr_restart": not own,
+        }
 
     def _rule(self, mapping: Any) -> Any:
-        """Return what a step goes by instead of get_lr, if that is the package's own."""
+        """Return where a lr may change, or the one callable, for the short cut."""
         return None
-
-    def _inherits(self, get_lr: object) -> bool:
-        """Tell whether nobody has overridden a get_lr, so that a step may do without it."""
-        return type(self).get_lr is get_lr and "get_lr" not in vars(self)
 
     def _mappings(self, n: int) -> list[M]:
         """Return one mapping for each of n groups: the same one n times, or the list."""
@@ -207,7 +208,7 @@ class MappingPolicy(Policy, Generic[M]):
             makes its keys strings. Callables are left out.
         """
         state = super().prepare_state_dict("mapping", "lr_init", *keys)
-        if "mapping" not in keys and not _is_callable(self._lr_mapping):
+        if "mapping" not in keys and not states.is_callable(self._lr_mapping):
             state["mapping"] = epochs.pairs(self._lr_mapping)
         if "lr_init" not in keys:
             state["lr_init"] = copy.copy(self.lr_init)
@@ -222,28 +223,16 @@ class MappingPolicy(Policy, Generic[M]):
             UserWarning: If the two differ.
         """
         self.optimizer  # noqa: B018  an unbound policy raises here
-        who, warning, rest = type(self).__name__, "", state_dict
-        mapping, lr_init, changed = self._lr_mapping, self.lr_init, dict[str, Any]()
-        if isinstance(state_dict, dict):
-            # The original package saved what a binding makes of them, too.
-            ours = {"mapping", "lr_init", "current_mapping", "current_lr_init"}
-            rest = {key: value for key, value in state_dict.items() if key not in ours}
-            if "lr_init" in state_dict:
-                lr_init = state_dict["lr_init"]
-                if lr_init is not None:
-                    lr_init = each(lr_init, f"{who}: lr_init in the state", non_negative)
-                changed["lr_init"] = lr_init
-            if "mapping" in state_dict and not _is_callable(mapping):
-                saved: Any = epochs.unpaired(state_dict["mapping"], f"{who}: mapping in the state")
-                if saved != mapping:
-                    warning = (
-                        f"{who}: the state has the mapping {short(saved)}, which replaces "
-                        f"{short(mapping)}; to keep that, leave 'mapping' out of the state"
-                    )
-                mapping = saved
-                changed |= {"mapping": saved, "_lr_mapping": saved, "_lr_rule": self._rule(saved)}
-        self._check_counts(mapping, lr_init)
-        self._load(rest, changed, warning)
+        read = states.read_mapping(state_dict, self._lr_mapping, self.lr_init, type(self).__name__)
+        self._check_counts(read.mapping, read.lr_init)
+        new = {"mapping": read.mapping, **self._goes_by(read.mapping)}
+        same = read.mapping is self._lr_mapping
+        self._load(read.rest, {"lr_init": read.lr_init, **({} if same else new)}, read.warning)
+
+
+def _closed_form(policy: MappingPolicy[Any]) -> Sequence[float | Tensor]:
+    """Return the lrs at ``last_epoch``; at 0, from SequentialLR, without waiting for a GPU."""
+    return policy.lr_at(policy.last_epoch) if policy.last_epoch else policy.get_lr()
 
 
 class _EpochPolicy(MappingPolicy[dict[int, float]]):
@@ -251,6 +240,7 @@ class _EpochPolicy(MappingPolicy[dict[int, float]]):
 
     _checked = staticmethod(epochs.epoch_mapping)
     step = step_at_milestones
+    _get_closed_form_lr = _closed_form
 
     def __init__(
         self, mapping: EpochMapping | Sequence[EpochMapping], lr_init: InitialLR = 1e-3
@@ -259,8 +249,6 @@ class _EpochPolicy(MappingPolicy[dict[int, float]]):
         super().__init__(numbers, lr_init)
 
     def _rule(self, mapping: Any) -> Any:
-        if not self._inherits(_EpochPolicy.get_lr):
-            return None
         return merge(*mapping) if isinstance(mapping, list) else mapping
 
     def get_lr(self) -> list[float | Tensor]:
@@ -304,10 +292,6 @@ class _EpochPolicy(MappingPolicy[dict[int, float]]):
             )
         return lrs
 
-    def _get_closed_form_lr(self) -> Sequence[float | Tensor]:
-        # At 0, from SequentialLR, get_lr is the closed form too, and waits for no GPU.
-        return self.lr_at(self.last_epoch) if self.last_epoch else self.get_lr()
-
     def _trajectory(self, count: int, starts: Sequence[float]) -> Tensor:
         """Return the lrs of the first epochs, as `simulate` does."""
         columns = []
@@ -349,9 +333,7 @@ class Switch(_EpochPolicy):
             ``None`` for what each group has.
 
     Raises:
-        TypeError: For an epoch that is no integer, or a lr that is no real number.
-        ValueError: For a negative epoch, a lr that is negative, nan or inf, an empty list, or
-            lists of different lengths.
+        TypeError, ValueError: As `MappingPolicy` does.
 
     Example:
         >>> policy = Switch({0: 1e-4, 2: 1e-10})
@@ -375,9 +357,7 @@ class Multiply(_EpochPolicy):
             group, or ``None`` for what each group has.
 
     Raises:
-        TypeError: For an epoch that is no integer, or a factor that is no real number.
-        ValueError: For a negative epoch, a factor that is negative, nan or inf, an empty list, or
-            lists of different lengths.
+        TypeError, ValueError: As `MappingPolicy` does.
 
     Example:
         >>> policy = Multiply({1: 0.5, 3: 0.1}, lr_init=1.0)
@@ -421,6 +401,7 @@ class Schedule(MappingPolicy[ScheduleFn]):
 
     _checked = staticmethod(schedule_fn)
     step = step_called
+    _get_closed_form_lr = _closed_form
 
     def __init__(
         self, mapping: ScheduleFn | Sequence[ScheduleFn], lr_init: InitialLR = 1e-3
@@ -428,7 +409,7 @@ class Schedule(MappingPolicy[ScheduleFn]):
         super().__init__(mapping, lr_init)
 
     def _rule(self, mapping: Any) -> Any:
-        return mapping if self._inherits(Schedule.get_lr) else None
+        return mapping if callable(mapping) else None
 
     def get_lr(self) -> list[float | Tensor]:
         """Compute the lrs to be written at ``last_epoch``: one a param group."""
@@ -437,19 +418,10 @@ class Schedule(MappingPolicy[ScheduleFn]):
         return lrs if isinstance(self.mapping, list) else lrs * n
 
     def lr_at(self, epoch: int) -> list[float]:
-        """Return the lrs at an epoch in closed form, as `MappingPolicy.lr_at` does.
-
-        Raises:
-            TypeError: If the epoch is no integer, or a callable returns no number.
-            ValueError: If the epoch is negative, or a callable returns nan or inf.
-        """
+        """Return the lrs at an epoch in closed form, as `MappingPolicy.lr_at` does."""
         epoch = epoch_number(epoch, f"{type(self).__name__}: the epoch")
         lrs = self._called(self._distinct(), [epoch])
         return lrs if isinstance(self.mapping, list) else lrs * len(self._starts())
-
-    def _get_closed_form_lr(self) -> Sequence[float | Tensor]:
-        # At 0, from SequentialLR, get_lr is the closed form too, and waits for no GPU.
-        return self.lr_at(self.last_epoch) if self.last_epoch else self.get_lr()
 
     def _trajectory(self, epochs: int, starts: Sequence[float]) -> Tensor:
         """Return the lrs of the first epochs, as `simulate` does."""
@@ -488,5 +460,4 @@ class Schedule(MappingPolicy[ScheduleFn]):
         return self.prepare_state_dict("mapping", "lr_init")
 
 
-def _is_callable(mapping: object) -> bool:
-    return callable(mapping[0] if isinstance(mapping, list) else mapping)
+_OWN = (_EpochPolicy.get_lr, Schedule.get_lr)

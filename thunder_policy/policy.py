@@ -61,8 +61,6 @@ class Policy(Stepper):
             One finite lr a param group, in a list or another ``Sequence``.
         """
 
-    # ------------------------------------------------------------------------------------ binding
-
     def __call__(self: AnyPolicy, optimizer: Optimizer) -> AnyPolicy:
         """Bind the policy to an optimizer, as `set_optimizer` does, and return it."""
         self.set_optimizer(optimizer)
@@ -106,8 +104,6 @@ class Policy(Stepper):
     def _start(self, n: int) -> tuple[list[float] | None, dict[str, object]]:
         """Return what n groups start from, None for what they have, and attributes to set."""
         return None, {}
-
-    # -------------------------------------------------------------------------------------- state
 
     def state_dict(self) -> dict[str, Any]:
         """Return a snapshot of the policy that ``torch.load(..., weights_only=True)`` reads.

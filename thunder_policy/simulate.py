@@ -5,20 +5,16 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-from torch.optim import SGD, Optimizer
+from torch import Tensor
 
-from . import state as states
-from .checks import epoch_number, non_negative, short
+from .checks import count, epoch_number, non_negative, short
 from .drawing import draw, finish
-from .mapping import MappingPolicy, Multiply, Schedule, Switch
-from .policy import Policy, is_bound
+from .mapping import Multiply, Schedule, Switch
+from .policy import Policy
+from .rehearsal import optimizer_for, stepped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -49,63 +45,15 @@ def simulate(policy: Policy, epochs: int, groups: int | None = None, lr: float =
     if not isinstance(policy, Policy):
         raise TypeError(f"simulate takes a policy, not {short(policy)} ({type(policy).__name__})")
     epochs = epoch_number(epochs, "simulate: epochs")
-    if groups is not None and epoch_number(groups, "simulate: groups") == 0:
-        raise ValueError("simulate: groups must be at least 1, not 0")
+    if groups is not None:
+        groups = count(groups, "simulate: groups")
     lr = non_negative(lr, "simulate: lr")
     # Exactly these have a closed form for sure: a subclass may override anything.
     ours = Switch, Multiply, Schedule
     if isinstance(policy, ours) and type(policy) in ours:
         starts = [lr if start is None else start for start in policy._starts(groups)]
         return policy._trajectory(epochs, starts)
-    return _stepped(policy, epochs, _optimizer_for(policy, groups, lr))
-
-
-def _optimizer_for(policy: Policy, groups: int | None, lr: float) -> Optimizer:
-    """Make an optimizer like that of a bound policy, or one of new groups, to step beside."""
-    options: list[dict[str, Any]]
-    if groups is None and is_bound(policy):
-        options = [
-            {**group, "lr": float(base)}
-            for group, base in zip(policy.optimizer.param_groups, policy.base_lrs)
-        ]
-        for option in options:
-            option.pop("initial_lr", None)
-    else:
-        default = len(policy._starts()) if isinstance(policy, MappingPolicy) else 1
-        options = [{"lr": lr} for _ in range(groups or default)]
-    optimizer = SGD(
-        [{**option, "params": [nn.Parameter(torch.zeros(1, device="cpu"))]} for option in options]
-    )
-    vars(optimizer)["_opt_called"] = True  # no warning that nobody calls its step
-    return optimizer
-
-
-def _stepped(policy: Policy, epochs: int, optimizer: Optimizer) -> Tensor:
-    """Step a copy of a policy beside an optimizer."""
-    fresh = copy.copy(policy)
-    held = states.attributes(fresh)
-    # Schedulers in the policy hold its optimizer, or one of their own: swap those, not copy.
-    memo: dict[int, Any] = {}
-    new = optimizer.param_groups
-    for scheduler in [policy, *states.schedulers([*held.values()])]:
-        if not states.is_unbound(scheduler):
-            old = scheduler.optimizer.param_groups
-            memo |= {id(scheduler.optimizer): optimizer, id(old): new}
-            memo |= {id(group): new[i % len(new)] for i, group in enumerate(old)}
-    for name, value in held.items():
-        with suppress(Exception):  # what cannot be copied, like a lock, is shared
-            setattr(fresh, name, copy.deepcopy(value, memo))
-    fresh(optimizer)
-    rows = torch.empty(epochs, len(optimizer.param_groups), dtype=torch.float64, device="cpu")
-    for epoch in range(epochs):
-        if epoch:
-            fresh.step()
-        rows[epoch] = torch.tensor(
-            [float(group["lr"]) for group in optimizer.param_groups],
-            dtype=torch.float64,
-            device="cpu",
-        )
-    return rows
+    return stepped(policy, epochs, optimizer_for(policy, groups, lr))
 
 
 def plot(
@@ -145,8 +93,7 @@ def plot(
         raise ImportError(
             "plot needs Matplotlib: pip install 'thunder_policy[plot]', or matplotlib"
         ) from error
-    if epoch_number(epochs, "plot: epochs") == 0:
-        raise ValueError("plot: epochs must be at least 1, not 0")
+    count(epochs, "plot: epochs")
     policies = policy if isinstance(policy, Mapping) else {type(policy).__name__: policy}
     trajectories = {name: simulate(one, epochs) for name, one in policies.items()}
     if ax is None:

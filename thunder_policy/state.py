@@ -16,12 +16,16 @@ import torch
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
-from .checks import epoch_number, real, short
+from .checks import each, epoch_number, non_negative, real, short
+from .epochs import unpaired
 from .groups import Groups, Undo, copy_of, plain
 
 # What a state holds beside attributes, and what torch has had there too.
 _NUMBERS = frozenset({"last_epoch", "_step_count", "base_lrs", "_last_lr", "_group_lrs"})
 _TORCH = frozenset({"_is_initial", "_get_lr_called_within_step"})
+
+# What is in it for a mapping; the original package saved what a binding makes of that, too.
+_MAPPING = frozenset({"mapping", "lr_init", "current_mapping", "current_lr_init"})
 
 
 def pack(lrs: Sequence[float | Tensor]) -> list[float | Tensor] | Tensor:
@@ -94,6 +98,38 @@ def read(state: Any, groups: Groups, base: list[float | Tensor], who: str) -> Nu
             if isinstance(lr := base[i], Tensor):
                 base[i] = lr.to(tensor.device)
     return Numbers(epoch, count, base, last, held)
+
+
+class Mapped(NamedTuple):
+    """What a state says of a mapping, and the rest of it."""
+
+    mapping: Any
+    lr_init: Any
+    warning: str
+    rest: Any
+
+
+def read_mapping(state: Any, mapping: Any, lr_init: Any, who: str) -> Mapped:
+    """Read mapping and ``lr_init`` from a state; where it has none, those of the policy stay."""
+    if not isinstance(state, dict):
+        return Mapped(mapping, lr_init, "", state)
+    rest = {key: value for key, value in state.items() if key not in _MAPPING}
+    lr_init = state.get("lr_init", lr_init)
+    if lr_init is not None:
+        lr_init = each(lr_init, f"{who}: lr_init in the state", non_negative)
+    if "mapping" not in state or is_callable(mapping):
+        return Mapped(mapping, lr_init, "", rest)
+    saved = unpaired(state["mapping"], f"{who}: mapping in the state")
+    replaces = (
+        f"{who}: the state has the mapping {short(saved)}, which replaces {short(mapping)}; "
+        "to keep that, leave 'mapping' out of the state"
+    )
+    return Mapped(saved, lr_init, replaces if saved != mapping else "", rest)
+
+
+def is_callable(mapping: object) -> bool:
+    """Tell whether what a policy maps by is code, which no state holds."""
+    return callable(mapping[0] if isinstance(mapping, list) else mapping)
 
 
 def attributes(instance: object) -> dict[str, Any]:

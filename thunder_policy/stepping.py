@@ -75,7 +75,8 @@ class Stepper(LRScheduler, ABC):
         base_lrs = _NeedsOptimizer()
 
     _lr_groups: Groups
-    # What a step goes by instead of get_lr, if that is the package's own.
+    # What MappingPolicy binds with.
+    _lr_mapping: Any
     _lr_rule: Any
     # Whether the groups hold base_lrs when get_lr is asked for epoch 0.
     _lr_restart: bool
@@ -282,7 +283,7 @@ def step_called(policy: Stepper, epoch: int | None = None) -> None:
     """Go on to the next epoch, as `Policy.step` does."""
     groups = policy.optimizer.param_groups
     schedule = policy._lr_rule
-    if epoch is not None or schedule is None or type(schedule) is list:
+    if epoch is not None or schedule is None:
         _step_called_each(policy, epoch)
         return
     now = policy.last_epoch + 1
@@ -322,8 +323,8 @@ def step_called(policy: Stepper, epoch: int | None = None) -> None:
 
 def _step_called_each(policy: Stepper, epoch: int | None) -> None:
     groups = policy.optimizer.param_groups
-    schedules = policy._lr_rule
-    if epoch is not None or schedules is None:
+    schedules = policy._lr_mapping
+    if epoch is not None or policy._lr_restart:
         Stepper.step(policy, epoch)
         return
     now = policy.last_epoch + 1
