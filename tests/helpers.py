@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
@@ -97,26 +97,44 @@ def reciprocal(epoch: int) -> float:
 # "Nothing changed": a picture of everything that can be seen of a policy or an optimizer.
 
 
-def picture(thing: Any) -> Any:
-    """Freeze a value so that two pictures are equal only where nothing changed."""
-    match thing:
-        case LRScheduler():
-            return type(thing).__name__, repr(thing), picture(attributes(thing))
-        case Optimizer():
-            # An attribute more is a change too: torch hangs a wrapped `step` on the instance.
-            groups = [(id(group), picture(group)) for group in thing.param_groups]
-            return id(thing), sorted(vars(thing)), id(thing.param_groups), groups
-        case Tensor():
-            values = thing.detach().to(torch.float64).flatten().tolist()
-            return id(thing), str(thing.dtype), list(thing.shape), repr(values)
-        case Mapping():
-            return type(thing), [(key, picture(value)) for key, value in thing.items()]
-        case list() | tuple():
-            return type(thing), [picture(value) for value in thing]
-        case int() | float() | complex() | str() | bytes() | None:
-            return type(thing), repr(thing)
-        case _:
-            return id(thing)
+def picture(thing: Any, depth: int = 0) -> Any:
+    """Freeze a value so that two pictures are equal only where nothing changed, to the bit.
+
+    Nothing is asked of an object that is not known here: it may be one that misbehaves.
+    """
+    kind = type(thing)
+
+    def inside(things: Iterable[Any]) -> list[Any]:
+        return [picture(one, depth + 1) for one in things]
+
+    if depth > 20:
+        return id(thing)
+    if issubclass(kind, LRScheduler):
+        return kind.__name__, inside(attributes(thing).items())
+    if issubclass(kind, Optimizer):
+        # An attribute more is a change too: torch hangs a wrapped `step` on the instance.
+        groups = [*map(id, thing.param_groups)]
+        return id(thing), id(thing.param_groups), groups, inside(vars(thing).items())
+    if issubclass(kind, Tensor):
+        return id(thing), str(thing.dtype), str(thing.device), thing.requires_grad, bits(thing)
+    if issubclass(kind, dict):
+        return kind, inside(dict.items(thing))
+    if issubclass(kind, list):
+        return kind, inside(list.__iter__(thing))
+    if issubclass(kind, tuple):
+        return kind, inside(tuple.__iter__(thing))
+    if kind in (int, bool, float, complex, str, bytes, type(None)):
+        return kind, thing if kind is int else repr(thing)
+    return id(thing)
+
+
+def bits(value: Tensor) -> object:
+    """Return the shape of a tensor and its elements as bytes, which tell -0.0 from 0.0."""
+    if value.is_nested or value.is_meta or value.layout is not torch.strided:
+        return repr(value)
+    flat = value.detach().clone().contiguous()
+    data = flat.int_repr() if flat.is_quantized else flat
+    return list(value.shape), data.reshape(-1).view(torch.uint8).tolist()
 
 
 def attributes(policy: object) -> dict[str, Any]:
@@ -140,9 +158,13 @@ def unchanged(*things: object) -> Iterator[None]:
 
 
 def state_of(thing: object) -> Any:
-    """Return the state of a bound scheduler, tensors as numbers; None for everything else."""
-    bound = isinstance(thing, LRScheduler) and hasattr(thing, "optimizer")
-    return numbers(thing.state_dict()) if bound else None  # type: ignore[attr-defined]
+    """Return what a bound scheduler saves, tensors as numbers; or why it cannot be saved."""
+    if not isinstance(thing, LRScheduler) or not hasattr(thing, "optimizer"):
+        return None
+    try:
+        return repr(thing), repr(numbers(thing.state_dict()))
+    except Exception as error:
+        return repr(error)
 
 
 def numbers(value: Any) -> Any:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from schedule_helpers import anything
@@ -242,25 +242,6 @@ def test_huge_numbers_and_deep_nesting_end_at_once(text: str) -> None:
     assert time.perf_counter() - begin < 1
 
 
-PIECES = """
-    Switch Schedule Cosine warmup Constant ( ) [ ] { } , : * ** + - . then clamp in_steps at= 0 1 10
-    0.1 1e9 True None 'a' __import__ exec eval os lambda x for in if \\ ' # ; := = @ \u00e9
-"""
-pieces = st.sampled_from([*PIECES.split(), " ", '"', "\n", "\t"])
-
-
-@settings(max_examples=300)
-@given(st.text(max_size=60) | st.lists(pieces, max_size=15).map("".join))
-def test_no_text_does_anything_but_make_a_policy_or_an_error_of_one_line(text: str) -> None:
-    said = ""
-    try:
-        assert isinstance(load(text), Policy)
-    except ExpressionError as error:
-        said = str(error)
-    assert "\n" not in said
-    assert len(said) < 350
-
-
 def test_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for text in (
@@ -296,6 +277,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "        raise RuntimeError('no\\nlr')\n"
         "    return 0.1\n"
         "failing = tp.Schedule(fails)\n"
+        "leaving = tp.Schedule(lambda epoch: exit(0))\n"
     )
     (tmp_path / package / "broken.py").write_text("raise OSError('no\\ndata')")
     (tmp_path / package / "leaves.py").write_text("raise SystemExit('bye')")
@@ -343,6 +325,13 @@ def test_a_policy_that_raises_is_exit_code_1_and_says_where(
     if sys.version_info >= (3, 11):
         assert "RuntimeError: no lr; Schedule at epoch 3" in said
     assert said.count("\n") == 1
+
+
+def test_a_policy_that_leaves_is_exit_code_1_too(
+    module: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["preview", f"{module}.train:leaving"]) == 1
+    assert capsys.readouterr().err.endswith("error: SystemExit: 0\n")
 
 
 def test_where_a_policy_failed_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:

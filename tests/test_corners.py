@@ -447,3 +447,157 @@ def test_a_step_in_the_right_order_leaves_the_warnings_of_others_alone() -> None
             optimizer = sgd(0.1)
             step(optimizer, Switch({})(optimizer))
     assert len(caught) == 1
+
+
+def test_the_deprecation_of_an_epoch_is_shown_once_a_place_as_torch_shows_it() -> None:
+    policy = Switch({})(sgd(0.1))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for epoch in (1, 2, 3):
+            policy.optimizer.step()
+            policy.step(epoch)
+    assert [str(warning.message)[:19] for warning in caught] == ["The epoch parameter"]
+
+
+class TestGroupsThatChangePlaces:
+    """Groups are told apart by their params, also where everything else of them is equal."""
+
+    @staticmethod
+    def swapped_after(steps: int, policy: Policy) -> Policy:
+        optimizer = sgd(0.1, 0.1)
+        for group in optimizer.param_groups:
+            group["initial_lr"] = 0.7  # another scheduler was here: it is not base_lrs
+        step(optimizer, policy(optimizer), steps)
+        optimizer.param_groups.reverse()
+        step(optimizer, policy)
+        return policy
+
+    @pytest.mark.parametrize("steps", [1, 3])
+    def test_their_base_lrs_go_with_them(self, steps: int) -> None:
+        policy = self.swapped_after(steps, Multiply({0: 0.0}, lr_init=[0.25, 0.5]))
+        assert policy.base_lrs == [0.5, 0.25]
+
+    def test_get_lr_finds_them_there(self) -> None:
+        class ByBase(Policy):
+            def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+                seen.append([*self.base_lrs])
+                return [0.5 for _ in self.base_lrs]
+
+        seen: list[list[Any]] = []
+        policy = ByBase()
+        optimizer = sgd(0.1, 0.2)
+        step(optimizer, policy(optimizer), 3)
+        optimizer.param_groups.reverse()
+        step(optimizer, policy)
+        assert seen[-2:] == [[0.1, 0.2], [0.2, 0.1]]
+
+
+class TestWhatAScheduleDoesToTheGroups:
+    """A callable that changes the optimizer while it is asked."""
+
+    @pytest.mark.parametrize("steps", [0, 3])
+    def test_a_group_that_it_adds_is_taken_in(self, steps: int) -> None:
+        def adds(epoch: int) -> float:
+            if epoch == steps + 1 and len(optimizer.param_groups) == 1:
+                optimizer.add_param_group({"params": [nn.Parameter(torch.zeros(1))], "lr": 9.0})
+            return 0.5 / (1 + epoch)
+
+        optimizer = sgd(0.1)
+        policy = Schedule(adds)(optimizer)
+        step(optimizer, policy, steps + 1)
+        assert [group["lr"] for group in optimizer.param_groups] == [adds(steps + 1)] * 2
+        assert policy.base_lrs == [1e-3, 9.0]
+
+    @pytest.mark.parametrize("steps", [0, 3])
+    def test_with_a_list_that_is_an_error_before_any_write(self, steps: int) -> None:
+        def adds(epoch: int) -> float:
+            if epoch == steps + 1 and len(optimizer.param_groups) == 2:
+                optimizer.add_param_group({"params": [nn.Parameter(torch.zeros(1))], "lr": 9.0})
+            return 0.5
+
+        optimizer = sgd(0.1, 0.1)
+        policy = Schedule([lambda epoch: 1 / (1 + epoch), adds])(optimizer)
+        step(optimizer, policy, steps)
+        before = [group["lr"] for group in optimizer.param_groups]
+        optimizer.step()
+        with pytest.raises(ValueError, match="Got 2 mappings and 3 param groups"):
+            policy.step()
+        assert [group["lr"] for group in optimizer.param_groups] == [*before, 9.0]
+        assert policy.last_epoch == steps
+
+    @pytest.mark.parametrize(
+        "policy",
+        [
+            Switch({1: 0.5, 4: 0.25}),
+            Multiply({4: 0.5}),
+            Schedule(lambda epoch: 1 / (1 + epoch)),
+            Schedule([lambda epoch: 1 / (1 + epoch)] * 2),
+        ],
+        ids=lambda policy: type(policy).__name__,
+    )
+    @pytest.mark.parametrize("steps", [0, 2, 3])
+    def test_a_group_that_has_lost_its_lr_is_an_error_before_any_write(
+        self, policy: Any, steps: int
+    ) -> None:
+        optimizer = sgd(0.1, 0.1)
+        step(optimizer, policy(optimizer), steps)
+        optimizer.step()
+        first, lr = optimizer.param_groups[0]["lr"], optimizer.param_groups[1].pop("lr")
+        with pytest.raises(ValueError, match=rf"at epoch {steps + 1}, group 1: .* has no lr"):
+            policy.step()
+        assert optimizer.param_groups[0]["lr"] == first
+        assert policy.last_epoch == steps
+        optimizer.param_groups[1]["lr"] = lr
+        policy.step()
+        assert policy.last_epoch == steps + 1
+
+
+def test_a_subclass_may_set_its_current_mapping_as_the_document_does() -> None:
+    class Doubled(MappingPolicy[Any]):
+        def set_optimizer(self, optimizer: Optimizer) -> None:
+            self.current_mapping = [self.mapping] * 2 * len(optimizer.param_groups)
+            self.current_lr_init = [7.0]
+            super().set_optimizer(optimizer)
+
+        def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+            assert self.current_mapping is not None
+            return [float(len(self.current_mapping))]
+
+    optimizer = sgd(0.1)
+    policy = Doubled({0: 0.5})(optimizer)
+    assert policy.get_last_lr() == [2.0]
+    assert policy.current_lr_init == [7.0]
+    assert "current_mapping" not in policy.state_dict()
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_a_bound_policy_goes_by_the_mapping_that_it_was_bound_with(steps: int) -> None:
+    optimizer = sgd(0.1)
+    policy = Switch({0: 1.0, 3: 0.5})(optimizer)
+    step(optimizer, policy, steps)
+    policy.mapping = {3: 9.0, 4: 8.0}
+    assert policy.lr_at(4) == [0.5]
+    assert policy.state_dict()["mapping"] == [[0, 1.0], [3, 0.5]]
+    assert step(optimizer, policy, 5 - steps) == [1.0] * (2 - steps) + [0.5] * 3
+    step(optimizer, policy(optimizer), 4)
+    assert policy.get_last_lr() == [8.0]
+
+
+def test_a_policy_whose_optimizer_is_wrapped_by_no_optimizer_is_copied_too() -> None:
+    class Wrapper:
+        def __init__(self, optimizer: Optimizer) -> None:
+            self.wrapped = optimizer
+
+        @property
+        def param_groups(self) -> list[dict[str, Any]]:
+            return self.wrapped.param_groups
+
+        def step(self) -> None:
+            self.wrapped.step()
+
+    policy = Switch({2: 0.5})(sgd(0.1))
+    step(policy.optimizer, policy)
+    policy.optimizer = Wrapper(policy.optimizer)  # type: ignore[assignment]
+    for other in (copy.deepcopy(policy), policy):
+        assert step(other.optimizer, other, 2) == [0.5, 0.5]
+    assert policy.last_epoch == 3

@@ -31,7 +31,6 @@ from helpers import (
     numbers,
     overlap,
     parameter,
-    picture,
     reciprocal,
     sgd,
     tensor,
@@ -39,8 +38,6 @@ from helpers import (
     through_disk,
     unchanged,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, StepLR
@@ -877,53 +874,6 @@ def test_a_key_that_names_a_property_or_method_of_a_subclass_is_refused() -> Non
         state = {**policy.state_dict(), "note": "changed", key: 1}
         with unchanged(policy, policy.optimizer), pytest.raises(ValueError, match=key):
             policy.load_state_dict(state)
-
-
-garbage = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-2, 5)
-    | st.floats()
-    | st.text(max_size=3)
-    | st.builds(lambda: tensor(0.5))
-    | st.builds(lambda: torch.ones(2))
-    | st.just(10**400)
-    | st.just(1j),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.tuples(inner, inner)
-        | st.dictionaries(st.text(max_size=2) | st.integers(-1, 3), inner, max_size=3)
-    ),
-    max_leaves=6,
-)
-KEYS = [*sorted(TORCH_KEYS), "mapping", "lr_init", "current_mapping", "current_lr_init", "verbose"]
-
-
-@given(
-    name=st.sampled_from(sorted(POLICIES)),
-    changes=st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=3), garbage, max_size=3),
-    keep=st.booleans(),
-)
-def test_garbage_is_refused_whole_or_makes_a_policy_that_goes_on(
-    name: str, changes: dict[str, Any], keep: bool
-) -> None:
-    optimizer = sgd(0.5, tensor(0.25))
-    policy = run(POLICIES[name], optimizer, 1)
-    state = {**policy.state_dict(), **changes} if keep else changes
-    before = repr(numbers(state))
-    pictures = picture(policy), picture(optimizer)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            policy.load_state_dict(state)
-    except (TypeError, ValueError):
-        assert (picture(policy), picture(optimizer)) == pictures
-        return
-    assert repr(numbers(state)) == before
-    assert all(math.isfinite(lr) for lr in lrs(optimizer))
-    again = through_disk(policy.state_dict())
-    policy.load_state_dict(again)
-    assert repr(numbers(policy.state_dict())) == repr(numbers(again))
 
 
 # Keys that nobody knows

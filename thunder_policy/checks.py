@@ -30,8 +30,11 @@ def real(value: Any, what: str, *, any_shape: bool = False) -> float:
         ValueError: For nan, inf and what overflows a ``float``.
     """
     number = value
-    shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple) and (shape == () or (any_shape and math.prod(shape) == 1)):
+    # A nested tensor raises where it is asked for its shape, a meta tensor where for its number.
+    blank = isinstance(value, Tensor) and (value.is_nested or value.is_meta)
+    shape = None if blank else getattr(value, "shape", None)
+    single = isinstance(shape, tuple) and (shape == () or (any_shape and math.prod(shape) == 1))
+    if single and hasattr(value, "item"):  # a memoryview has a shape alone
         # NumPy scalars have a shape too, and may be a bool or a complex underneath.
         number = value.item()
     if isinstance(number, bool) or not isinstance(number, (Real, Decimal)):
@@ -123,12 +126,23 @@ def short(value: object) -> str:
         text = repr(value)
     except ValueError:  # Python prints no int of more than 4,300 digits
         return "a huge integer"
+    except RecursionError:
+        return f"a {type(value).__name__} that is nested too deeply to print"
     return cut(text, 80)
 
 
 def cut(text: str, length: int) -> str:
     """Return a text, or as much of it as fits."""
     return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+def said(error: BaseException) -> str:
+    """Return the type of an exception and its message, in one line."""
+    try:
+        text = f"{type(error).__name__}: {error}"
+    except Exception:  # somebody else's has a message that raises
+        text = type(error).__name__
+    return " ".join(text.split())
 
 
 def add_note(error: BaseException, where: str, rest: str = "") -> None:

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from . import __version__
-from .checks import cut, short
+from .checks import cut, said, short
 from .drawing import distinct, group_names, is_stepwise, milestones, wants_log
 from .expression import ExpressionError, load
 from .policy import Policy
@@ -247,12 +247,11 @@ def _simulated(policy: Policy, epochs: int) -> Tensor:
         if epochs * groups > MAX_VALUES:
             raise ValueError(f"{epochs} epochs of {groups} groups are too many to look at")
         return simulate(policy, epochs)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # What a policy of somebody else's raises can be anything.
-        said = str(error)
-        notes = [note for note in getattr(error, "__notes__", ()) if note not in said]
-        said = "; ".join([f"{type(error).__name__}: {said}", *notes])
-        raise PolicyError(" ".join(said.split())) from error
+        text = said(error)
+        notes = [note for note in getattr(error, "__notes__", ()) if note not in text]
+        raise PolicyError(" ".join("; ".join([text, *notes]).split())) from error
 
 
 def _save(policy: Policy, name: str, epochs: int, file: Path) -> None:

@@ -17,7 +17,7 @@ from inspect import signature
 from typing import Any
 
 from . import schedules
-from .checks import cut, short
+from .checks import cut, said, short
 from .mapping import Multiply, Schedule, Switch
 from .policy import Policy
 from .schedules import ScheduleFunction
@@ -67,17 +67,20 @@ def load(text: str) -> Policy:
         >>> load("warmup(5, Cosine(0.1, 0, epochs=85))").lr_at(5)
         [0.1]
     """
-    target = _TARGET.fullmatch(text.strip())
-    value = import_object(text.strip()) if target else _Parser(text).value()
-    several = isinstance(value, (list, tuple)) and value
-    if all(isinstance(one, ScheduleFunction) for one in (value if several else [value])):
-        return Schedule(value)
-    if not isinstance(value, Policy):
-        raise ExpressionError(
-            f"{short(text.strip())} is no policy and no schedule, but of type "
-            f"{type(value).__name__}; write Switch({{0: 1e-3, 30: 1e-4}}), for example"
-        )
-    return value
+    name = text.strip()
+    value = import_object(name) if _TARGET.fullmatch(name) else _Parser(text).value()
+    try:
+        several = isinstance(value, (list, tuple)) and value
+        if all(isinstance(one, ScheduleFunction) for one in (value if several else [value])):
+            return Schedule(value)
+        if isinstance(value, Policy):
+            return value
+    except (Exception, SystemExit) as error:  # somebody else's object, asked what it is
+        raise ExpressionError(cut(f"{name} cannot be used: {said(error)}", MAX_MESSAGE)) from error
+    raise ExpressionError(
+        f"{short(name)} is no policy and no schedule, but of type {type(value).__name__}; "
+        "write Switch({0: 1e-3, 30: 1e-4}), for example"
+    )
 
 
 def import_object(target: str) -> Any:
@@ -97,8 +100,7 @@ def import_object(target: str) -> Any:
             value = getattr(value, name)
     except (Exception, SystemExit) as error:
         # Somebody else's code runs here, and can raise anything.
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ExpressionError(cut(f"cannot import {target}: {what}", MAX_MESSAGE)) from error
+        raise ExpressionError(cut(f"cannot import {target}: {said(error)}", MAX_MESSAGE)) from error
     return value
 
 

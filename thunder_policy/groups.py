@@ -203,7 +203,8 @@ class Groups:
         at |= {_name(i, group): i for i, group in enumerate(self.seen)}
         known = [at.get(id(group), at.get(_name(i, group))) for i, group in enumerate(groups)]
         return [
-            copy_of(group["lr"]) if i is None else records[i] for group, i in zip(groups, known)
+            copy_of(group.get("lr", 0.0)) if i is None else records[i]
+            for group, i in zip(groups, known)
         ]
 
     def forget(self) -> None:

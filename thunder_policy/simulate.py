@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,8 @@ def simulate(policy: Policy, epochs: int, groups: int | None = None, lr: float =
     epochs = epoch_number(epochs, "simulate: epochs")
     if groups is not None:
         groups = count(groups, "simulate: groups")
+    if max(epochs, groups or 1) > sys.maxsize:
+        raise ValueError(f"simulate: no tensor is as large as {short(max(epochs, groups or 1))}")
     lr = non_negative(lr, "simulate: lr")
     # Exactly these have a closed form for sure: a subclass may override anything.
     ours = Switch, Multiply, Schedule

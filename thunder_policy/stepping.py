@@ -276,7 +276,10 @@ def step_at_milestones(policy: Stepper, epoch: int | None = None) -> None:
                 return
     except Exception:
         pass
-    Stepper.step(policy, epoch)
+    if milestones is None:
+        Stepper.step(policy, epoch)
+    else:
+        policy._step_long(epoch)
 
 
 def step_called(policy: Stepper, epoch: int | None = None) -> None:
@@ -322,6 +325,7 @@ def step_called(policy: Stepper, epoch: int | None = None) -> None:
 
 
 def _step_called_each(policy: Stepper, epoch: int | None) -> None:
+    """Step where there is a callable a group, or a subclass has a get_lr of its own."""
     groups = policy.optimizer.param_groups
     schedules = policy._lr_mapping
     if epoch is not None or policy._lr_restart:

@@ -15,7 +15,7 @@ from typing import Any
 
 from torch.optim.lr_scheduler import LRScheduler
 
-from ..checks import short
+from ..checks import cut, said, short
 from .checks import check_policy
 from .kit import sgd
 from .report import as_json as to_json
@@ -23,6 +23,11 @@ from .report import table
 from .subject import Subject, needs_optimizer
 
 GOOD, BROKEN, BAD_TARGET = 0, 1, 2
+MAX_MESSAGE = 500
+
+
+class TargetError(Exception):
+    """What a target names is not there, or cannot be checked."""
 
 
 def check_command(target: str, groups: int | None, expected: str | None, as_json: bool) -> int:
@@ -41,9 +46,10 @@ def check_command(target: str, groups: int | None, expected: str | None, as_json
     """
     try:
         subject = _subject(target, groups, expected)
-    except Exception as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        print(f"check {target}: {text}", file=sys.stderr)
+    except (Exception, SystemExit) as error:
+        # Somebody else's code runs here, and can raise anything.
+        text = str(error) if isinstance(error, TargetError) else said(error)
+        print(cut(" ".join(f"check {target}: {text}".split()), MAX_MESSAGE), file=sys.stderr)
         return BAD_TARGET
     results = check_policy(subject, on_fail="collect")
     print(to_json(target, results) if as_json else table(results))
@@ -65,24 +71,24 @@ def _subject(target: str, groups: int | None, expected: str | None) -> Subject:
     elif needs_optimizer(found):
         factory = partial(partial, found)
     elif isinstance(found, type) and not issubclass(found, LRScheduler):
-        raise TypeError(f"it is the class {found.__name__}, which is no scheduler")
+        raise TargetError(f"it is the class {found.__name__}, which is no scheduler")
     elif callable(found):
         factory = found
     else:
-        raise TypeError(f"it is {short(found)}: give a policy, its class or a factory")
-    subject = Subject(factory, groups, oracle)
+        raise TargetError(f"it is {short(found)}: give a policy, its class or a factory")
     try:
+        subject = Subject(factory, groups, oracle)
         made = subject.make()
         if needs_optimizer(found):
             made(sgd(subject.layouts()[0]))
-    except Exception as error:
-        raise TypeError(f"it cannot be made: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise TargetError(f"it cannot be made: {said(error)}") from error
     return subject
 
 
 def _copies(policy: LRScheduler) -> Callable[[], Any]:
     if hasattr(policy, "optimizer"):
-        raise TypeError("it is bound to an optimizer: give a policy that is not, or a factory")
+        raise TargetError("it is bound to an optimizer: give a policy that is not, or a factory")
     return lambda: copy.deepcopy(policy)
 
 
@@ -90,20 +96,19 @@ def _load(target: str) -> Any:
     """Import what a target names.
 
     Raises:
-        ValueError: If it is not written as ``module:name``.
-        ImportError: If there is no such module, or nothing of that name in it.
+        TargetError: If it is not written as ``module:name``, or there is nothing of that name.
     """
     place, colon, name = target.rpartition(":")
     if not colon or not place or not name:
-        raise ValueError("write it as module:name or path/to/file.py:name")
+        raise TargetError("write it as module:name or path/to/file.py:name")
     with _current_folder():
         try:
             value = _from_file(Path(place)) if place.endswith(".py") else _module(place)
-        except Exception as error:
-            raise ImportError(f"cannot import {place}: {type(error).__name__}: {error}") from error
+        except (Exception, SystemExit) as error:
+            raise TargetError(f"cannot import {place}: {said(error)}") from error
     for part in name.split("."):
         if not hasattr(value, part):
-            raise ImportError(f"there is no {name} in {place}")
+            raise TargetError(f"there is no {name} in {place}")
         value = getattr(value, part)
     return value
 
