@@ -51,12 +51,28 @@ def environment(where: Path, *, stubs: bool, package: bool = True, without: str 
 
 
 def others(folder: Path, *names: str) -> list[Path]:
-    """Return what is in a folder, but for some names and links to a checkout of the package."""
+    """Return what is in a folder, but for some names and what an installation of ours has left."""
     return [
         path
         for path in folder.iterdir()
-        if path.name not in names and not (path.suffix == ".pth" and "thunder_policy" in path.name)
+        if path.name not in names and "thunder_policy" not in path.name
     ]
+
+
+def python(
+    environment: Path, *arguments: str, cwd: Path, stdin: bytes = b"", path: str = ""
+) -> bytes:
+    """Run the Python of an environment, which must succeed, and return what it prints."""
+    done = subprocess.run(
+        [environment / "bin" / "python", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": path},
+        input=stdin,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
 
 
 def link(targets: Iterable[Path], folder: Path) -> None:

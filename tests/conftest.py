@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 
+import pytest
 import torch
 from hypothesis import settings
+from versions import FILTERS
 
 # The tensors are small, and other tests may run beside: more threads would wait for each other.
 torch.set_num_threads(1)
@@ -14,3 +16,8 @@ settings.register_profile("default", deadline=None, max_examples=100, stateful_s
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
 settings.register_profile("nightly", settings.get_profile("default"), max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for line in FILTERS:
+        config.addinivalue_line("filterwarnings", line)

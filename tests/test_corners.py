@@ -310,7 +310,6 @@ class TestGroups:
 
 
 class TestErrors:
-    @pytest.mark.skipif(not hasattr(Exception, "add_note"), reason="notes came with Python 3.11")
     @pytest.mark.parametrize("notes", [[], None, "mine", ("mine",)], ids=repr)
     def test_an_exception_with_its_own_ideas_comes_through(self, notes: object) -> None:
         class Odd(Exception):

@@ -81,6 +81,8 @@ class Restarting(Multiply):
 @example("Multiply", "deep()", "1")
 @example("Schedule", "deep(tuple)", "1")
 @example("Switch", "{}", "deep()")
+@example("Switch", "{1: '0.5'}", "1")
+@example("Switch", "{1: True}", "1")
 @example("Switch", "{1: 10**5000}", "1")
 @example("Switch", "{10**5000: 0.5}", "1")
 @example("Switch", "{1: Decimal('sNaN')}", "1")

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
+import inspect
 import pkgutil
 import re
+import shlex
 from collections.abc import Iterator
 from math import cos
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import numpy as np
 import pytest
 import torch
+from versions import README_TORCH
 
 import thunder_policy
 from benchmarks import digits
-from thunder_policy import MappingPolicy, Multiply, Schedule, Switch, simulate
+from thunder_policy import (
+    MappingPolicy,
+    Multiply,
+    Schedule,
+    Switch,
+    cli,
+    conformance,
+    schedules,
+    simulate,
+)
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -27,13 +40,26 @@ PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 SHELL_BLOCK = re.compile(r"^```bash\n(.*?)\n^```$", re.DOTALL | re.MULTILINE)
 POLICY_ROW = re.compile(r"^\| `(.+?)` \| .+ \| (.+), … \|$", re.MULTILINE)
 
+
+def is_class(value: object) -> bool:
+    # For Python 3.10 dict[int, float] is one.
+    return inspect.isclass(value) and get_origin(value) is None
+
+
 MODULES = [
     name
     for _, name, _ in pkgutil.walk_packages(thunder_policy.__path__, "thunder_policy.")
     if not name.endswith(".__main__")  # importing it runs it
 ]
 
-NO_EXAMPLE = {"EpochMapping", "InitialLR", "ScheduleFn", "UnboundPolicyError"}  # types, an error
+# Errors, types and tables of laws need none.
+PUBLIC = {
+    f"{module.__name__}.{name}": value
+    for module in (thunder_policy, schedules, conformance)
+    for name in module.__all__
+    if inspect.isfunction(value := getattr(module, name))
+    or (is_class(value) and not issubclass(value, BaseException))
+}
 
 
 # The README
@@ -51,6 +77,68 @@ def test_python_blocks_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         source = "\n" * README.count("\n", 0, block.start(1)) + block[1]
         exec(compile(source, ROOT / "README.md", "exec"), namespace)
     assert (tmp_path / "checkpoint.pt").exists()
+
+
+def test_what_the_command_prints_is_what_is_shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = re.findall(r"^\$ thunder-policy (.+)\n((?:.*\n)+?)```$", README, re.MULTILINE)
+    assert len(shown) == README.count("$ thunder-policy") == 1
+    for arguments, output in shown:
+        assert cli.main(shlex.split(arguments)) == 0
+        lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+        assert "\n".join(lines).strip() == output.strip()
+
+
+def test_the_first_version_of_the_changelog_is_that_of_the_package() -> None:
+    versions = re.findall(r"^### (\S+) - \d{4}-\d{2}-\d{2}$", README, re.MULTILINE)
+    assert versions[0] == thunder_policy.__version__
+
+
+def test_the_versions_begin_with_the_oldest_allowed_and_have_the_one_in_use_by_default() -> None:
+    rows = re.findall(r"^\| (2\.[\d.]+) \| (3\.\d+) \|", README, re.MULTILINE)
+    torches, pythons = zip(*rows, strict=True)
+    assert f'"torch>={torches[0].removesuffix(".0")}"' in PYPROJECT
+    assert f'requires-python = ">={pythons[0]}"' in PYPROJECT
+    assert README_TORCH in torches
+
+
+# All calls that could run what was data, and where they are.
+RUNNING = {
+    "cli.py": {"import_module", "load"},  # of plotext, and of an expression
+    "expression.py": {"importlib.import_module"},
+    "state.py": {"torch.load"},
+    "conformance/command.py": {"importlib.import_module", "loader.exec_module"},
+    "conformance/kit.py": {"torch.load", "Unpickler", "Unpickler(buffer).load"},
+    "conformance/laws/__init__.py": {"import_module"},
+    "conformance/reproduce.py": {"compile", "eval", "exec"},
+}
+CAN_RUN = re.compile(r"(?!re\.)(.*\.)?(eval|exec|compile|__import__|loads?|Unpickler|\w+_module)")
+OUTSIDE = {"asyncio", "concurrent", "ctypes", "http", "multiprocessing", "pty", "runpy", "socket"}
+OUTSIDE |= {"ssl", "subprocess", "urllib", "webbrowser"}
+
+
+def test_the_section_on_security_names_all_that_the_package_loads_and_runs() -> None:
+    package = Path(thunder_policy.__file__).parent
+    running: dict[str, set[str]] = {}
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(func=function, keywords=keywords):
+                    called = ast.unparse(function)
+                    if CAN_RUN.fullmatch(called):
+                        running.setdefault(path.relative_to(package).as_posix(), set()).add(called)
+                    if called == "torch.load":
+                        assert [*map(ast.unparse, keywords)] == ["weights_only=True"]
+                    assert not re.match(r"os\.(exec|fork|popen|posix_spawn|spawn|system)", called)
+                case ast.Import(names=names):
+                    assert not OUTSIDE & {alias.name.partition(".")[0] for alias in names}
+                case ast.ImportFrom(module=module):
+                    assert (module or "").partition(".")[0] not in OUTSIDE
+                case _:
+                    pass
+    assert running == RUNNING
 
 
 def policy_rows() -> list[tuple[str, list[float]]]:
@@ -176,9 +264,11 @@ def test_doctests(name: str) -> None:
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
-@pytest.mark.parametrize("name", sorted(set(thunder_policy.__all__) - NO_EXAMPLE))
-def test_every_other_public_name_has_an_example(name: str) -> None:
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_class_and_function_has_an_example_that_is_run(name: str) -> None:
     finder = doctest.DocTestFinder(recurse=False)
-    (found,) = finder.find(getattr(thunder_policy, name), name)
+    (found,) = finder.find(PUBLIC[name], name)
 
     assert found.examples
+    assert not any(example.options for example in found.examples)
+    assert PUBLIC[name].__module__ in MODULES

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
-from checkers import ROOT, complaints, environment
+from checkers import ROOT, complaints, environment, python
 
 EXTRAS = "hypothesis matplotlib plotext rich"
 
@@ -165,21 +163,6 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return an environment that lacks the extras too."""
     where = tmp_path_factory.mktemp("bare")
     return environment(where, stubs=False, package=False, without=EXTRAS)
-
-
-def python(
-    environment: Path, *arguments: str, cwd: Path, stdin: bytes = b"", path: str = ""
-) -> bytes:
-    done = subprocess.run(
-        [environment / "bin" / "python", *arguments],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": path},
-        input=stdin,
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout
 
 
 def test_it_trains_without_the_extras(project: Path, bare: Path) -> None:

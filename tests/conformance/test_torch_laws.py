@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-import torch
 from torch.optim import lr_scheduler
+from versions import IS_README_TORCH, README_TORCH
 
 from benchmarks.torch_laws import SCHEDULERS, results_of, row
 from thunder_policy.conformance import LAWS, Broken
@@ -23,14 +23,15 @@ def test_each_scheduler_of_torch_is_in_the_table() -> None:
 
 def test_the_readme_says_how_many_laws_there_are_and_of_which_torch_it_speaks() -> None:
     assert f"tries {len(LAWS)} laws on any policy" in README
-    assert f"Of torch {torch.__version__.partition('+')[0]}, by" in README
+    assert f"Of torch {README_TORCH}, by" in README
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
 @pytest.mark.filterwarnings("ignore::UserWarning")  # what torch warns of is in the table
 def test_the_row_is_what_the_command_says_and_each_reproduction_shows_it(name: str) -> None:
     results = results_of(name)
-    assert row(name, results) in README.splitlines()
+    if IS_README_TORCH:
+        assert row(name, results) in README.splitlines()
     for result in results:
         if result.reproduction:
             with pytest.raises(Broken):

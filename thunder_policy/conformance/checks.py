@@ -85,7 +85,12 @@ def check_policy(
 
 @dataclass(frozen=True)
 class Check:
-    """One law, to be called with a subject."""
+    """One law, to be called with a subject.
+
+    Example:
+        >>> from thunder_policy import Switch
+        >>> Check(LAWS["resume"])(lambda: Switch({0: 0.5, 3: 0.1}))
+    """
 
     law: Law
 
@@ -112,7 +117,12 @@ class Check:
 
 
 def checks() -> Iterator[Check]:
-    """Yield one check a law."""
+    """Yield one check a law.
+
+    Example:
+        >>> next(checks())
+        <check construct>
+    """
     return map(Check, LAWS.values())
 
 

@@ -23,6 +23,10 @@ class Result:
         error: The error of a law that was broken. A `Broken` has what was expected, what was
             seen, the epoch and the group.
         reproduction: For a law that was broken, a program of a few lines that shows it.
+
+    Example:
+        >>> Result("resume", "failed", "the lr at epoch 3: expected 0.1, saw 0.2").bad()
+        True
     """
 
     law: str

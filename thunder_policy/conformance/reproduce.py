@@ -9,6 +9,7 @@ import ast
 import builtins
 import functools
 import inspect
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -190,7 +191,7 @@ def _source_of_lambda(function: FunctionType) -> str | None:
     line, code = function.__code__.co_firstlineno, function.__code__
     for node in ast.walk(tree):
         if isinstance(node, ast.Lambda) and node.lineno <= line <= (node.end_lineno or 0):
-            text = ast.unparse(node)
+            text = re.sub("^lambda :", "lambda:", ast.unparse(node))  # so does Python 3.10
             free = ", ".join(code.co_freevars)
             namespace: dict[str, Any] = {}
             exec(f"def around({free}):\n    return {text}", namespace)

@@ -29,6 +29,10 @@ class Law:
         late: Whether it needs a policy that is bound after it was made.
         root: Whether nothing else can be said of a policy that breaks it.
         choices: More arguments, with the values that each may take.
+
+    Example:
+        >>> LAWS["quiet"].sentence
+        'A correct loop is without warnings, and so are saving and loading.'
     """
 
     name: str
