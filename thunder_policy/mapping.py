@@ -17,17 +17,8 @@ from torch import Tensor
 
 from . import epochs
 from . import state as states
-from .checks import (
-    add_note,
-    count,
-    each,
-    epoch_number,
-    non_negative,
-    per_group,
-    real,
-    schedule_fn,
-)
-from .groups import Times, copy_of, like, on_host
+from .checks import add_note, count, each, epoch_number, non_negative, per_group, real, schedule_fn
+from .groups import LR, Times, copy_of, like, on_host
 from .policy import Policy, ScheduleFn, is_bound
 from .stepping import Plan, callable_name, step_at_milestones, step_called
 
@@ -175,9 +166,13 @@ class MappingPolicy(Policy, Generic[M]):
         """Return where a lr may change, or the one callable, for the short cut."""
         return None
 
+    def _current(self) -> Any:
+        """Return the mapping to go by, for all groups or a list with one a group."""
+        return self._lr_mapping if is_bound(self) else self.mapping
+
     def _mappings(self, n: int) -> list[M]:
         """Return one mapping for each of n groups: the same one n times, or the list."""
-        return per_group(self._lr_mapping if is_bound(self) else self.mapping, n, "mappings")
+        return per_group(self._current(), n, "mappings")
 
     def _starts(self, groups: int | None = None) -> list[Any]:
         """Return what each group starts from, ``None`` where that is not known."""
@@ -270,15 +265,12 @@ class _EpochPolicy(MappingPolicy[dict[int, float]]):
             return self.get_lr()
         if now and now not in rule:
             return standing
-        plan: list[Any] = []
         lrs = standing if now else self.base_lrs
-        for i, (lr, mapping) in enumerate(zip(lrs, self._mappings(len(lrs)))):
-            held = self._lr_groups.tensor(i)
-            if now in mapping:
-                plan.append(self._to_write(i, lr, mapping[now]))
-            else:
-                plan.append(lr if held is None or not now else held)
-        return plan
+        keep = [*map(LR, self._lr_groups.seen)] if now else lrs
+        return [
+            self._to_write(i, lrs[i], mapping[now]) if now in mapping else keep[i]
+            for i, mapping in enumerate(self._mappings(len(lrs)))
+        ]
 
     def lr_at(self, epoch: int) -> list[float]:
         """Return the lrs at an epoch in closed form, as `MappingPolicy.lr_at` does."""
@@ -417,25 +409,29 @@ class Schedule(MappingPolicy[ScheduleFn]):
 
     def get_lr(self) -> list[float | Tensor]:
         """Compute the lrs to be written at ``last_epoch``: one a param group."""
-        n = len(self.optimizer.param_groups)
-        lrs = self._called(self._distinct(), [self.last_epoch])
-        return lrs if isinstance(self.mapping, list) else lrs * n
+        return self._lrs(self.last_epoch, len(self.optimizer.param_groups))
 
     def lr_at(self, epoch: int) -> list[float]:
         """Return the lrs at an epoch in closed form, as `MappingPolicy.lr_at` does."""
         epoch = epoch_number(epoch, f"{type(self).__name__}: the epoch")
-        lrs = self._called(self._distinct(), [epoch])
-        return lrs if isinstance(self.mapping, list) else lrs * len(self._starts())
+        return self._lrs(epoch, len(self._starts()))
+
+    def _lrs(self, epoch: int, n: int) -> list[Any]:
+        one = self._current()
+        return (
+            self._called(one, [epoch])
+            if isinstance(one, list)
+            else self._called([one], [epoch]) * n
+        )
 
     def _trajectory(self, epochs: int, starts: Sequence[float]) -> Tensor:
         """Return the lrs of the first epochs, as `simulate` does."""
-        n = len(starts)
-        self._mappings(n)
-        schedules = self._distinct()
+        schedules = self._mappings(len(starts))
+        if not isinstance(self._current(), list):
+            schedules = schedules[:1]  # called once for all groups
         called = self._called(schedules, range(epochs))
-        shape = epochs, len(schedules)
-        lrs = torch.tensor(called, dtype=torch.float64, device="cpu").reshape(shape)
-        return lrs if len(schedules) == n else lrs.repeat(1, n)
+        lrs = torch.tensor(called, dtype=torch.float64, device="cpu")
+        return lrs.reshape(epochs, len(schedules)).expand(epochs, len(starts)).clone()
 
     def _called(self, schedules: Sequence[ScheduleFn], epochs: Iterable[int]) -> list[Any]:
         """Call the callable of each group, or the one for all of them, at each of the epochs."""
@@ -454,10 +450,6 @@ class Schedule(MappingPolicy[ScheduleFn]):
             add_note(error, self._at(epoch), callable_name(len(lrs) % n, schedules))
             raise
         return lrs
-
-    def _distinct(self) -> list[ScheduleFn]:
-        """Return the callables to call: one for all groups is called once."""
-        return self.mapping if isinstance(self.mapping, list) else [self.mapping]
 
     def state_dict(self) -> dict[str, Any]:
         """Return a snapshot, as `Policy.state_dict` does; without the callables."""

@@ -83,10 +83,8 @@ class Policy(Stepper):
         undo = Undo([self], groups)
         try:
             lr_init, attributes = self._start(len(groups))
-            lrs = [
-                copy_of(group["initial_lr" if "initial_lr" in group else "lr"]) for group in groups
-            ]
-            self.base_lrs = lrs if lr_init is None else [*lr_init]
+            initial: list[Any] = [group.get("initial_lr", group["lr"]) for group in groups]
+            self.base_lrs = [copy_of(lr) for lr in lr_init or initial]
             for group, lr in zip(groups, self.base_lrs):
                 group.setdefault("initial_lr", copy_of(lr))
             separate_initial_lrs(groups)
@@ -167,9 +165,8 @@ class Policy(Stepper):
         groups.look(type(self).__name__)
         base = self._lr_groups.aligned(self.base_lrs, groups.seen)
         new = states.read(state, groups, base, type(self).__name__)
-        own = states.others(self, state, BINDING)
-        if self._closed_state():
-            own = {}
+        others = states.others(self, state, BINDING)
+        own = {} if self._closed_state() else others
         undo = states.undo_load(getattr(self, key, None) for key in own)
         try:
             loaded = states.load_each(self, own)
