@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
+import math
 import pickle
 import warnings
 from collections.abc import Sequence
@@ -24,7 +26,7 @@ from torch.optim.lr_scheduler import (
     SequentialLR,
 )
 
-from thunder_policy import MappingPolicy, Multiply, Policy, Schedule, Switch
+from thunder_policy import MappingPolicy, Multiply, Policy, Schedule, Switch, simulate
 
 
 def sgd(*lrs: float | Tensor) -> SGD:
@@ -601,3 +603,94 @@ def test_a_policy_whose_optimizer_is_wrapped_by_no_optimizer_is_copied_too() -> 
     for other in (copy.deepcopy(policy), policy):
         assert step(other.optimizer, other, 2) == [0.5, 0.5]
     assert policy.last_epoch == 3
+
+
+def test_what_needs_an_instance_can_be_asked_of_the_class() -> None:
+    assert getattr(Switch, "current_mapping") is None  # noqa: B009  mypy has it that there is none
+    assert {"current_mapping", "get_lr"} <= {name for name, _ in inspect.getmembers(Switch)}
+
+
+def test_what_torch_sets_in_a_sequence_is_no_attribute_of_a_policy() -> None:
+    class Own(Policy):
+        def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+            return [0.5]
+
+    optimizer = sgd(0.1)
+    policy = Own()(optimizer)
+    SequentialLR(optimizer, [policy], [])
+    known = {"last_epoch", "_step_count", "base_lrs", "_last_lr", "_group_lrs"}
+    assert policy.state_dict().keys() == known
+    assert "_is_initial" not in vars(copy.copy(policy))
+
+
+def test_an_initial_lr_of_any_shape_is_multiplied() -> None:
+    optimizer = sgd(0.1)
+    optimizer.param_groups[0]["initial_lr"] = torch.tensor([0.5], dtype=torch.float64)
+    assert Multiply({0: 0.5}, lr_init=None)(optimizer).get_last_lr() == [0.25]
+
+
+def test_a_tensor_of_inference_mode_is_taken_back_too() -> None:
+    class Fails(AsDocumented):
+        def get_lr(self) -> list[float | Tensor]:
+            raise OSError("no file")
+
+    with torch.inference_mode():
+        optimizer = sgd(torch.tensor(0.1))
+        with pytest.raises(OSError, match="no file"):
+            Fails({}, lr_init=0.5)(optimizer)
+        assert optimizer.param_groups[0]["lr"] == torch.tensor(0.1)
+
+
+def test_a_lr_init_that_does_not_fit_a_tensor_does_not_matter_where_0_is_a_key() -> None:
+    optimizer = sgd(torch.tensor(0.1))
+    policy = Switch({0: 0.5}, lr_init=1e39)(optimizer)
+    assert policy.get_lr() == [0.5]
+    with pytest.raises(ValueError, match="does not fit"):
+        Switch({1: 0.5}, lr_init=1e39)(optimizer)
+
+
+@pytest.mark.parametrize("odd", [float("nan"), np.float64(0.5), 1])
+def test_a_group_that_no_milestone_is_for_keeps_whatever_it_holds(odd: Any) -> None:
+    optimizer = sgd(0.1, 0.1)
+    policy = Switch([{0: 1.0, 2: 0.5}, {0: 1.0}])(optimizer)
+    step(optimizer, policy)
+    optimizer.param_groups[1]["lr"] = odd
+    step(optimizer, policy, 2)
+    assert optimizer.param_groups[0]["lr"] == 0.5
+    assert optimizer.param_groups[1]["lr"] is odd
+
+
+@pytest.mark.parametrize("per_group", [False, True])
+def test_a_schedule_is_at_the_epoch_that_it_is_called_for(per_group: bool) -> None:
+    def seen(epoch: int) -> float:
+        counts.append((epoch, policy.last_epoch, policy._step_count))
+        return 0.5
+
+    counts: list[tuple[int, int, int]] = []
+    optimizer = sgd(0.1)
+    policy = Schedule([seen] if per_group else seen)
+    step(optimizer, policy(optimizer), 3)
+    assert counts == [(0, 0, 1), (1, 1, 2), (2, 2, 3), (3, 3, 4)]
+
+
+def test_a_bound_schedule_goes_by_the_callables_that_it_was_bound_with() -> None:
+    policy = Schedule(lambda epoch: 0.5)(sgd(0.1))
+    policy.mapping = lambda epoch: 9.0
+    assert [*policy.lr_at(3), *policy.get_lr(), simulate(policy, 1).item()] == [0.5] * 3
+
+
+@pytest.mark.parametrize("form", [float, tensor])
+def test_zeros_keep_their_signs(form: Any) -> None:
+    optimizer = sgd(form(0.1), form(0.1))
+    policy = Schedule([lambda epoch: 0.0, lambda epoch: -0.0])(optimizer)
+    step(optimizer, policy, 2)
+    signs = [math.copysign(1, group["lr"]) for group in optimizer.param_groups]
+    assert signs == [1, -1]
+
+
+def test_a_restart_names_the_group_that_has_lost_its_lr() -> None:
+    policy = AsDocumented({})(sgd(0.1))
+    step(policy.optimizer, policy)
+    del policy.optimizer.param_groups[0]["lr"]
+    with pytest.raises(ValueError, match=r"AsDocumented at epoch 0, group 0: .* has no lr"):
+        policy._update_lr(0)

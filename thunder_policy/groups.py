@@ -24,6 +24,10 @@ LR = itemgetter("lr")
 _VERSION = attrgetter("_version")
 
 
+KEEP = object()
+"""Stands for a lr that is left as it is."""
+
+
 class Times(NamedTuple):
     """Stands for a tensor lr that is multiplied where it is: reading it would wait for a GPU."""
 
@@ -36,10 +40,10 @@ def copy_of(lr: float | Tensor) -> float | Tensor:
 
 
 def like(form: object, lr: float | Tensor) -> float | Tensor:
-    """Return a copy of a lr, as a tensor where the form is one."""
-    if isinstance(form, Tensor) and not isinstance(lr, Tensor):
-        return torch.full_like(form, lr)
-    return copy_of(lr)
+    """Return a copy of a lr, as a tensor where the form is one and can hold it."""
+    if isinstance(lr, Tensor) or not isinstance(form, Tensor) or abs(lr) > limit(form.dtype):
+        return copy_of(lr)
+    return torch.full_like(form, lr)
 
 
 def lrs_of(groups: Sequence[ParamGroup], at: str) -> list[Any]:
@@ -114,7 +118,8 @@ class Undo:
             attributes.update(before)
         for group, before, value, times in self.groups:
             lr = group["lr"] = before["lr"]
-            if isinstance(value, Tensor) and version(lr) != times:
+            counts = times is not None or not torch.is_inference_mode_enabled()
+            if isinstance(value, Tensor) and not (counts and version(lr) == times):
                 lr.detach().copy_(value)
             if "initial_lr" in before:
                 group["initial_lr"] = before["initial_lr"]
@@ -266,8 +271,8 @@ class Groups:
         """Return a new list of what `write` can write, one a group, or refuse it.
 
         Args:
-            lrs: Real numbers, finite and within the range of the group's dtype, in any sequence. A
-                group's own tensor lr is left alone, and `Times` goes through.
+            lrs: Real numbers, finite and within the range of the group's dtype, in any sequence;
+                `KEEP` and `Times` go through.
             at: Who gave them and when, for an error.
         """
         if not isinstance(lrs, Sequence):
@@ -286,7 +291,7 @@ class Groups:
 
     def _writable(self, i: int, lr: Any, what: str) -> Any:
         held = self.tensor(i)
-        if held is not None and lr is held:
+        if lr is KEEP:
             return lr
         if type(lr) is Times:
             self.check(i, 0.0, what)
@@ -320,29 +325,31 @@ class Groups:
             if lrs and lrs[0] and lrs.count(lrs[0]) == len(lrs):
                 lrs = lrs[:1] * len(lrs)  # one object, for the short cut of Switch and Multiply
             for group, lr in zip(self.source, lrs):
-                group["lr"] = lr
-            return lrs
+                if lr is not KEEP:
+                    group["lr"] = lr
+            return [*map(LR, self.source)]
         self._write_tensors(lrs)
         return self._known([*map(LR, self.source)])
 
     def _write_tensors(self, lrs: list[Any]) -> None:
-        todo: list[Any] = [None if lr is held else lr for lr, held in zip(lrs, self.held)]
         self._separate()
-        if self.uniform is not None and all_finite_floats(todo) and len({*todo}) == 1:
-            self._fill(todo[0])
+        if self.uniform is not None and lrs[0] and all_finite_floats(lrs) and len({*lrs}) == 1:
+            self._fill(lrs[0])
             return
         batches: dict[Any, list[int]] = defaultdict(list)
-        for i, (held, lr) in enumerate(zip(self.held, todo)):
+        for i, (held, lr) in enumerate(zip(self.held, lrs)):
+            if lr is KEEP:
+                continue
             if held is None:
                 self.source[i]["lr"] = lr
-            elif lr is not None and on_host(held):
+            elif on_host(held):
                 held.fill_(lr)
                 self._hold(i, lr)
-            elif lr is not None:
+            else:
                 kind = Tensor if isinstance(lr, Tensor) else type(lr)
                 batches[kind, held.device, held.dtype].append(i)
         for (kind, *_), batch in batches.items():
-            self._write_batch(kind, batch, todo)
+            self._write_batch(kind, batch, lrs)
 
     def _write_batch(self, kind: type, batch: Sequence[int], lrs: Sequence[Any]) -> None:
         """Write the lrs of the groups in a batch, of one kind, device and dtype."""

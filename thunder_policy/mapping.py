@@ -18,7 +18,7 @@ from torch import Tensor
 from . import epochs
 from . import state as states
 from .checks import add_note, count, each, epoch_number, non_negative, per_group, real, schedule_fn
-from .groups import LR, Times, copy_of, like, on_host
+from .groups import KEEP, Times, copy_of, like, on_host
 from .policy import Policy, ScheduleFn, is_bound
 from .stepping import Plan, callable_name, step_at_milestones, step_called
 
@@ -39,7 +39,7 @@ class _PerGroup:
         self.values = values
 
     def __get__(self, policy: Any, owner: type) -> list[Any] | None:
-        return self.values(policy) if is_bound(policy) else None
+        return self.values(policy) if policy is not None and is_bound(policy) else None
 
 
 class MappingPolicy(Policy, Generic[M]):
@@ -266,10 +266,9 @@ class _EpochPolicy(MappingPolicy[dict[int, float]]):
         if now and now not in rule:
             return standing
         lrs = standing if now else self.base_lrs
-        keep = [*map(LR, self._lr_groups.seen)] if now else lrs
         return [
-            self._to_write(i, lrs[i], mapping[now]) if now in mapping else keep[i]
-            for i, mapping in enumerate(self._mappings(len(lrs)))
+            self._to_write(i, lr, mapping[now]) if now in mapping else KEEP if now else lr
+            for i, (lr, mapping) in enumerate(zip(lrs, self._mappings(len(lrs))))
         ]
 
     def lr_at(self, epoch: int) -> list[float]:
@@ -365,7 +364,7 @@ class Multiply(_EpochPolicy):
         held = self._lr_groups.tensor(i)
         where = f"{self._at()}, group {i}: the lr"
         if held is None:
-            return real(lr, where) * value
+            return real(lr, where, any_shape=True) * value
         if self.last_epoch and not on_host(held):
             return Times(value)
         if isinstance(lr, Tensor):

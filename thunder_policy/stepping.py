@@ -35,9 +35,10 @@ AnyStepper = TypeVar("AnyStepper", bound="Stepper")
 Plan = Callable[[list[Any]], Sequence[Any]]
 """From the lrs that stand to those to write, or to the same list where none is to be written."""
 
-# What a step moves, and takes back where it fails; and all else that a binding sets.
+# What a step moves, and takes back where it fails; and all else that a binding sets, or torch.
 _MOVED = ("last_epoch", "base_lrs", "_lr_groups")
-BINDING = frozenset({*_MOVED, "_step_count", "optimizer", "_lr_mapping", "_lr_rule", "_lr_restart"})
+_SET = ("_step_count", "optimizer", "_lr_mapping", "_lr_rule", "_lr_restart")
+BINDING = frozenset({*_MOVED, *_SET, "_is_initial", "_get_lr_called_within_step"})
 
 
 class UnboundPolicyError(RuntimeError, AttributeError):
@@ -123,19 +124,19 @@ class Stepper(LRScheduler, ABC):
             return
         self.last_epoch += 1
         self._step_count += 1
-        done = False
         try:
             lrs: Any = self.get_lr()
-            done = self._put(groups, lrs)
         except BaseException as error:
             add_note(error, self._at(), ", all param groups")
+            self._step_back()
             raise
-        finally:
-            if not done:
-                self.last_epoch -= 1
-                self._step_count -= 1
-        if not done:
+        if not self._put(groups, lrs):
+            self._step_back()
             self._step_long(None, lambda _: lrs)
+
+    def _step_back(self) -> None:
+        self.last_epoch -= 1
+        self._step_count -= 1
 
     def _alike(self, groups: list[ParamGroup]) -> bool:
         try:
@@ -201,13 +202,14 @@ class Stepper(LRScheduler, ABC):
         groups = self.optimizer.param_groups
         restart = epoch == 0 and self._lr_restart
         before = {name: vars(self)[name] for name in _MOVED}
-        undo = Undo([], groups if restart else [])
+        undo = Undo([], [])
         try:
             self.base_lrs = self._lr_groups.aligned(self.base_lrs, groups)
             self._lr_groups = seen = self._lr_groups.again(groups)
             lrs = seen.look(self._at(epoch))
             self.last_epoch = epoch
             if restart:
+                undo = Undo([], groups)
                 seen.write(seen.writable(self.base_lrs, self._at()))
             new = plan(lrs)
             if new is not lrs:
@@ -289,60 +291,58 @@ def step_called(policy: Stepper, epoch: int | None = None) -> None:
     if epoch is not None or schedule is None:
         _step_called_each(policy, epoch)
         return
-    now = policy.last_epoch + 1
+    now = policy.last_epoch = policy.last_epoch + 1
+    policy._step_count += 1
     try:
         lr = schedule(now)
+        if type(lr) is not float or lr - lr != 0.0:  # nan or inf
+            lr = real(lr, f"{policy._at()}{callable_name()}: the lr", any_shape=True)
     except BaseException as error:
-        add_note(error, policy._at(now), callable_name())
+        add_note(error, policy._at(), callable_name())
+        policy._step_back()
         raise
-    if type(lr) is not float or lr - lr != 0.0:  # nan or inf
-        lr = real(lr, f"{policy._at(now)}{callable_name()}: the lr", any_shape=True)
     seen = policy._lr_groups
     group = None
-    done = False
     try:
         if groups == seen.alike:
-            if seen.held:
-                done = seen.fill(groups, lr)
-            else:
+            if not seen.held:
                 last = seen.one
                 for group in groups:
                     if group["lr"] is not last:
                         break
                     group["lr"] = lr
                 else:
-                    done = True
+                    seen.one = lr
+                    return
+            elif seen.fill(groups, lr):
+                seen.one = lr
+                return
     except Exception:
         pass
-    if done:
-        policy.last_epoch = now
-        policy._step_count += 1
-        seen.one = lr
-        return
     for before in takewhile(lambda before: before is not group, groups if group else []):
         before["lr"] = last
+    policy._step_back()
     policy._step_long(None, lambda _: [lr] * len(groups))
 
 
 def _step_called_each(policy: Stepper, epoch: int | None) -> None:
     """Step where there is a callable a group, or a subclass has a get_lr of its own."""
     groups = policy.optimizer.param_groups
-    schedules = policy._lr_mapping
     if epoch is not None or policy._lr_restart:
         Stepper.step(policy, epoch)
         return
-    now = policy.last_epoch + 1
+    now = policy.last_epoch = policy.last_epoch + 1
+    policy._step_count += 1
     lrs: list[Any] = []
     try:
-        for schedule in schedules:
+        for schedule in policy._lr_mapping:
             lrs.append(schedule(now))  # noqa: PERF401  an error is that of the next group
     except BaseException as error:
-        add_note(error, policy._at(now), callable_name(len(lrs), schedules))
+        add_note(error, policy._at(), callable_name(len(lrs), policy._lr_mapping))
+        policy._step_back()
         raise
-    if policy._put(groups, lrs):
-        policy.last_epoch = now
-        policy._step_count += 1
-    else:
+    if not policy._put(groups, lrs):
+        policy._step_back()
         policy._step_long(None, lambda _: lrs)
 
 
