@@ -469,9 +469,11 @@ class Schedule(MappingPolicy[ScheduleFn]):
 
     def _trajectory(self, epochs: int, starts: Sequence[float]) -> Tensor:
         """Return the lrs of the first epochs, as `simulate` does."""
+        from .tables import tabled  # here, as to import every schedule takes long
+
         n = len(starts)
         self._mappings(n)
-        schedules = self._distinct()
+        schedules = [tabled(schedule, epochs) for schedule in self._distinct()]
         called = self._called(schedules, range(epochs))
         shape = epochs, len(schedules)
         lrs = torch.tensor(called, dtype=torch.float64, device="cpu").reshape(shape)
