@@ -12,5 +12,6 @@ torch.set_num_threads(1)
 
 settings.register_profile("default", deadline=None, max_examples=100, stateful_step_count=30)
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
+settings.register_profile("mutants", settings.get_profile("ci"), max_examples=20)
 settings.register_profile("nightly", settings.get_profile("default"), max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

@@ -652,6 +652,7 @@ def test_a_restart_comes_on_its_epoch_and_not_one_before(T_0: int, T_mult: int, 
     assert s(begins + length - 1) == pytest.approx(last, rel=1e-12, abs=0)
 
 
+@pytest.mark.slow
 def test_a_million_epochs_take_less_than_two_seconds() -> None:
     slow = [schedule for schedule, _ in BY_HAND]
     long = [
