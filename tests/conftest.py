@@ -5,13 +5,20 @@ from __future__ import annotations
 import os
 
 import torch
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 # The tensors are small, and other tests may run beside: more threads would wait for each other.
 torch.set_num_threads(1)
 
 settings.register_profile("default", deadline=None, max_examples=100, stateful_step_count=30)
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
-settings.register_profile("mutants", settings.get_profile("ci"), max_examples=20)
+# What fails there need not be made small.
+settings.register_profile(
+    "mutants",
+    settings.get_profile("ci"),
+    max_examples=20,
+    phases=[Phase.explicit, Phase.generate],
+    report_multiple_bugs=False,
+)
 settings.register_profile("nightly", settings.get_profile("default"), max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

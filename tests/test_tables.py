@@ -162,7 +162,7 @@ class Counted(Cosine):
         math.cos,
         lambda epoch: epoch,
     ],
-    ids=str,
+    ids=lambda schedule: getattr(schedule, "__name__", str(schedule)),
 )
 def test_what_may_have_any_formula_is_called(schedule: Callable[[int], float]) -> None:
     assert tabled(schedule, 12) is schedule

@@ -52,6 +52,10 @@ def first(schedule: Any, n: int) -> Tensor:
 
     Tensors of float64 add, multiply and divide as floats do. Their sine, power and logarithm need
     not be those of `math`, so these are called for each value.
+
+    Raises:
+        TypeError: If it has a part that is not of `schedules`, and may have any formula.
+        OverflowError: If it counts more epochs than are exact in a float.
     """
     ours = type(schedule).__module__ == schedules.__name__
     t = torch.arange(n, dtype=torch.float64, device="cpu")
@@ -126,7 +130,7 @@ def first(schedule: Any, n: int) -> Tensor:
             lr = lr if low is None else torch.where(lr < low, low, lr)
             return lr if high is None else torch.where(lr < high, lr, high)
         case _:
-            raise TypeError(f"{type(schedule).__name__} may have any formula")
+            raise TypeError
 
 
 def _each(function: Callable[[float], float], values: Tensor) -> Tensor:
@@ -187,5 +191,5 @@ def _geometric(start: float, gamma: float, exponents: Tensor) -> Tensor:
 def _exact(epoch: float) -> float:
     """Return an epoch as a float, or refuse one that need not be exact."""
     if epoch > 2**53:
-        raise OverflowError(f"{epoch} is not exact in a float")
+        raise OverflowError
     return float(epoch)
