@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 
 import torch
-from hypothesis import Phase, settings
+from hypothesis import HealthCheck, Phase, settings
 
 # The tensors are small, and other tests may run beside: more threads would wait for each other.
 torch.set_num_threads(1)
 
 settings.register_profile("default", deadline=None, max_examples=100, stateful_step_count=30)
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
-# What fails there need not be made small.
+# mutmut runs a test more than once in a process. What fails there need not be made small.
 settings.register_profile(
     "mutants",
     settings.get_profile("ci"),
     max_examples=20,
     phases=[Phase.explicit, Phase.generate],
     report_multiple_bugs=False,
+    suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow],
 )
 settings.register_profile("nightly", settings.get_profile("default"), max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
