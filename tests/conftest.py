@@ -6,7 +6,7 @@ import os
 
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, Phase, settings
 from versions import FILTERS
 
 # The tensors are small, and other tests may run beside: more threads would wait for each other.
@@ -14,6 +14,15 @@ torch.set_num_threads(1)
 
 settings.register_profile("default", deadline=None, max_examples=100, stateful_step_count=30)
 settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
+# mutmut runs a test more than once in a process. What fails there need not be made small.
+settings.register_profile(
+    "mutants",
+    settings.get_profile("ci"),
+    max_examples=20,
+    phases=[Phase.explicit, Phase.generate],
+    report_multiple_bugs=False,
+    suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow],
+)
 settings.register_profile("nightly", settings.get_profile("default"), max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 

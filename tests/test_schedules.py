@@ -106,6 +106,31 @@ BY_HAND: list[tuple[ScheduleFunction, list[float]]] = [
         [0.5, 0.75, 1.0, 0.75, 0.5, 0.3, 0.1, 0.1],
     ),
     (OneCycle(1.0, epochs=2, pct_start=0.0, final_div_factor=1), [1.0, 0.52, 0.04, 0.04]),
+    # With three phases the first two, or the last, may be empty.
+    (
+        OneCycle(
+            1.0,
+            epochs=4,
+            pct_start=0.0,
+            div_factor=2,
+            final_div_factor=5,
+            anneal="linear",
+            three_phase=True,
+        ),
+        [0.5, 0.4, 0.3, 0.2, 0.1, 0.1],
+    ),
+    (
+        OneCycle(
+            1.0,
+            epochs=4,
+            pct_start=0.5,
+            div_factor=2,
+            final_div_factor=5,
+            anneal="linear",
+            three_phase=True,
+        ),
+        [0.5, 0.75, 1.0, 0.75, 0.1, 0.1],
+    ),
     (Triangular(0.0, 1.0, up=1, down=3), [0.0, 1.0, 2 / 3, 1 / 3, 0.0, 1.0]),
     (Triangular(0.0, 1.0, up=2, down=0), [0.0, 0.5, 0.0, 0.5]),
     (Triangular(0.0, 1.0, up=0, down=2), [1.0, 0.5, 1.0, 0.5]),
@@ -146,7 +171,9 @@ def test_values_are_those_computed_by_hand(schedule: ScheduleFunction, lrs: list
 
 def test_every_class_is_exported_and_computed_by_hand() -> None:
     exported = {getattr(schedules, name) for name in schedules.__all__} - {warmup}
-    assert exported - {ScheduleFunction} == set(ScheduleFunction.__subclasses__())
+    known = ScheduleFunction.__subclasses__()
+    ours = {schedule for schedule in known if schedule.__module__ == schedules.__name__}
+    assert exported - {ScheduleFunction} == ours
     assert exported - {ScheduleFunction} == {type(schedule) for schedule, _ in BY_HAND}
 
 
@@ -212,6 +239,7 @@ def test_in_steps_moves_smooth_schedules_within_an_epoch_and_keeps_stepwise_ones
     assert all(a > b for a, b in itertools.pairwise(smooth(t) for t in range(501)))
     stepwise = MultiStep(0.1, [30, 60]).in_steps(500)
     assert [stepwise(t) for t in (0, 14_999, 15_000, 29_999)] == [0.1, 0.1, 0.1 * 0.1, 0.1 * 0.1]
+    assert Piecewise({2: 0.1, 4: 0.0}).in_steps(500) == Piecewise({1000: 0.1, 2000: 0.0})
     assert OneCycle(0.1, epochs=10).in_steps(500) == OneCycle(0.1, epochs=5000)
     assert warmup(5, Cosine(0.1, 0.0, 85)).in_steps(500) == warmup(2500, Cosine(0.1, 0.0, 42_500))
 
@@ -368,17 +396,17 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (
         lambda: untyped.Cosine(0.1, math.nan, 9),
         ValueError,
-        "end must be finite, not nan",
+        "Cosine: end must be finite, not nan",
     ),
     (
         lambda: untyped.Cosine(0.1, math.inf, 9),
         ValueError,
-        "end must be finite, not inf",
+        "Cosine: end must be finite, not inf",
     ),
     (
         lambda: untyped.Cosine(0.1, -1e-9, 9),
         ValueError,
-        "end must be at least 0, not -1e-09",
+        "Cosine: end must be at least 0, not -1e-09",
     ),
     (
         lambda: untyped.Cosine(10**400, 0.0, 9),
@@ -431,6 +459,11 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
         lambda: untyped.Polynomial(0.1, 0, 9, 0),
         ValueError,
         "Polynomial: power must be above 0, not 0",
+    ),
+    (
+        lambda: untyped.Polynomial(0.1, 0, 9, "2"),
+        TypeError,
+        "Polynomial: power must be one real number, not '2'",
     ),
     (
         lambda: untyped.CosineRestarts(0.1, 0, 0),
@@ -516,7 +549,7 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (
         lambda: untyped.Triangular(0.1, 1, 0, 0),
         ValueError,
-        "Triangular: up and down must not both be 0",
+        "Triangular: up and down must not both be 0: give one of them epochs",
     ),
     (
         lambda: untyped.Triangular(0.1, 1, -1, 2),
@@ -549,7 +582,12 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
         TypeError,
         "Then: second must be a ScheduleFunction, not 0.1: use Constant",
     ),
-    (lambda: ONE.then(math.cos, at=3), TypeError, "a subclass for a formula"),
+    (
+        lambda: ONE.then(math.cos, at=3),
+        TypeError,
+        "Then: second must be a ScheduleFunction, not <built-in function cos>: "
+        "use Constant for a number, a subclass for a formula",
+    ),
     (lambda: ONE.then(ONE, at=-3), ValueError, "Then: at must be at least 0, not -3"),
     (
         lambda: untyped.Product(ONE, 2.0),
@@ -559,7 +597,11 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: ONE * True, TypeError, "Constant: value must be one real number, not True"),
     (lambda: ONE * -1, ValueError, "Constant: value must be at least 0, not -1"),
     (lambda: ONE * "2", TypeError, "unsupported operand|can't multiply"),
-    (lambda: ONE.clamp(), ValueError, "Clamp: min and max are both None"),
+    (
+        lambda: ONE.clamp(),
+        ValueError,
+        "Clamp: min and max are both None: give at least one of them",
+    ),
     (lambda: ONE.clamp(0.2, 0.1), ValueError, "Clamp: min must not be above max: 0.2 > 0.1"),
     (lambda: ONE.clamp(max=math.nan), ValueError, "Clamp: max must be finite"),
     (
@@ -588,7 +630,7 @@ def test_a_bad_argument_is_named(
 ) -> None:
     with pytest.raises(error) as caught:
         call()
-    assert any(part in str(caught.value) for part in message.split("|"))
+    assert str(caught.value).startswith(tuple(message.split("|")))
 
 
 def test_an_epoch_may_have_any_integral_type() -> None:
@@ -651,6 +693,7 @@ def test_a_restart_comes_on_its_epoch_and_not_one_before(T_0: int, T_mult: int, 
     assert s(begins + length - 1) == pytest.approx(last, rel=1e-12, abs=0)
 
 
+@pytest.mark.slow
 def test_a_million_epochs_take_less_than_two_seconds() -> None:
     slow = [schedule for schedule, _ in BY_HAND]
     long = [
@@ -659,16 +702,23 @@ def test_a_million_epochs_take_less_than_two_seconds() -> None:
         warmup(9, Cosine(1.0, 0.0, 10**6)) * Step(1.0, 99),
         WSD(1.0, 10, 10, 10**6, anneal="1-sqrt"),
     ]
+    power = Polynomial(1.0, 0.1, 10**6, power=2.5)
+    composed = [
+        power * power * power * power,
+        long[0] * long[1] * long[3] * power.then(long[0], at=50_000).clamp(0.2, 0.9),
+    ]
     script = f"""
 from time import process_time
 from timeit import repeat
+import torch
 from thunder_policy import Schedule, simulate
 from thunder_policy.schedules import *
+torch.set_num_threads(1)  # the time that others wait is process time, too
 for schedule in {[*slow, *long]}:
     called = lambda: [schedule(t) for t in range(10_000)]
     best = min(repeat(called, timer=process_time, number=1, repeat=5))
     assert best * 100 < {2 * PYTHON_TAKES}, ("called", best, schedule)
-for schedule in {long}:
+for schedule in {[*long, *composed]}:
     simulated = lambda: simulate(Schedule(schedule), 100_000)
     best = min(repeat(simulated, timer=process_time, number=1, repeat=3))
     assert best * 10 < {2 * PYTHON_TAKES}, ("simulated", best, schedule)

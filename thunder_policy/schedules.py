@@ -729,22 +729,26 @@ def _linear(start: float, end: float, since: float, left: float) -> float:
     return start * (left / epochs) + end * (since / epochs)
 
 
-def _cos(start: float, end: float, since: float, left: float) -> float:
+def _cos(
+    start: float, end: float, since: float, left: float, sin: Callable[[float], float] = math.sin
+) -> float:
     quarter, epochs = math.pi / 2, since + left
-    down, up = math.sin(quarter * (left / epochs)), math.sin(quarter * (since / epochs))
+    down, up = sin(quarter * (left / epochs)), sin(quarter * (since / epochs))
     return start * (down * down) + end * (up * up)
 
 
-def _one_minus_sqrt(start: float, end: float, since: float, left: float) -> float:
+def _one_minus_sqrt(
+    start: float, end: float, since: float, left: float, sqrt: Callable[[float], float] = math.sqrt
+) -> float:
     epochs = since + left
-    root = math.sqrt(since / epochs)
+    root = sqrt(since / epochs)
     return start * (left / epochs / (1 + root)) + end * root
 
 
 _SHAPES = {"cos": _cos, "linear": _linear, "1-sqrt": _one_minus_sqrt}
 
 
-def _geometric(start: float, gamma: float, n: int, d: int) -> float:
+def _geometric(start: float, gamma: float, n: float, d: int) -> float:
     """Compute start * gamma^(n / d), and its limit where a float overflows."""
     try:
         return start * math.pow(gamma, n / d)
