@@ -143,7 +143,7 @@ class MappingPolicy(Policy, Generic[M]):
         """
         k = count(steps_per_epoch, f"{type(self).__name__}: steps_per_epoch")
         new = copy.copy(self)
-        new.mapping = each(self.mapping, "mapping", lambda one, _: epochs.in_steps(one, k))
+        new.mapping = epochs.in_steps(self.mapping, k)
         return new
 
     def _start(self, n: int) -> tuple[list[float] | None, dict[str, object]]:
