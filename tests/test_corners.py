@@ -65,6 +65,16 @@ class Ported(Policy):
         return [lr * 0.5**self.last_epoch for lr in self.base_lrs]
 
 
+LR = 0.1  # as one object: a lr that is different is looked at anyway
+
+
+class Same(Policy):
+    """A lr that never changes."""
+
+    def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+        return [LR] * len(self.optimizer.param_groups)
+
+
 class TestInSequentialLR:
     def test_a_mapping_policy_of_one_s_own_starts_from_lr_init(self) -> None:
         optimizer = sgd(0.3)
@@ -107,6 +117,22 @@ class TestInSequentialLR:
         first = ConstantLR(optimizer, 0.1, 100)
         sequence = SequentialLR(optimizer, [first, Ported()(optimizer)], [2])
         assert step(optimizer, sequence, 3) == [0.1, 1.0, 0.5]
+
+    @pytest.mark.parametrize(
+        "policy",
+        [Switch({9: 0.5}, None), Schedule(lambda epoch: LR), Schedule([lambda epoch: LR]), Same()],
+        ids=lambda policy: type(policy).__name__,
+    )
+    def test_torch_warns_of_the_first_step_of_a_policy_that_was_stepped_before(
+        self, policy: Policy
+    ) -> None:
+        optimizer = sgd(LR)
+        optimizer.param_groups[0]["initial_lr"] = LR
+        step(optimizer, policy(optimizer), 2)
+        sequence = SequentialLR(optimizer, [policy], [])
+        optimizer.step = lambda: None  # type: ignore[method-assign, assignment]
+        with pytest.warns(UserWarning, match="has been overridden"):
+            sequence.step()
 
     def test_a_policy_that_is_stepped_to_epoch_0_takes_lr_init(self) -> None:
         optimizer = sgd(1.0)

@@ -186,6 +186,11 @@ class Stepper(LRScheduler, ABC):
             self._step_count -= 1
             raise
 
+    def _initial_step(self) -> None:
+        # SequentialLR starts over; the step after this is a first one, of which torch may warn.
+        self._lr_groups.alike = None
+        super()._initial_step()
+
     def _update_lr(self, epoch: int | None = None) -> None:
         if epoch is None:
             self._advance(self.last_epoch + 1, self._plan)
