@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import pickle
 from typing import Any
 
@@ -156,3 +157,13 @@ def test_a_count_may_have_any_integral_type() -> None:
     policy = Switch({0: 0.1, 2: 0.01}).in_steps(np.int64(3))
     assert repr(policy) == "Switch(mapping={0: 0.1, 6: 0.01}, lr_init=0.001)"
     assert torch.equal(simulate(policy, 7), simulate(Switch({0: 0.1, 6: 0.01}), 7))
+
+
+@pytest.mark.parametrize("policy", [Switch({}), Multiply([{}]), Schedule(math.cos)])
+@pytest.mark.parametrize(
+    ("steps", "says"), [(0, "at least 1, not 0"), (1.0, "an integer, not 1.0")]
+)
+def test_the_error_names_the_policy(policy: Any, steps: Any, says: str) -> None:
+    with pytest.raises((TypeError, ValueError)) as caught:
+        policy.in_steps(steps)
+    assert str(caught.value).startswith(f"{type(policy).__name__}: steps_per_epoch must be {says}")

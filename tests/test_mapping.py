@@ -713,3 +713,17 @@ def test_policies_compare_and_hash_by_identity(cls: Make) -> None:
 @ALL
 def test_mapping_is_positional_and_lr_init_may_be(cls: Any) -> None:
     assert repr(cls(a_mapping(cls), 0.5)) == repr(cls(mapping=a_mapping(cls), lr_init=0.5))
+
+
+def test_what_is_neither_mapping_nor_callable_is_named_with_its_place_and_type() -> None:
+    class Any_(MappingPolicy[Any]):
+        def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+            return []
+
+    with pytest.raises(
+        TypeError,
+        match=r"^Any_: mapping\[1\] must be a mapping .*, a callable, .*not 5 \(int\)$",
+    ):
+        Any_([{}, 5])
+    with pytest.raises(ValueError, match=r"^Any_: mapping\[1\]: the value at epoch 3 must be"):
+        Any_([{}, {3: -1}])

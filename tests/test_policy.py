@@ -323,6 +323,7 @@ class Spoiled:
 def test_a_bound_policy_stays_bound_where_another_bind_fails(
     policy: Policy, target: Callable[[], Any], error: type[BaseException]
 ) -> None:
+    policy = copy.deepcopy(policy)  # spoiled below
     first, second = sgd(0.5), target()
     policy(first)
     advance(policy)

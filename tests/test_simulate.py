@@ -27,9 +27,11 @@ from helpers import (
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.optim import SGD
+from torch.optim.lr_scheduler import LRScheduler, StepLR
 from versions import said
 
 from thunder_policy import MappingPolicy, Multiply, Policy, Schedule, Switch, simulate
+from thunder_policy import state as states
 
 EVERY_POLICY = pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES.keys())
 
@@ -417,3 +419,75 @@ def test_the_default_dtype_of_torch_makes_no_difference() -> None:
         assert simulate(Switch({0: 0.1}), 1).tolist() == [[0.1]]
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+def test_the_default_device_of_torch_makes_no_difference() -> None:
+    policies: list[Policy] = [
+        Switch({1: 0.5}),
+        Multiply([{1: 0.5}, {}]),
+        Schedule(lambda epoch: 0.5),
+        Halving(),
+    ]
+    right = [simulate(policy, 3).tolist() for policy in policies]
+    with torch.device("meta"):
+        assert [simulate(policy, 3).tolist() for policy in policies] == right
+
+
+class WithAnother(Policy):
+    """A policy that steps another scheduler, held in some way, and gives its lrs halved."""
+
+    def __init__(self, **held: Any) -> None:
+        for name, value in held.items():
+            setattr(self, name, value)
+
+    def another(self) -> LRScheduler:
+        return next(iter(states.schedulers([*vars(self).values()])))
+
+    def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+        inner = self.another()
+        assert inner.optimizer.param_groups is not live
+        inner.last_epoch = self.last_epoch - 1
+        inner._update_lr()
+        return [float(lr) / 2 for lr in inner.get_last_lr()]
+
+
+live: list[dict[str, Any]] = []
+
+
+@pytest.mark.parametrize("held", ["attribute", "list", "groups too"])
+@pytest.mark.parametrize("bound", [False, True])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_scheduler_in_a_policy_goes_with_the_copy(held: str, bound: bool, groups: int) -> None:
+    optimizer = sgd(*[0.5] * groups)
+    inner = StepLR(optimizer, step_size=1, gamma=0.5)
+    live[:] = optimizer.param_groups
+    ways: dict[str, dict[str, Any]] = {
+        "attribute": {"inner": inner},
+        "list": {"several": [inner]},
+        "groups too": {"groups": optimizer.param_groups, "inner": inner},
+    }
+    policy = WithAnother(**ways[held])
+    if bound:
+        policy(optimizer)
+    with unchanged(optimizer):
+        before = inner.last_epoch, inner.get_last_lr()
+        rows = simulate(policy, 3, None if bound else groups, lr=0.5)
+        assert (inner.last_epoch, inner.get_last_lr()) == before
+    assert rows.shape == (3, groups)
+    assert policy.another() is inner
+
+
+def test_a_bound_policy_starts_from_its_base_lrs_and_not_from_an_older_initial_lr() -> None:
+    optimizer = sgd(0.5)
+    policy = Halving()(optimizer)
+    policy.base_lrs = [0.25]
+    assert simulate(policy, 2).tolist() == [[0.25], [0.125]]
+
+
+def test_a_mapping_policy_of_one_s_own_has_as_many_groups_as_its_lists() -> None:
+    class Share(MappingPolicy[Any]):
+        def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+            return [mapping[0] for mapping in self.current_mapping or []]
+
+    assert simulate(Share([{0: 0.5}, {0: 0.25}, {0: 1.0}]), 1).tolist() == [[0.5, 0.25, 1.0]]
+    assert simulate(Share({0: 0.5}), 1).tolist() == [[0.5]]

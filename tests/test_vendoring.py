@@ -241,3 +241,8 @@ def pyright(environment: Path, project: Path, config: Path, more: str = "") -> s
     (project / "pyrightconfig.json").write_text(f'{{"typeCheckingMode": "strict"{more}}}')
     python = f"--pythonpath={environment / 'bin' / 'python'}"
     return complaints("pyright", python, cwd=project)
+
+
+def test_the_core_is_read_in_one_sitting() -> None:
+    modules = [ROOT / "thunder_policy" / f"{name}.py" for name in ("policy", "mapping", "simulate")]
+    assert sum(len(module.read_text(encoding="utf-8").splitlines()) for module in modules) < 800

@@ -73,8 +73,7 @@ def epoch_number(value: Any, what: str) -> int:
 
 def count(value: Any, what: str) -> int:
     """Like `epoch_number`, and refuse 0."""
-    integral = isinstance(value, Integral) and not isinstance(value, bool)
-    if integral and value < 1:
+    if not isinstance(value, bool) and isinstance(value, Integral) and value < 1:
         raise ValueError(f"{what} must be at least 1, not {short(value)}")
     return epoch_number(value, what)
 

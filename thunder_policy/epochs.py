@@ -57,7 +57,9 @@ class InSteps:
 
 
 def in_steps(one: Any, k: int) -> Any:
-    """Count in steps what is counted in epochs, k steps each: a mapping or a callable."""
+    """Count in steps what is counted in epochs, k steps each: a mapping, a callable, or several."""
+    if isinstance(one, list):
+        return [in_steps(each, k) for each in one]
     if isinstance(one, Mapping):
         return {k * epoch: value for epoch, value in one.items()}
     return one.in_steps(k) if hasattr(one, "in_steps") else InSteps(one, k)

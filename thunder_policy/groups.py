@@ -267,7 +267,7 @@ class Groups:
         current = lr == self.values[i] and version(held) == self.versions[i]
         return copy_of(held) if current else like(held, lr)
 
-    def writable(self, lrs: Sequence[Any], at: str) -> list[Any]:
+    def writable(self, lrs: Any, at: str) -> list[Any]:
         """Return a new list of what `write` can write, one a group, or refuse it.
 
         Args:
@@ -280,14 +280,14 @@ class Groups:
                 f"{at}: get_lr() must return a list or another sequence of lrs, "
                 f"not {short(lrs)} ({type(lrs).__name__})"
             )
-        lrs = [*lrs]
-        if len(lrs) != len(self.seen):
+        new: list[Any] = [*lrs]
+        if len(new) != len(self.seen):
             raise ValueError(
-                f"{at}: got {len(lrs)} lrs from get_lr() and {len(self.seen)} param groups"
+                f"{at}: got {len(new)} lrs from get_lr() and {len(self.seen)} param groups"
             )
-        if not self.held and all_finite_floats(lrs):
-            return lrs
-        return [self._writable(i, lr, f"{at}, group {i}: the lr") for i, lr in enumerate(lrs)]
+        if not self.held and all_finite_floats(new):
+            return new
+        return [self._writable(i, lr, f"{at}, group {i}: the lr") for i, lr in enumerate(new)]
 
     def _writable(self, i: int, lr: Any, what: str) -> Any:
         held = self.tensor(i)

@@ -143,7 +143,7 @@ class MappingPolicy(Policy, Generic[M]):
         """
         k = count(steps_per_epoch, f"{type(self).__name__}: steps_per_epoch")
         new = copy.copy(self)
-        new.mapping = each(self.mapping, "mapping", lambda one, _: epochs.in_steps(one, k))
+        new.mapping = epochs.in_steps(self.mapping, k)
         return new
 
     def _start(self, n: int) -> tuple[list[float] | None, dict[str, object]]:
@@ -427,10 +427,9 @@ class Schedule(MappingPolicy[ScheduleFn]):
         """Return the lrs of the first epochs, as `simulate` does."""
         from .tables import tabled  # here, as to import every schedule takes long
 
-        schedules = self._mappings(len(starts))
-        if not isinstance(self._current(), list):
-            schedules = schedules[:1]  # called once for all groups
-        schedules = [tabled(schedule, epochs) for schedule in schedules]
+        mappings = self._mappings(len(starts))
+        once = mappings if isinstance(self._current(), list) else mappings[:1]
+        schedules = [tabled(schedule, epochs) for schedule in once]
         called = self._called(schedules, range(epochs))
         lrs = torch.tensor(called, dtype=torch.float64, device="cpu")
         return lrs.reshape(epochs, len(schedules)).expand(epochs, len(starts)).clone()

@@ -27,10 +27,10 @@ from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields, replace
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, ClassVar, Literal, TypeVar
 
-from .checks import epoch_number, non_negative, real, short
+from .checks import count, epoch_number, non_negative, real, short
 
 __all__ = [
     "WSD", "Clamp", "Constant", "Cosine", "CosineRestarts", "Exponential", "InverseSqrt", "Linear",
@@ -156,7 +156,7 @@ class ScheduleFunction(ABC):
             >>> Cosine(0.1, 0.0, epochs=90).in_steps(500)
             Cosine(start=0.1, end=0.0, epochs=45000)
         """
-        k = _count(steps_per_epoch, f"{type(self).__name__}: steps_per_epoch")
+        k = count(steps_per_epoch, f"{type(self).__name__}: steps_per_epoch")
         return replace(self, **{n: _times(k, getattr(self, n)) for n in self._epoch_fields})
 
 
@@ -444,7 +444,7 @@ class Piecewise(ScheduleFunction):
 
     def in_steps(self, steps_per_epoch: int) -> Piecewise:
         """Return the same points counted in steps."""
-        k = _count(steps_per_epoch, "Piecewise: steps_per_epoch")
+        k = count(steps_per_epoch, "Piecewise: steps_per_epoch")
         return replace(self, points=tuple((k * t, lr) for t, lr in self.points))
 
 
@@ -773,13 +773,6 @@ def _positive(value: Any, what: str) -> float:
     return number
 
 
-def _count(value: Any, what: str) -> int:
-    integral = isinstance(value, Integral) and not isinstance(value, bool)
-    if integral and value < 1:
-        raise ValueError(f"{what} must be at least 1, not {short(value)}")
-    return epoch_number(value, what)
-
-
 def _bound(value: Any, what: str) -> float | None:
     return None if value is None else non_negative(value, what)
 
@@ -818,7 +811,7 @@ def _choice(schedule: ScheduleFunction, name: str, *options: object) -> None:
 _CHECKS: dict[str, Callable[[Any, str], object]] = {
     **dict.fromkeys(("start", "peak", "end", "value", "gamma", "pct_start"), non_negative),
     **dict.fromkeys(("power", "div_factor", "final_div_factor"), _positive),
-    **dict.fromkeys(("epochs", "step_size", "timescale", "gamma_epochs", "T_0", "T_mult"), _count),
+    **dict.fromkeys(("epochs", "step_size", "timescale", "gamma_epochs", "T_0", "T_mult"), count),
     **dict.fromkeys(("at", "warmup", "stable", "decay", "up", "down"), epoch_number),
     **dict.fromkeys(("min", "max"), _bound),
     **dict.fromkeys(("first", "second", "left", "right", "schedule"), _schedule),
