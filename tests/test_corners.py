@@ -130,7 +130,7 @@ class TestInSequentialLR:
         optimizer.param_groups[0]["initial_lr"] = LR
         step(optimizer, policy(optimizer), 2)
         sequence = SequentialLR(optimizer, [policy], [])
-        optimizer.step = lambda: None  # type: ignore[method-assign, assignment]
+        vars(optimizer)["step"] = lambda: None
         with pytest.warns(UserWarning, match="has been overridden"):
             sequence.step()
 
@@ -173,6 +173,14 @@ class TestSubclasses:
         policy = Answering()(optimizer)
         step(optimizer, policy, 3)
         assert policy.get_last_lr() == [0.1, 0.2]
+
+    @pytest.mark.parametrize("policy", [Switch({1: 0.5}), Schedule(float)], ids=repr)
+    def test_a_step_is_a_method_by_its_own_name(self, policy: Policy) -> None:
+        step = pickle.loads(pickle.dumps(policy(sgd(0.1)).step))
+        step.__self__.optimizer.step()
+        step()
+        assert step.__self__.last_epoch == 1
+        assert step.__qualname__.endswith(".step")
 
     def test_two_groups_may_swap_their_tensor_lrs(self) -> None:
         class Swapping(Policy):
@@ -325,6 +333,16 @@ class TestGroups:
             optimizer.param_groups[1]["lr"].fill_(0.75)
             step(optimizer, policy)
             assert policy.get_last_lr() == [tensor(0.5), tensor(0.75)]
+
+    @pytest.mark.parametrize("odd", [np.ones(2), torch.ones(2)], ids=["array", "tensor"])
+    def test_an_initial_lr_that_becomes_something_else_stops_no_step(self, odd: Any) -> None:
+        optimizer = sgd(0.1, 0.2)
+        policy = Multiply({3: 0.5}, lr_init=None)(optimizer)
+        for group in optimizer.param_groups:
+            group["initial_lr"] = odd
+        step(optimizer, policy, 4)
+        assert policy.get_last_lr() == [0.05, 0.1]
+        assert (policy.last_epoch, policy._step_count) == (4, 5)
 
     @pytest.mark.parametrize("make", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
     def test_a_copied_tensor_counts_its_writes_anew(self, make: Any) -> None:

@@ -20,7 +20,7 @@ from . import state as states
 from .checks import add_note, count, each, epoch_number, non_negative, per_group, real, schedule_fn
 from .groups import KEEP, Times, copy_of, like, on_host
 from .policy import Policy, ScheduleFn, is_bound
-from .stepping import Plan, callable_name, step_at_milestones, step_called
+from .stepping import AtMilestones, Called, Plan, callable_name
 
 EpochMapping = Mapping[int, SupportsFloat]
 """Epoch to lr (Switch) or factor (Multiply)."""
@@ -230,11 +230,10 @@ def _closed_form(policy: MappingPolicy[Any]) -> Sequence[float | Tensor]:
     return policy.lr_at(policy.last_epoch) if policy.last_epoch else policy.get_lr()
 
 
-class _EpochPolicy(MappingPolicy[dict[int, float]]):
+class _EpochPolicy(AtMilestones, MappingPolicy[dict[int, float]]):
     """What Switch and Multiply share: lrs that change at the epochs of a mapping alone."""
 
     _checked = staticmethod(epochs.epoch_mapping)
-    step = step_at_milestones
     _get_closed_form_lr = _closed_form
 
     def __init__(
@@ -375,7 +374,7 @@ class Multiply(_EpochPolicy):
         return (torch.full((), lr, dtype=held.dtype, device="cpu") * value).item()
 
 
-class Schedule(MappingPolicy[ScheduleFn]):
+class Schedule(Called, MappingPolicy[ScheduleFn]):
     """Take the lr of each epoch from a callable: ``lr(t) = mapping(t)``.
 
     Args:
@@ -395,7 +394,6 @@ class Schedule(MappingPolicy[ScheduleFn]):
     """
 
     _checked = staticmethod(schedule_fn)
-    step = step_called
     _get_closed_form_lr = _closed_form
 
     def __init__(

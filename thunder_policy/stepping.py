@@ -235,10 +235,11 @@ class Stepper(LRScheduler, ABC):
 
     def _interchangeable(self) -> bool:
         """Tell whether param groups that compare equal have equal records, whichever is which."""
-        if self.base_lrs.count(self.base_lrs[0]) == len(self.base_lrs):
-            return True
         initial = [group.get("initial_lr") for group in self._lr_groups.seen]
-        return initial == self.base_lrs
+        try:
+            return self.base_lrs.count(self.base_lrs[0]) == len(initial) or initial == self.base_lrs
+        except Exception:
+            return False
 
     def _at(self, epoch: int | None = None) -> str:
         """Say who and when, for an error."""
@@ -256,99 +257,104 @@ class Stepper(LRScheduler, ABC):
         return [self._lr_groups.last_lr(i, lr) for i, lr in enumerate(self._last_lr)]
 
 
-def step_at_milestones(policy: Stepper, epoch: int | None = None) -> None:
-    """Go on to the next epoch, as `Policy.step` does."""
-    groups = policy.optimizer.param_groups
-    milestones = policy._lr_rule
-    now = policy.last_epoch + 1
-    try:
-        # Between two milestones it is enough to see that no lr has changed. At 0, to which
-        # SequentialLR takes a policy back, each group starts over.
-        if milestones is not None and epoch is None and now and now not in milestones:
-            seen = policy._lr_groups
-            same = groups == seen.alike
-            one = seen.one
-            if one is not None:
-                for group in groups:
-                    if group["lr"] is not one:
-                        same = False
-                        break
-            elif seen.held:
-                same = same and seen.unchanged(groups)
-            else:
-                same = same and all(map(is_, map(LR, groups), seen.last))
-            if same:
-                policy.last_epoch = now
-                policy._step_count += 1
-                return
-    except Exception:
-        pass
-    if milestones is None:
-        Stepper.step(policy, epoch)
-    else:
-        policy._step_long(epoch)
+class AtMilestones(Stepper):
+    """Steps by ``_lr_rule``, a mapping whose keys are the epochs at which a lr may change."""
 
-
-def step_called(policy: Stepper, epoch: int | None = None) -> None:
-    """Go on to the next epoch, as `Policy.step` does."""
-    groups = policy.optimizer.param_groups
-    schedule = policy._lr_rule
-    if epoch is not None or schedule is None:
-        _step_called_each(policy, epoch)
-        return
-    now = policy.last_epoch = policy.last_epoch + 1
-    policy._step_count += 1
-    try:
-        lr = schedule(now)
-        if type(lr) is not float or lr - lr != 0.0:  # nan or inf
-            lr = real(lr, f"{policy._at()}{callable_name()}: the lr", any_shape=True)
-    except BaseException as error:
-        add_note(error, policy._at(), callable_name())
-        policy._step_back()
-        raise
-    seen = policy._lr_groups
-    group = None
-    try:
-        if groups == seen.alike:
-            if not seen.held:
-                last = seen.one
-                for group in groups:
-                    if group["lr"] is not last:
-                        break
-                    group["lr"] = lr
+    def step(self, epoch: int | None = None) -> None:
+        """Go on to the next epoch, as `Policy.step` does."""
+        groups = self.optimizer.param_groups
+        milestones = self._lr_rule
+        now = self.last_epoch + 1
+        try:
+            # Between two milestones it is enough to see that no lr has changed. At 0, to which
+            # SequentialLR takes a policy back, each group starts over.
+            if milestones is not None and epoch is None and now and now not in milestones:
+                seen = self._lr_groups
+                same = groups == seen.alike
+                one = seen.one
+                if one is not None:
+                    for group in groups:
+                        if group["lr"] is not one:
+                            same = False
+                            break
+                elif seen.held:
+                    same = same and seen.unchanged(groups)
                 else:
+                    same = same and all(map(is_, map(LR, groups), seen.last))
+                if same:
+                    self.last_epoch = now
+                    self._step_count += 1
+                    return
+        except Exception:
+            pass
+        if milestones is None:
+            super().step(epoch)
+        else:
+            self._step_long(epoch)
+
+
+class Called(Stepper):
+    """Steps by ``_lr_rule``, the callable of all groups, or by a list of them."""
+
+    def step(self, epoch: int | None = None) -> None:
+        """Go on to the next epoch, as `Policy.step` does."""
+        groups = self.optimizer.param_groups
+        schedule = self._lr_rule
+        if epoch is not None or schedule is None:
+            self._step_each(epoch)
+            return
+        now = self.last_epoch = self.last_epoch + 1
+        self._step_count += 1
+        try:
+            lr = schedule(now)
+            if type(lr) is not float or lr - lr != 0.0:  # nan or inf
+                lr = real(lr, f"{self._at()}{callable_name()}: the lr", any_shape=True)
+        except BaseException as error:
+            add_note(error, self._at(), callable_name())
+            self._step_back()
+            raise
+        seen = self._lr_groups
+        group = None
+        try:
+            if groups == seen.alike:
+                if not seen.held:
+                    last = seen.one
+                    for group in groups:
+                        if group["lr"] is not last:
+                            break
+                        group["lr"] = lr
+                    else:
+                        seen.one = lr
+                        return
+                elif seen.fill(groups, lr):
                     seen.one = lr
                     return
-            elif seen.fill(groups, lr):
-                seen.one = lr
-                return
-    except Exception:
-        pass
-    for before in takewhile(lambda before: before is not group, groups if group else []):
-        before["lr"] = last
-    policy._step_back()
-    policy._step_long(None, lambda _: [lr] * len(groups))
+        except Exception:
+            pass
+        for before in takewhile(lambda before: before is not group, groups if group else []):
+            before["lr"] = last
+        self._step_back()
+        self._step_long(None, lambda _: [lr] * len(groups))
 
-
-def _step_called_each(policy: Stepper, epoch: int | None) -> None:
-    """Step where there is a callable a group, or a subclass has a get_lr of its own."""
-    groups = policy.optimizer.param_groups
-    if epoch is not None or policy._lr_restart:
-        Stepper.step(policy, epoch)
-        return
-    now = policy.last_epoch = policy.last_epoch + 1
-    policy._step_count += 1
-    lrs: list[Any] = []
-    try:
-        for schedule in policy._lr_mapping:
-            lrs.append(schedule(now))  # noqa: PERF401  an error is that of the next group
-    except BaseException as error:
-        add_note(error, policy._at(), callable_name(len(lrs), policy._lr_mapping))
-        policy._step_back()
-        raise
-    if not policy._put(groups, lrs):
-        policy._step_back()
-        policy._step_long(None, lambda _: lrs)
+    def _step_each(self, epoch: int | None) -> None:
+        """Step where there is a callable a group, or a subclass has a get_lr of its own."""
+        groups = self.optimizer.param_groups
+        if epoch is not None or self._lr_restart:
+            super().step(epoch)
+            return
+        now = self.last_epoch = self.last_epoch + 1
+        self._step_count += 1
+        lrs: list[Any] = []
+        try:
+            for schedule in self._lr_mapping:
+                lrs.append(schedule(now))  # noqa: PERF401  an error is that of the next group
+        except BaseException as error:
+            add_note(error, self._at(), callable_name(len(lrs), self._lr_mapping))
+            self._step_back()
+            raise
+        if not self._put(groups, lrs):
+            self._step_back()
+            self._step_long(None, lambda _: lrs)
 
 
 def callable_name(i: int = 0, of: object = None) -> str:
