@@ -65,6 +65,16 @@ class Ported(Policy):
         return [lr * 0.5**self.last_epoch for lr in self.base_lrs]
 
 
+LR = 0.1  # as one object: a lr that is different is looked at anyway
+
+
+class Same(Policy):
+    """A lr that never changes."""
+
+    def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+        return [LR] * len(self.optimizer.param_groups)
+
+
 class TestInSequentialLR:
     def test_a_mapping_policy_of_one_s_own_starts_from_lr_init(self) -> None:
         optimizer = sgd(0.3)
@@ -108,6 +118,22 @@ class TestInSequentialLR:
         sequence = SequentialLR(optimizer, [first, Ported()(optimizer)], [2])
         assert step(optimizer, sequence, 3) == [0.1, 1.0, 0.5]
 
+    @pytest.mark.parametrize(
+        "policy",
+        [Switch({9: 0.5}, None), Schedule(lambda epoch: LR), Schedule([lambda epoch: LR]), Same()],
+        ids=lambda policy: type(policy).__name__,
+    )
+    def test_torch_warns_of_the_first_step_of_a_policy_that_was_stepped_before(
+        self, policy: Policy
+    ) -> None:
+        optimizer = sgd(LR)
+        optimizer.param_groups[0]["initial_lr"] = LR
+        step(optimizer, policy(optimizer), 2)
+        sequence = SequentialLR(optimizer, [policy], [])
+        vars(optimizer)["step"] = lambda: None
+        with pytest.warns(UserWarning, match="has been overridden"):
+            sequence.step()
+
     def test_a_policy_that_is_stepped_to_epoch_0_takes_lr_init(self) -> None:
         optimizer = sgd(1.0)
         ConstantLR(optimizer, 1.0, 1)
@@ -147,6 +173,14 @@ class TestSubclasses:
         policy = Answering()(optimizer)
         step(optimizer, policy, 3)
         assert policy.get_last_lr() == [0.1, 0.2]
+
+    @pytest.mark.parametrize("policy", [Switch({1: 0.5}), Schedule(float)], ids=repr)
+    def test_a_step_is_a_method_by_its_own_name(self, policy: Policy) -> None:
+        step = pickle.loads(pickle.dumps(policy(sgd(0.1)).step))
+        step.__self__.optimizer.step()
+        step()
+        assert step.__self__.last_epoch == 1
+        assert step.__qualname__.endswith(".step")
 
     def test_two_groups_may_swap_their_tensor_lrs(self) -> None:
         class Swapping(Policy):
@@ -299,6 +333,16 @@ class TestGroups:
             optimizer.param_groups[1]["lr"].fill_(0.75)
             step(optimizer, policy)
             assert policy.get_last_lr() == [tensor(0.5), tensor(0.75)]
+
+    @pytest.mark.parametrize("odd", [np.ones(2), torch.ones(2)], ids=["array", "tensor"])
+    def test_an_initial_lr_that_becomes_something_else_stops_no_step(self, odd: Any) -> None:
+        optimizer = sgd(0.1, 0.2)
+        policy = Multiply({3: 0.5}, lr_init=None)(optimizer)
+        for group in optimizer.param_groups:
+            group["initial_lr"] = odd
+        step(optimizer, policy, 4)
+        assert policy.get_last_lr() == [0.05, 0.1]
+        assert (policy.last_epoch, policy._step_count) == (4, 5)
 
     @pytest.mark.parametrize("make", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
     def test_a_copied_tensor_counts_its_writes_anew(self, make: Any) -> None:

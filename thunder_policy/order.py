@@ -1,5 +1,7 @@
 """The order of ``optimizer.step`` and ``scheduler.step``, which torch watches and warns about."""
 
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import sys

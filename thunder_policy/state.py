@@ -47,7 +47,7 @@ def unpack(packed: object, count: int, what: str) -> list[float | Tensor]:
         raise TypeError(f"{what} must be a list of lrs, not {short(packed)}")
     if len(packed) != count:
         raise ValueError(f"{what}: got {len(packed)} lrs and {count} param groups")
-    numbers = []
+    numbers: list[float] = []
     for i, lr in enumerate(packed):
         plain(lr, f"{what}, group {i}: the lr")
         numbers.append(real(lr, f"{what}, group {i}: the lr", any_shape=True))

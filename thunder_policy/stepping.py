@@ -186,6 +186,11 @@ class Stepper(LRScheduler, ABC):
             self._step_count -= 1
             raise
 
+    def _initial_step(self) -> None:
+        # SequentialLR starts over; the step after this is a first one, of which torch may warn.
+        self._lr_groups.alike = None
+        super()._initial_step()
+
     def _update_lr(self, epoch: int | None = None) -> None:
         if epoch is None:
             self._advance(self.last_epoch + 1, self._plan)
@@ -230,10 +235,11 @@ class Stepper(LRScheduler, ABC):
 
     def _interchangeable(self) -> bool:
         """Tell whether param groups that compare equal have equal records, whichever is which."""
-        if self.base_lrs.count(self.base_lrs[0]) == len(self.base_lrs):
-            return True
         initial = [group.get("initial_lr") for group in self._lr_groups.seen]
-        return initial == self.base_lrs
+        try:
+            return self.base_lrs.count(self.base_lrs[0]) == len(initial) or initial == self.base_lrs
+        except Exception:
+            return False
 
     def _at(self, epoch: int | None = None) -> str:
         """Say who and when, for an error."""
