@@ -106,8 +106,10 @@ class Undo:
     """Takes back what happens to attributes, and to ``lr`` and ``initial_lr`` in param groups."""
 
     def __init__(self, instances: Iterable[object], groups: Iterable[ParamGroup]) -> None:
-        self.attributes = [(vars(instance), vars(instance).copy()) for instance in instances]
-        self.groups = [
+        self.attributes: list[tuple[dict[str, Any], dict[str, Any]]] = [
+            (vars(instance), vars(instance).copy()) for instance in instances
+        ]
+        self.groups: list[tuple[ParamGroup, ParamGroup, float | Tensor, int | None]] = [
             (group, group.copy(), copy_of(group["lr"]), version(group["lr"])) for group in groups
         ]
 

@@ -46,6 +46,8 @@ class Policy(Stepper):
         [0.2]
     """
 
+    base_lrs: list[float | Tensor]
+
     def __init__(self) -> None:
         """Make an unbound policy."""
 
@@ -177,7 +179,7 @@ class Policy(Stepper):
             raise
         for key, value in {**loaded, **attributes}.items():
             setattr(self, key, value)
-        self.last_epoch, self._step_count, self.base_lrs = new.epoch, new.step_count, new.base
+        vars(self).update(last_epoch=new.epoch, _step_count=new.step_count, base_lrs=new.base)
         self._lr_groups = groups
         self._record(groups.write(new.held))
         if new.last != new.held:

@@ -1,6 +1,7 @@
 """What goes into a state, and what comes back out of it."""
 
-# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
 # pyright: reportUnnecessaryIsInstance=false
 
 from __future__ import annotations

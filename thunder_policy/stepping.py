@@ -71,7 +71,11 @@ class Stepper(LRScheduler, ABC):
     if TYPE_CHECKING:
         optimizer: Optimizer
         base_lrs: list[float | Tensor]
+        _last_lr: list[Any]
     else:
+        _last_lr = property(
+            lambda self: self._lr_groups.lasts(), lambda self, lrs: self._lr_groups.record(lrs)
+        )
         optimizer = _NeedsOptimizer()
         base_lrs = _NeedsOptimizer()
 
@@ -95,14 +99,6 @@ class Stepper(LRScheduler, ABC):
             "_lr_restart": False,
         }
         return self
-
-    @property
-    def _last_lr(self) -> list[Any]:
-        return self._lr_groups.lasts()
-
-    @_last_lr.setter
-    def _last_lr(self, lrs: list[Any]) -> None:
-        self._lr_groups.record(lrs)
 
     def step(self, epoch: int | None = None) -> None:
         """Go on to the next epoch and write its lrs into the param groups.
@@ -216,15 +212,14 @@ class Stepper(LRScheduler, ABC):
             if restart:
                 undo = Undo([], groups)
                 seen.write(seen.writable(self.base_lrs, self._at()))
-            new = plan(lrs)
-            if new is not lrs:
-                new = seen.writable(new, self._at())
+            planned = plan(lrs)
+            new = None if planned is lrs else seen.writable(planned, self._at())
         except BaseException as error:
             add_note(error, self._at(epoch), ", all param groups")
             vars(self).update(before)
             undo()
             raise
-        self._record(lrs if new is lrs else seen.write(new))
+        self._record(lrs if new is None else seen.write(new))
 
     def _record(self, lrs: list[Any]) -> None:
         """Note what the groups hold after a step, and whether the next may take the short cut."""
@@ -296,6 +291,8 @@ class AtMilestones(Stepper):
 class Called(Stepper):
     """The step of Schedule: ``_lr_rule`` is its callable, or ``_lr_mapping`` has one a group."""
 
+    last_epoch: int
+
     def step(self, epoch: int | None = None) -> None:
         """Go on to the next epoch, as `Policy.step` does."""
         groups = self.optimizer.param_groups
@@ -314,11 +311,11 @@ class Called(Stepper):
             self._step_back()
             raise
         seen = self._lr_groups
+        last = seen.one
         group = None
         try:
             if groups == seen.alike:
                 if not seen.held:
-                    last = seen.one
                     for group in groups:
                         if group["lr"] is not last:
                             break

@@ -84,10 +84,10 @@ def first(schedule: Any, n: int) -> Tensor:
             return _held(start * down - end * _each(math.expm1, power * log), end, n)
         case Cosine(start, end, epochs):
             return _along(t, [("cos", start, end, epochs)], end)
-        case CosineRestarts(start, end, T_0, 1):
-            return _again(_along(t[:T_0], [("cos", start, end, T_0)], end), T_0, n)
-        case CosineRestarts(start, end, T_0, T_mult):
-            restarts = accumulate(T_0 * T_mult**i for i in count())
+        case CosineRestarts(start, end, period, 1):
+            return _again(_along(t[:period], [("cos", start, end, period)], end), period, n)
+        case CosineRestarts(start, end, period, longer):
+            restarts = accumulate(period * longer**i for i in count())
             return _along(t, (("cos", start, end, epoch) for epoch in restarts), end)
         case Piecewise(points):
             at, lrs = (t.new_tensor(column) for column in zip(*points))
@@ -103,7 +103,7 @@ def first(schedule: Any, n: int) -> Tensor:
             ways = [(start, peak, up), (peak, start, 2 * up), (start, end, epochs)]
             if not schedule.three_phase:
                 ways[1:] = [(peak, end, epochs)]
-            return _along(t, [(schedule.anneal, *way) for way in ways], end)
+            return _along(t, [(schedule.anneal, a, b, at) for a, b, at in ways], end)
         case Triangular(start, peak, up, down):
             period = up + down
             height = [("linear", start, peak, up), ("linear", peak, start, period)]
