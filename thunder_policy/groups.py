@@ -287,7 +287,7 @@ class Groups:
             raise ValueError(
                 f"{at}: got {len(new)} lrs from get_lr() and {len(self.seen)} param groups"
             )
-        if not self.held and all_finite_floats(new):
+        if all_finite_floats(new) and (not self.held or self._can_hold(new)):
             return new
         return [self._writable(i, lr, f"{at}, group {i}: the lr") for i, lr in enumerate(new)]
 
@@ -304,6 +304,13 @@ class Groups:
             if same and lr.numel() == 1 and lr.is_floating_point():
                 return lr
         return self.check(i, real(lr, what, any_shape=True), what)
+
+    def _can_hold(self, lrs: Sequence[float]) -> bool:
+        """Tell, without a look at each group, whether they can hold these."""
+        if self.uniform is None or any(held.requires_grad for held in self.held):
+            return False
+        most = limit(self.uniform)
+        return -most <= min(lrs) and max(lrs) <= most
 
     def check(self, i: int, lr: float, what: str) -> float:
         """Return a lr that the group can hold, or refuse it."""
@@ -335,8 +342,13 @@ class Groups:
 
     def _write_tensors(self, lrs: list[Any]) -> None:
         self._separate()
-        if self.uniform is not None and lrs[0] and all_finite_floats(lrs) and len({*lrs}) == 1:
-            self._fill(lrs[0])
+        if self.uniform is not None and all_finite_floats(lrs):
+            if lrs[0] and lrs.count(lrs[0]) == len(lrs):
+                self._fill(lrs[0])
+                return
+            for held, lr in zip(self.held, lrs):
+                held.fill_(lr)
+            self.versions, self.values = [*map(_VERSION, self.held)], lrs
             return
         batches: dict[Any, list[int]] = defaultdict(list)
         for i, (held, lr) in enumerate(zip(self.held, lrs)):

@@ -261,9 +261,13 @@ class AtMilestones(Stepper):
         milestones = self._lr_rule
         now = self.last_epoch + 1
         try:
-            # Between two milestones it is enough to see that no lr has changed. At 0, to which
-            # SequentialLR takes a policy back, each group starts over.
-            if milestones is not None and epoch is None and now and now not in milestones:
+            # At 0, to which SequentialLR takes a policy back, each group starts over.
+            if milestones is None or epoch is not None or not now:
+                same = False
+            elif now in milestones:
+                same = self._changed_all(groups)
+            else:
+                # Between two milestones it is enough to see that no lr has changed.
                 seen = self._lr_groups
                 same = groups == seen.alike
                 one = seen.one
@@ -276,16 +280,26 @@ class AtMilestones(Stepper):
                     same = same and seen.unchanged(groups)
                 else:
                     same = same and all(map(is_, map(LR, groups), seen.last))
-                if same:
-                    self.last_epoch = now
-                    self._step_count += 1
-                    return
+            if same:
+                self.last_epoch = now
+                self._step_count += 1
+                return
         except Exception:
             pass
         if milestones is None:
             super().step(epoch)
         else:
             self._step_long(epoch)
+
+    def _changed_all(self, groups: list[ParamGroup]) -> bool:
+        """Write the lrs of a milestone by the short cut, or nothing, and tell which."""
+        if self._lr_groups.held or not self._alike(groups):
+            return False
+        self.last_epoch += 1
+        try:
+            return self._put(groups, self.get_lr())
+        finally:
+            self.last_epoch -= 1
 
 
 class Called(Stepper):
