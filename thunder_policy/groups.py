@@ -411,7 +411,8 @@ class Groups:
         for i, held in enumerate(self.held):
             if held is not None:
                 if (memory := element(held)) in taken:
-                    self.held[i] = self.source[i]["lr"] = held.detach().clone()
+                    with torch.inference_mode(False):  # else it could not be written later
+                        self.held[i] = self.source[i]["lr"] = held.detach().clone()
                     self._hold(i, self.values[i])
                 else:
                     taken.add(memory)
