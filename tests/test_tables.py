@@ -172,9 +172,10 @@ def test_what_may_have_any_formula_is_called(schedule: Callable[[int], float]) -
     assert simulate(Schedule(schedule), 12)[:, 0].tolist() == [schedule(t) for t in range(12)]
 
 
-def test_a_table_of_a_part_with_any_formula_is_refused() -> None:
-    with pytest.raises(TypeError):
-        first(2 * Sawtooth(0.1, 4), 12)
+def test_a_table_of_any_formula_is_refused() -> None:
+    for schedule in (Sawtooth(0.1, 4), Halved(0.1, 0.0, 9)):
+        with pytest.raises(TypeError):
+            first(schedule, 12)
 
 
 def test_a_table_beside_them_leaves_the_order_of_calls_as_it_is() -> None:
