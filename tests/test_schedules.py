@@ -161,6 +161,7 @@ BY_HAND: list[tuple[ScheduleFunction, list[float]]] = [
     (Linear(0, 1, epochs=2) * Exponential(8.0, 0.5), [0.0, 2.0, 2.0, 1.0, 0.5]),
     (Linear(4.0, 0.0, 4).clamp(1.0, 2.5), [2.5, 2.5, 2.0, 1.0, 1.0]),
     (Linear(4.0, 0.0, 4).clamp(max=2.5), [2.5, 2.5, 2.0, 1.0, 0.0]),
+    (Linear(4.0, 0.0, 4).clamp(min=1.0), [4.0, 3.0, 2.0, 1.0, 1.0]),
 ]
 
 

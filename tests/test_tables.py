@@ -59,7 +59,9 @@ class Sawtooth(ScheduleFunction):
 
 @pytest.mark.parametrize("schedule", [schedule for schedule, _ in BY_HAND], ids=lambda x: str(x))
 def test_every_class_has_a_table_of_what_calling_gives(schedule: ScheduleFunction) -> None:
-    assert bits(first(schedule, 60).tolist()) == bits(trajectory(schedule, 60))
+    table = tabled(schedule, 60)
+    assert table is not schedule
+    assert bits([*map(table, range(60))]) == bits(trajectory(schedule, 60))
 
 
 @given(schedule=anything, n=st.integers(0, 1200))
@@ -77,6 +79,7 @@ LONG_ONES: list[ScheduleFunction] = [
     MultiStep(0.1, range(0, LONG, 11), 0.999),
     Exponential(0.1, 0.9997, step_size=3),
     Exponential(0.1, 1.1).clamp(max=1e3),
+    Exponential(0.1, 1.1) * Linear(1.0, 0.0, 20_000),
     InverseSqrt(0.1, 77),
     Linear(0.1, 0.7, 29_000),
     Polynomial(0.1, 0.7, 29_000, power=0.3),
@@ -167,6 +170,12 @@ class Counted(Cosine):
 def test_what_may_have_any_formula_is_called(schedule: Callable[[int], float]) -> None:
     assert tabled(schedule, 12) is schedule
     assert simulate(Schedule(schedule), 12)[:, 0].tolist() == [schedule(t) for t in range(12)]
+
+
+def test_a_table_of_any_formula_is_refused() -> None:
+    for schedule in (Sawtooth(0.1, 4), Halved(0.1, 0.0, 9)):
+        with pytest.raises(TypeError):
+            first(schedule, 12)
 
 
 def test_a_table_beside_them_leaves_the_order_of_calls_as_it_is() -> None:

@@ -234,6 +234,8 @@ class Groups:
         if {*map(type, lrs)} <= {float} or not any(isinstance(lr, Tensor) for lr in lrs):
             self.held, self.uniform = [], None
             return lrs
+        if self.uniform is not None and self.unchanged(self.source):
+            return [*self.values]
         tensors = [lr if isinstance(lr, Tensor) else None for lr in lrs]
         if len(self.held) != len(tensors) or not all(map(is_, tensors, self.held)):
             for i, lr in enumerate(tensors):

@@ -80,7 +80,7 @@ def first(schedule: Any, n: int) -> Tensor:
             half = int((left >= 0.5).sum())
             gone = (0 - t[:half]) / epochs  # not -t, as the whole number -0 has no sign
             log = torch.cat([_each(math.log1p, gone), _each(math.log, left[half:])])
-            down = _each(lambda part: math.pow(part, power), left)
+            down = _each(power.__rpow__, left)  # as math.pow, with the power second
             return _held(start * down - end * _each(math.expm1, power * log), end, n)
         case Cosine(start, end, epochs):
             return _along(t, [("cos", start, end, epochs)], end)
