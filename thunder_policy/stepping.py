@@ -297,9 +297,18 @@ class AtMilestones(Stepper):
             return False
         self.last_epoch += 1
         try:
-            return self._put(groups, self.get_lr())
+            if not self._put(groups, self.get_lr()):
+                return False
         finally:
             self.last_epoch -= 1
+        seen = self._lr_groups
+        lr = seen.last[0]
+        if lr and seen.last.count(lr) == len(groups):  # 0.0 equals -0.0
+            # As one object, by which the steps from here to the next milestone see that all stand.
+            seen.last, seen.one = [lr] * len(groups), lr
+            for group in groups:
+                group["lr"] = lr
+        return True
 
 
 class Called(Stepper):
