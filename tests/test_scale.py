@@ -124,6 +124,20 @@ def calls(function: Callable[[], object]) -> int:
     return sum(event in ("call", "c_call") for event in seen)
 
 
+@every_policy
+def test_a_group_that_comes_later_does_not_make_the_steps_long(make: MakePolicy) -> None:
+    groups: list[dict[str, Any]] = [
+        {"params": [torch.nn.Parameter(torch.zeros(3))]} for _ in range(3)
+    ]
+    optimizer = SGD(groups[:2], lr=0.1)
+    policy = make()(optimizer)
+    advance(policy, 6)
+    before = calls(policy.step)
+    optimizer.add_param_group({**groups[2], "lr": 0.5})
+    advance(policy, 2)
+    assert calls(policy.step) <= before + 2
+
+
 def loading(make: MakePolicy, kind: str, epoch: int) -> tuple[Policy, Callable[[], None]]:
     """Return a policy with the call that loads a state of some epoch into it."""
     policy = make()(KINDS[kind](10))

@@ -230,9 +230,15 @@ class Stepper(LRScheduler, ABC):
 
     def _interchangeable(self) -> bool:
         """Tell whether param groups that compare equal have equal records, whichever is which."""
-        initial = [group.get("initial_lr") for group in self._lr_groups.seen]
+        seen = self._lr_groups.seen
+        initial = [group.get("initial_lr") for group in seen]
         try:
-            return self.base_lrs.count(self.base_lrs[0]) == len(initial) or initial == self.base_lrs
+            return (
+                self.base_lrs.count(self.base_lrs[0]) == len(seen)
+                # Params of several elements are equal to themselves alone: else torch raises.
+                or all(any(param.numel() > 1 for param in group["params"]) for group in seen)
+                or initial == self.base_lrs
+            )
         except Exception:
             return False
 
