@@ -344,6 +344,17 @@ class TestGroups:
         assert policy.get_last_lr() == [0.05, 0.1]
         assert (policy.last_epoch, policy._step_count) == (4, 5)
 
+    @pytest.mark.parametrize("policy", [Switch({0: 0.5, 2: 0.25}), Multiply({2: 0.5}, 0.5)])
+    def test_tensors_that_are_separated_in_inference_mode_are_written_outside_it(
+        self, policy: Policy
+    ) -> None:
+        shared = tensor(0.1)
+        optimizer = sgd(shared, shared)
+        with torch.inference_mode():
+            policy(optimizer)
+        assert step(optimizer, policy, 3)[-1] is shared
+        assert policy.get_last_lr() == [tensor(0.25)] * 2
+
     @pytest.mark.parametrize("make", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
     def test_a_copied_tensor_counts_its_writes_anew(self, make: Any) -> None:
         optimizer = sgd(tensor(0.5))

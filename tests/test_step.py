@@ -1017,3 +1017,15 @@ def test_get_lr_at_0_is_a_tensor_where_the_group_s_lr_is_one(cls: Any) -> None:
     (lr,) = cls({1: 0.5}, lr_init=0.1)(optimizer).get_lr()
     assert isinstance(lr, torch.Tensor)
     assert lr.dtype == torch.float32
+
+
+def test_after_a_milestone_equal_lrs_are_one_object_which_the_next_steps_see_soonest() -> None:
+    optimizer = sgd(0.5, 0.5, 0.5)
+    policy = Multiply([{2: 0.3, 4: 0.5, 6: 0.0}, {2: 0.3, 4: 0.3, 6: 0.0}, {2: 0.3}], None)
+    advance(policy(optimizer), 2)
+    assert lrs(optimizer) == [0.15] * 3
+    assert len({id(group["lr"]) for group in optimizer.param_groups}) == 1
+    advance(policy, 2)
+    assert lrs(optimizer) == policy.get_last_lr() == [0.075, 0.045, 0.15]
+    advance(policy, 4)
+    assert lrs(optimizer) == policy.get_last_lr() == [0.0, 0.0, 0.15]

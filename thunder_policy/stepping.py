@@ -27,7 +27,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from .checks import add_note, epoch_number, real
-from .groups import LR, Groups, ParamGroup, Undo
+from .groups import LR, Groups, ParamGroup, Undo, as_one
 from .order import warn_of_epoch, warn_of_order
 
 AnyStepper = TypeVar("AnyStepper", bound="Stepper")
@@ -297,9 +297,12 @@ class AtMilestones(Stepper):
             return False
         self.last_epoch += 1
         try:
-            return self._put(groups, self.get_lr())
+            done = self._put(groups, as_one(self.get_lr()))
         finally:
             self.last_epoch -= 1
+        if done:
+            self._lr_groups.record(self._lr_groups.last)
+        return done
 
 
 class Called(Stepper):
