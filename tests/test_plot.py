@@ -278,3 +278,8 @@ def test_the_gallery_draws_what_its_titles_say_and_has_every_schedule(tmp_path: 
 def test_the_pictures_of_the_readme_are_there_and_small() -> None:
     for name in gallery.GALLERY:
         assert 10_000 < (gallery.PICTURES / f"{name}.png").stat().st_size < 250_000
+
+
+def test_a_new_figure_makes_room_for_its_labels() -> None:
+    figure = plot(Switch({0: 0.5}), 3).figure
+    assert type(figure.get_layout_engine()).__name__ == "ConstrainedLayoutEngine"

@@ -27,7 +27,6 @@ from helpers import (
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.optim import SGD
-from torch.optim.lr_scheduler import LRScheduler, StepLR
 from versions import said
 
 from thunder_policy import MappingPolicy, Multiply, Policy, Schedule, Switch, simulate
@@ -440,8 +439,10 @@ class WithAnother(Policy):
         for name, value in held.items():
             setattr(self, name, value)
 
-    def another(self) -> LRScheduler:
-        return next(iter(states.schedulers([*vars(self).values()])))
+    def another(self) -> Policy:
+        (found,) = states.schedulers([*vars(self).values()])
+        assert isinstance(found, Policy)
+        return found
 
     def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
         inner = self.another()
@@ -459,7 +460,7 @@ live: list[dict[str, Any]] = []
 @pytest.mark.parametrize("groups", [1, 2])
 def test_a_scheduler_in_a_policy_goes_with_the_copy(held: str, bound: bool, groups: int) -> None:
     optimizer = sgd(*[0.5] * groups)
-    inner = StepLR(optimizer, step_size=1, gamma=0.5)
+    inner = Multiply({1: 0.5, 2: 0.5}, lr_init=None)(optimizer)
     live[:] = optimizer.param_groups
     ways: dict[str, dict[str, Any]] = {
         "attribute": {"inner": inner},

@@ -1316,3 +1316,20 @@ def test_a_failed_step_leaves_no_cycle_behind(make: MakePolicy) -> None:
             policy(None)  # type: ignore[arg-type]
         del policy
         assert end() is None
+
+
+def test_a_load_leaves_a_mapping_alone_of_which_the_state_says_nothing() -> None:
+    policy = Switch({1: 0.5})(sgd())
+    policy.mapping = {1: 0.25}
+    state = policy.state_dict()
+    del state["mapping"]
+    policy.load_state_dict(state)
+    assert policy.mapping == {1: 0.25}
+
+
+def test_a_load_names_the_group_that_has_no_lr() -> None:
+    policy = Switch({1: 0.5})(sgd(0.1, 0.2))
+    state = policy.state_dict()
+    del policy.optimizer.param_groups[1]["lr"]
+    with pytest.raises(ValueError, match=r"^Switch, group 1: the param group has no lr$"):
+        policy.load_state_dict(state)

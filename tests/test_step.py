@@ -881,6 +881,144 @@ def test_a_schedule_is_called_once_for_all_groups_however_many_there_are() -> No
     assert calls == [0, 1, 2, 3]
 
 
+# The short cut. That a step takes it can be told by the time alone, so here the long way is barred.
+
+SHORT: dict[str, tuple[MakePolicy, Callable[[], Optimizer]]] = {
+    "Switch": (lambda: Switch({1: 0.5, 4: 0.25}), lambda: sgd(0.1, 0.1, 0.1)),
+    "Switch, a list": (lambda: Switch([{1: 0.5}, {}, {4: 0.1}]), lambda: sgd(0.1, 0.2, 0.3)),
+    "Switch, tensors": (lambda: Switch({1: 0.5}), lambda: sgd(*map(tensor, (0.1, 0.2, 0.3)))),
+    "Multiply": (
+        lambda: Multiply({1: 0.5, 4: 0.5}, lr_init=None),
+        lambda: sgd(0.1, 0.2, 0.3),
+    ),
+    "Schedule": (lambda: Schedule(reciprocal), lambda: sgd(0.1, 0.1, 0.1)),
+    "Schedule, tensors": (lambda: Schedule(reciprocal), lambda: sgd(*map(tensor, (0.1, 0.2)))),
+    "Schedule, a list": (
+        lambda: Schedule([reciprocal, math.exp, lambda epoch: 0.5]),
+        lambda: sgd(0.1, 0.2, 0.3),
+    ),
+    "custom": (Halving, lambda: sgd(0.1, 0.2, 0.3)),
+}
+
+
+@pytest.mark.parametrize(("make", "optimize"), SHORT.values(), ids=SHORT.keys())
+def test_a_step_in_a_plain_run_takes_the_short_cut(
+    make: MakePolicy, optimize: Callable[[], Optimizer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy, long = make()(optimize()), make()(optimize())
+    expected = []
+    for _ in range(6):
+        advance(long)
+        expected.append((lrs(long.optimizer), long.get_last_lr()))
+        long._lr_groups.alike = None
+    advance(policy)
+    monkeypatch.setattr(Policy, "_step_long", None)
+    for epoch in range(1, 6):
+        advance(policy)
+        assert (lrs(policy.optimizer), policy.get_last_lr()) == expected[epoch]
+    assert (policy.last_epoch, policy._step_count) == (6, 7)
+
+
+def test_groups_that_cannot_be_compared_are_looked_at_before_get_lr_is_asked() -> None:
+    class ByBase(Policy):
+        def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+            seen.append([*self.base_lrs])
+            return [0.5 for _ in self.base_lrs]
+
+    seen: list[list[Any]] = []
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(2))], "lr": lr} for lr in (0.1, 0.2)]
+    policy = ByBase()(SGD(groups, lr=1.0))
+    advance(policy, 3)
+    policy.optimizer.param_groups.reverse()
+    advance(policy)
+    assert seen[-2:] == [[0.1, 0.2], [0.2, 0.1]]
+
+
+@pytest.mark.parametrize(
+    ("make", "note"),
+    {
+        "one": (lambda fails: Schedule(fails), "Schedule at epoch 3, all param groups"),
+        "a list of one": (lambda fails: Schedule([fails]), "Schedule at epoch 3, all param groups"),
+        "the second": (lambda fails: Schedule([reciprocal, fails]), "Schedule at epoch 3, group 1"),
+        "the first": (lambda fails: Schedule([fails, reciprocal]), "Schedule at epoch 3, group 0"),
+    }.values(),
+)
+def test_the_note_says_which_callable_it_was(make: Any, note: str) -> None:
+    def fails(epoch: int) -> float:
+        if epoch == 3:
+            raise OSError("no file")
+        return 0.5
+
+    policy = make(fails)
+    policy(sgd(*[0.1] * (2 if isinstance(policy.mapping, list) and len(policy.mapping) > 1 else 1)))
+    advance(policy, 2)
+    with pytest.raises(OSError, match="no file") as caught:
+        policy.step()
+    assert getattr(caught.value, "__notes__", []) == [note] * NOTES
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_the_note_on_a_get_lr_says_when(epoch: int) -> None:
+    class Fails(Policy):
+        def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+            if self.last_epoch == epoch:
+                raise OSError("no file")
+            return [0.5]
+
+    policy = Fails()(sgd())
+    advance(policy, epoch - 1)
+    policy.optimizer.step()
+    with pytest.raises(OSError, match="no file") as caught:
+        policy.step()
+    note = f"Fails at epoch {epoch}, all param groups"
+    assert getattr(caught.value, "__notes__", []) == [note] * NOTES
+
+
+@pytest.mark.parametrize("answer", [np.float64(0.5), np.array([0.5]), torch.tensor([0.5]), 1])
+def test_a_schedule_s_number_of_another_kind_becomes_a_float(answer: Any) -> None:
+    policy = Schedule(lambda epoch: answer)(sgd())
+    advance(policy, 3)
+    assert type(policy.optimizer.param_groups[0]["lr"]) is float
+    assert policy.get_last_lr() == [answer if answer == 1 else 0.5]
+
+
+def test_what_a_schedule_cannot_mean_is_named_in_the_short_cut_too() -> None:
+    policy = Schedule(lambda epoch: "x" if epoch == 3 else 0.5)(sgd())  # type: ignore[arg-type, return-value]
+    advance(policy, 2)
+    with pytest.raises(TypeError, match=r"^Schedule at epoch 3, all param groups: the lr must be"):
+        policy.step()
+
+
+def test_a_number_that_somebody_put_there_is_named_where_it_cannot_be_multiplied() -> None:
+    policy = Multiply({2: 0.5})(sgd())
+    advance(policy)
+    policy.optimizer.step()
+    policy.optimizer.param_groups[0]["lr"] = "x"
+    with pytest.raises(TypeError, match=r"^Multiply at epoch 2, group 0: the lr must be one real"):
+        policy.step()
+
+
+@pytest.mark.parametrize("lr_init", [0.5, None])
+def test_the_default_device_of_torch_makes_no_difference(lr_init: float | None) -> None:
+    def run() -> list[float]:
+        policy = Multiply({0: 0.5, 1: 0.5}, lr_init=lr_init)(optimizer)
+        advance(policy, 2)
+        return lrs(optimizer)
+
+    optimizer = sgd(tensor(0.5, torch.float32))
+    right = run()
+    with torch.device("meta"):
+        assert run() == right
+
+
+@pytest.mark.parametrize("cls", [Switch, Multiply])
+def test_get_lr_at_0_is_a_tensor_where_the_group_s_lr_is_one(cls: Any) -> None:
+    optimizer = sgd(tensor(0.5, torch.float32))
+    (lr,) = cls({1: 0.5}, lr_init=0.1)(optimizer).get_lr()
+    assert isinstance(lr, torch.Tensor)
+    assert lr.dtype == torch.float32
+
+
 def test_after_a_milestone_equal_lrs_are_one_object_which_the_next_steps_see_soonest() -> None:
     optimizer = sgd(0.5, 0.5, 0.5)
     policy = Multiply([{2: 0.3, 4: 0.5, 6: 0.0}, {2: 0.3, 4: 0.3, 6: 0.0}, {2: 0.3}], None)

@@ -39,6 +39,12 @@ def copy_of(lr: float | Tensor) -> float | Tensor:
     return lr.detach().clone() if isinstance(lr, Tensor) else lr
 
 
+def as_one(lrs: list[Any]) -> list[Any]:
+    """Return equal lrs as one object, by which Switch and Multiply see soonest that all stand."""
+    same = lrs and lrs[0] and lrs.count(lrs[0]) == len(lrs)  # 0.0 equals -0.0
+    return lrs[:1] * len(lrs) if same else lrs
+
+
 def like(form: object, lr: float | Tensor) -> float | Tensor:
     """Return a copy of a lr, as a tensor where the form is one and can hold it."""
     if isinstance(lr, Tensor) or not isinstance(form, Tensor) or abs(lr) > limit(form.dtype):
@@ -333,9 +339,7 @@ class Groups:
         device and dtype at most, however many groups there are.
         """
         if not self.held:
-            if lrs and lrs[0] and lrs.count(lrs[0]) == len(lrs):
-                lrs = lrs[:1] * len(lrs)  # one object, for the short cut of Switch and Multiply
-            for group, lr in zip(self.source, lrs):
+            for group, lr in zip(self.source, as_one(lrs)):
                 if lr is not KEEP:
                     group["lr"] = lr
             return [*map(LR, self.source)]

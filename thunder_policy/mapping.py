@@ -361,8 +361,6 @@ class Multiply(_EpochPolicy):
 
     def _to_write(self, i: int, lr: Any, value: float) -> Any:
         held = self._lr_groups.tensor(i)
-        if held is None and type(lr) is float:
-            return lr * value
         where = f"{self._at()}, group {i}: the lr"
         if held is None:
             return real(lr, where, any_shape=True) * value

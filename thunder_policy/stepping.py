@@ -27,7 +27,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from .checks import add_note, epoch_number, real
-from .groups import LR, Groups, ParamGroup, Undo
+from .groups import LR, Groups, ParamGroup, Undo, as_one
 from .order import warn_of_epoch, warn_of_order
 
 AnyStepper = TypeVar("AnyStepper", bound="Stepper")
@@ -303,18 +303,12 @@ class AtMilestones(Stepper):
             return False
         self.last_epoch += 1
         try:
-            if not self._put(groups, self.get_lr()):
-                return False
+            done = self._put(groups, as_one(self.get_lr()))
         finally:
             self.last_epoch -= 1
-        seen = self._lr_groups
-        lr = seen.last[0]
-        if lr and seen.last.count(lr) == len(groups):  # 0.0 equals -0.0
-            # As one object, by which the steps from here to the next milestone see that all stand.
-            seen.last, seen.one = [lr] * len(groups), lr
-            for group in groups:
-                group["lr"] = lr
-        return True
+        if done:
+            self._lr_groups.record(self._lr_groups.last)
+        return done
 
 
 class Called(Stepper):
