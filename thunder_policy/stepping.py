@@ -303,7 +303,8 @@ class AtMilestones(Stepper):
             return False
         self.last_epoch += 1
         try:
-            done = self._put(groups, as_one(self.get_lr()))
+            lrs: Any = self.get_lr()
+            done = self._put(groups, as_one(lrs))
         finally:
             self.last_epoch -= 1
         if done:
