@@ -27,8 +27,6 @@ from ..kit import (
 )
 from . import law
 
-_STEPS = (Policy.step, Switch.step, Schedule.step)
-
 
 @law("pytorch#185872, #196243: off by one at the first epoch or at a milestone", place=(0, 1))
 def sequential(make: Make, held: list[float], epochs: int, place: int) -> None:
@@ -37,7 +35,8 @@ def sequential(make: Make, held: list[float], epochs: int, place: int) -> None:
     optimizer = sgd(held)
     rest = ConstantLR(optimizer, factor=1.0)
     policy = bind(make(), optimizer)
-    if isinstance(policy, Policy) and type(policy).step not in _STEPS:
+    own = (Policy.step, Switch.step, Schedule.step)
+    if isinstance(policy, Policy) and type(policy).step not in own:
         skip("it overrides step(), and SequentialLR steps once more to come to epoch 0")
     if place == 0:
         sequence = SequentialLR(optimizer, [policy, rest], milestones=[epochs + 1])
