@@ -1333,3 +1333,13 @@ def test_a_load_names_the_group_that_has_no_lr() -> None:
     del policy.optimizer.param_groups[1]["lr"]
     with pytest.raises(ValueError, match=r"^Switch, group 1: the param group has no lr$"):
         policy.load_state_dict(state)
+
+
+def test_a_policy_that_is_verbose_itself_keeps_that() -> None:
+    class Verbose(Halving):
+        def __init__(self) -> None:
+            self.verbose = True
+
+    policy = Verbose()(sgd())
+    policy.load_state_dict({**policy.state_dict(), "verbose": False})
+    assert policy.verbose is False

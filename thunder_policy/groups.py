@@ -306,11 +306,9 @@ class Groups:
         if type(lr) is Times:
             self.check(i, 0.0, what)
             return lr
-        if isinstance(lr, Tensor) and held is not None and not on_host(held):
-            # Copied on its device: to read it would wait for the GPU.
-            same = lr.device == held.device
-            if same and lr.numel() == 1 and lr.is_floating_point():
-                return lr
+        one = isinstance(lr, Tensor) and lr.numel() == 1 and lr.is_floating_point()
+        if one and held is not None and not on_host(held) and lr.device == held.device:
+            return lr  # copied on its device: to read it would wait for the GPU
         return self.check(i, real(lr, what, any_shape=True), what)
 
     def _can_hold(self, lrs: Sequence[float]) -> bool:

@@ -154,16 +154,16 @@ class MappingPolicy(Policy, Generic[M]):
     def _goes_by(self, mapping: Any) -> dict[str, object]:
         """Return the attributes of a policy that is bound with a mapping."""
         own = type(self).get_lr in _OWN and "get_lr" not in vars(self)
+        rule = self._rule(mapping)
         return {
             "_lr_mapping": mapping,
-            # What a step looks at instead of asking get_lr.
-            "_lr_rule": self._rule(mapping) if own else None,
+            "_lr_rule": rule if own else None,
             # A get_lr that multiplies what the groups hold finds lr_init there, as in the document.
             "_lr_restart": not own,
         }
 
     def _rule(self, mapping: Any) -> Any:
-        """Return where a lr may change, or the one callable, for the short cut."""
+        """Return what a step looks at instead of asking get_lr: its milestones, or one callable."""
         return None
 
     def _current(self) -> Any:
