@@ -261,6 +261,8 @@ class Stepper(LRScheduler, ABC):
 class AtMilestones(Stepper):
     """The step of Switch and Multiply, whose lrs change at the keys of ``_lr_rule`` alone."""
 
+    last_epoch: int
+
     def step(self, epoch: int | None = None) -> None:
         """Go on to the next epoch, as `Policy.step` does."""
         groups = self.optimizer.param_groups
