@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 import torch
@@ -30,3 +31,14 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 def pytest_configure(config: pytest.Config) -> None:
     for line in FILTERS:
         config.addinivalue_line("filterwarnings", line)
+
+
+@pytest.hookimpl(trylast=True)  # after those are deselected that cannot run there
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under mutmut, refuse names that are others when it collects again.
+
+    A mutant would count as killed where a test of it is not found.
+    """
+    if "MUTANT_UNDER_TEST" in os.environ:
+        changing = [item.nodeid for item in items if re.search(r"\\| at 0x", item.nodeid)]
+        assert not changing, f"names with a backslash or an address: {changing}"

@@ -220,7 +220,7 @@ NOT_EPOCHS: list[tuple[Any, type[Exception], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("epoch", "error", "text"), NOT_EPOCHS, ids=repr)
+@pytest.mark.parametrize(("epoch", "error", "text"), NOT_EPOCHS, ids=named)
 @ALL
 def test_an_epoch_is_checked_like_a_key(
     cls: Make, epoch: Any, error: type[Exception], text: str
@@ -335,7 +335,7 @@ def test_an_epoch_key_is_any_integral_type_and_stored_as_int(cls: Any, key: int)
     assert "{10: 0.5}" in repr(policy)
 
 
-@pytest.mark.parametrize(("key", "error", "text"), NOT_EPOCHS, ids=repr)
+@pytest.mark.parametrize(("key", "error", "text"), NOT_EPOCHS, ids=named)
 @pytest.mark.parametrize("wrap", [lambda m: m, lambda m: [{}, m]], ids=["one mapping", "a list"])
 @BOTH
 def test_another_key_is_an_error_that_names_it(

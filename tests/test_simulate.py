@@ -18,6 +18,7 @@ from helpers import (
     MakePolicy,
     advance,
     lrs,
+    named,
     parameter,
     reciprocal,
     sgd,
@@ -369,7 +370,7 @@ def test_another_number_of_groups_than_the_policy_names_is_an_error(
         ({"epochs": 3, "lr": -1}, ValueError, "lr.*-1"),
         ({"epochs": 3, "lr": "x"}, TypeError, "lr.*'x'"),
     ],
-    ids=str,
+    ids=named,
 )
 def test_bad_arguments_are_errors_that_name_them(
     arguments: dict[str, Any], error: type[Exception], text: str
