@@ -26,7 +26,15 @@ from torch.optim.lr_scheduler import (
     SequentialLR,
 )
 
-from thunder_policy import MappingPolicy, Multiply, Policy, Schedule, Switch, simulate
+from thunder_policy import (
+    MappingPolicy,
+    Multiply,
+    Policy,
+    Schedule,
+    Switch,
+    UnboundPolicyError,
+    simulate,
+)
 
 
 def sgd(*lrs: float | Tensor) -> SGD:
@@ -749,3 +757,21 @@ def test_a_restart_names_the_group_that_has_lost_its_lr() -> None:
     del policy.optimizer.param_groups[0]["lr"]
     with pytest.raises(ValueError, match=r"AsDocumented at epoch 0, group 0: .* has no lr"):
         policy._update_lr(0)
+
+
+@pytest.mark.parametrize("make", [Switch, Multiply, Schedule])
+def test_an_unbound_policy_says_so_whatever_torch_asks_of_it(make: Any) -> None:
+    policy = make(math.cos if make is Schedule else {})
+    with pytest.raises(UnboundPolicyError):
+        policy._update_lr(0)
+    with pytest.raises(UnboundPolicyError):
+        policy._initial_step()
+
+
+def test_a_number_that_equals_the_others_lr_stays_what_it_is() -> None:
+    optimizer = sgd(0.1, 0.1)
+    policy = Switch([{0: 0.5, 3: 1.0}, {0: 0.5}])(optimizer)
+    step(optimizer, policy)
+    optimizer.param_groups[1]["lr"] = 1
+    step(optimizer, policy, 3)
+    assert [type(group["lr"]) for group in optimizer.param_groups] == [float, int]

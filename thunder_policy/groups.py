@@ -40,8 +40,11 @@ def copy_of(lr: float | Tensor) -> float | Tensor:
 
 
 def as_one(lrs: list[Any]) -> list[Any]:
-    """Return equal lrs as one object, by which Switch and Multiply see soonest that all stand."""
-    same = lrs and lrs[0] and lrs.count(lrs[0]) == len(lrs)  # 0.0 equals -0.0
+    """Return equal floats as one object, by which Switch and Multiply see soonest that all stand.
+
+    Not zeros, as 0.0 equals -0.0.
+    """
+    same = lrs and lrs[0] and lrs.count(lrs[0]) == len(lrs) and {*map(type, lrs)} == {float}
     return lrs[:1] * len(lrs) if same else lrs
 
 

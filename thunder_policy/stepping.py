@@ -2,7 +2,7 @@
 
 A step that has nothing to do is most of what a policy does, so each `step`, here and in Switch,
 Multiply and Schedule, begins with a short cut. A call costs as much as writing three lrs, and zip
-as much as six, so the short cuts are written out, as loops over the groups. Even where no lr
+as much as eight, so the short cuts are written out, as loops over the groups. Even where no lr
 changes, a step has to notice that param groups were replaced (load_state_dict) or have become more
 (add_param_group): two lists are compared in C, by identity first, so that reads no dict unless one
 took the place of another. And it has to notice what somebody else has put into a group: a lr to go
@@ -95,6 +95,7 @@ class Stepper(LRScheduler, ABC):
             "last_epoch": -1,
             "_step_count": 0,
             "_lr_groups": Groups([]),
+            "_lr_mapping": None,
             "_lr_rule": None,
             "_lr_restart": False,
         }
