@@ -33,6 +33,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", line)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def these_options_are_of_this_run() -> None:
+    """Keep a run of pytest that a test starts from taking them, a gate on coverage for one."""
+    os.environ.pop("PYTEST_ADDOPTS", None)
+
+
 @pytest.hookimpl(trylast=True)  # after those are deselected that cannot run there
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Under mutmut, refuse names that are others when it collects again.
