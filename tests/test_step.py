@@ -883,13 +883,26 @@ def test_a_schedule_is_called_once_for_all_groups_however_many_there_are() -> No
 
 # The short cut. That a step takes it can be told by the time alone, so here the long way is barred.
 
+
+class ByBase(Policy):
+    def get_lr(self) -> list[float | torch.Tensor]:
+        return [lr * reciprocal(self.last_epoch) for lr in self.base_lrs]
+
+
 SHORT: dict[str, tuple[MakePolicy, Callable[[], Optimizer]]] = {
     "Switch": (lambda: Switch({1: 0.5, 4: 0.25}), lambda: sgd(0.1, 0.1, 0.1)),
     "Switch, a list": (lambda: Switch([{1: 0.5}, {}, {4: 0.1}]), lambda: sgd(0.1, 0.2, 0.3)),
-    "Switch, tensors": (lambda: Switch({1: 0.5}), lambda: sgd(*map(tensor, (0.1, 0.2, 0.3)))),
+    "Switch, tensors": (
+        lambda: Switch({1: 0.5, 4: 0.1}),
+        lambda: sgd(*map(tensor, (0.1, 0.2, 0.3))),
+    ),
     "Multiply": (
         lambda: Multiply({1: 0.5, 4: 0.5}, lr_init=None),
         lambda: sgd(0.1, 0.2, 0.3),
+    ),
+    "Multiply, tensors": (
+        lambda: Multiply([{1: 0.5, 4: 0.5}, {4: 0.1}, {}], lr_init=None),
+        lambda: sgd(*map(tensor, (0.1, 0.2, 0.3))),
     ),
     "Schedule": (lambda: Schedule(reciprocal), lambda: sgd(0.1, 0.1, 0.1)),
     "Schedule, tensors": (lambda: Schedule(reciprocal), lambda: sgd(*map(tensor, (0.1, 0.2)))),
@@ -897,7 +910,13 @@ SHORT: dict[str, tuple[MakePolicy, Callable[[], Optimizer]]] = {
         lambda: Schedule([reciprocal, math.exp, lambda epoch: 0.5]),
         lambda: sgd(0.1, 0.2, 0.3),
     ),
+    "Schedule, a list, tensors": (
+        lambda: Schedule([reciprocal, lambda epoch: 0.5 + epoch, lambda epoch: 0.5]),
+        lambda: sgd(*map(tensor, (0.1, 0.2, 0.3))),
+    ),
     "custom": (Halving, lambda: sgd(0.1, 0.2, 0.3)),
+    "custom, tensors": (Halving, lambda: sgd(*map(tensor, (0.1, 0.2, 0.3)))),
+    "custom, tensors of its own": (ByBase, lambda: sgd(*map(tensor, (0.1, 0.2, 0.3)))),
 }
 
 

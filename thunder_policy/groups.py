@@ -44,7 +44,7 @@ def as_one(lrs: list[Any]) -> list[Any]:
 
     Not zeros, as 0.0 equals -0.0.
     """
-    same = lrs and lrs[0] and lrs.count(lrs[0]) == len(lrs) and {*map(type, lrs)} == {float}
+    same = {*map(type, lrs)} == {float} and lrs[0] and lrs.count(lrs[0]) == len(lrs)
     return lrs[:1] * len(lrs) if same else lrs
 
 
@@ -65,7 +65,7 @@ def lrs_of(groups: Sequence[ParamGroup], at: str) -> list[Any]:
 
 
 def plain(lr: object, what: str) -> None:
-    """Refuse a tensor that is not one number in memory of its own kind."""
+    """Refuse a tensor that is not dense, or not of one element."""
     if isinstance(lr, Tensor) and (
         lr.is_nested or lr.layout is not torch.strided or lr.is_quantized or lr.numel() != 1
     ):
@@ -127,10 +127,11 @@ class Undo:
         for attributes, before in self.attributes:
             attributes.clear()
             attributes.update(before)
-        for group, before, value, times in self.groups:
+        for group, before, value, writes in self.groups:
             lr = group["lr"] = before["lr"]
-            counts = times is not None or not torch.is_inference_mode_enabled()
-            if isinstance(value, Tensor) and not (counts and version(lr) == times):
+            # A tensor of inference mode counts no writes, and there are none outside that mode.
+            counts = writes is not None or not torch.is_inference_mode_enabled()
+            if isinstance(value, Tensor) and not (counts and version(lr) == writes):
                 lr.detach().copy_(value)
             if "initial_lr" in before:
                 group["initial_lr"] = before["initial_lr"]
@@ -153,7 +154,7 @@ class Groups:
         uniform: The dtype, if all groups hold CPU tensors of that one.
         separate: Whether it is known that no two of ``held`` share an element.
         one: The float that all groups held after the last step, if it was one object.
-        last: What each of them held then, if ``one`` does not say it.
+        last: What each of them held then; it counts only where ``one`` is None.
         alike: What the groups have to equal for the next step to take the short cut, if it may.
     """
 
@@ -183,7 +184,7 @@ class Groups:
         self.alike: list[ParamGroup] | None = None
 
     def again(self, groups: list[ParamGroup]) -> Groups:
-        """Return what to take another look with: if that comes to nothing, this is as it was."""
+        """Return new records for another look, so that a step that fails keeps these."""
         new = Groups(groups)
         if groups is self.source and self.same(groups):
             new.held, new.uniform, new.separate = [*self.held], self.uniform, self.separate
@@ -274,7 +275,7 @@ class Groups:
     def last_lr(self, i: int, lr: float | Tensor) -> float | Tensor:
         """Return a copy of a lr that group i held after the last step, in the form that it did."""
         held = self.tensor(i)
-        # Writes through .data or NumPy are not counted. Nothing that is was written since: ask it.
+        # Writes through .data or NumPy are not counted: where no other came since, ask the tensor.
         if held is None or isinstance(lr, Tensor):
             return copy_of(lr)
         current = lr == self.values[i] and version(held) == self.versions[i]
@@ -306,12 +307,11 @@ class Groups:
         held = self.tensor(i)
         if lr is KEEP:
             return lr
-        if type(lr) is Times:
-            self.check(i, 0.0, what)
-            return lr
         one = isinstance(lr, Tensor) and lr.numel() == 1 and lr.is_floating_point()
-        if one and held is not None and not on_host(held) and lr.device == held.device:
-            return lr  # copied on its device: to read it would wait for the GPU
+        there = one and held is not None and not on_host(held) and lr.device == held.device
+        if type(lr) is Times or there:
+            self.check(i, 0.0, what)
+            return lr  # written on its device: to read it would wait for the GPU
         return self.check(i, real(lr, what, any_shape=True), what)
 
     def _can_hold(self, lrs: Sequence[float]) -> bool:
@@ -336,8 +336,8 @@ class Groups:
         """Write lrs that are `writable`, after a look at the groups; return them as `look` does.
 
         Floats go into float groups and are filled into tensor lrs in place (pytorch#107076,
-        #120934); tensors are copied on their device. Off the CPU that is two ``_foreach_`` ops a
-        device and dtype at most, however many groups there are.
+        #120934); tensors are copied on their device. Off the CPU that is two ``_foreach_`` ops at
+        most for lrs of one kind, device and dtype, however many groups there are.
         """
         if not self.held:
             for group, lr in zip(self.source, as_one(lrs)):
@@ -383,14 +383,26 @@ class Groups:
         elif kind is Times:
             torch._foreach_mul_(held, [times.factor for times in new])
         else:
-            live = {*map(id, held)}
-            shaped = [
-                lr.reshape(to.shape) if lr.shape != to.shape else lr for lr, to in zip(new, held)
-            ]
             # One group's lr may be another's answer: none is read after it was written.
-            torch._foreach_copy_(held, [lr.clone() if id(lr) in live else lr for lr in shaped])
+            live = {*map(element, held)}
+            new = [lr.clone() if element(lr) in live else lr for lr in new]
+            with torch.no_grad():  # else a lr that was computed from a parameter keeps its graph
+                torch._foreach_copy_(held, [lr.reshape(to.shape) for lr, to in zip(new, held)])
         for i in batch:
             self._hold(i, lrs[i] if kind is float else None)
+
+    def fill_each(self, groups: Sequence[ParamGroup], lrs: Sequence[Any]) -> bool:
+        """Write lrs into uniform tensor lrs, if they are still those seen and can hold them."""
+        try:
+            new = [lr.item() if type(lr) is Tensor and lr.is_cpu else lr for lr in lrs]
+        except Exception:  # of several elements, say
+            return False
+        stands = all(map(is_, map(LR, groups), self.held))
+        if not (stands and all_finite_floats(new) and self._can_hold(new)):
+            return False
+        self._write_tensors(new)
+        self.last, self.one = [*new], None
+        return True
 
     def fill(self, groups: Sequence[ParamGroup], lr: float) -> bool:
         """Write one lr into uniform tensor lrs, if they are still those seen and can hold it."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from . import epochs
 from . import state as states
 from .checks import add_note, count, each, epoch_number, non_negative, per_group, real, schedule_fn
-from .groups import KEEP, Times, copy_of, like, on_host
+from .groups import KEEP, LR, Times, copy_of, like, on_host
 from .policy import Policy, ScheduleFn, is_bound
 from .stepping import AtMilestones, Called, Plan, callable_name
 
@@ -249,12 +249,12 @@ class _EpochPolicy(AtMilestones, MappingPolicy[dict[int, float]]):
         """Compute the lrs to be written at ``last_epoch``: one a param group."""
         now, groups = self.last_epoch, self.optimizer.param_groups
         if now:
-            lrs = [copy_of(group["lr"]) for group in groups]
+            lrs = [*map(LR, groups)]
         else:
             base = self._lr_groups.aligned(self.base_lrs, groups)
             lrs = [like(group["lr"], lr) for group, lr in zip(groups, base)]
         return [
-            self._changed(lr, mapping[now]) if now in mapping else lr
+            self._changed(lr, mapping[now]) if now in mapping else copy_of(lr)
             for lr, mapping in zip(lrs, self._mappings(len(lrs)))
         ]
 

@@ -145,8 +145,10 @@ class Stepper(LRScheduler, ABC):
         """Write lrs, one a group, by the short cut, or nothing, and tell which."""
         seen = self._lr_groups
         last_lr = seen.last
-        if type(lrs) is not list or len(lrs) != len(last_lr) or seen.held:
+        if type(lrs) is not list or len(lrs) != len(last_lr):
             return False
+        if seen.held:
+            return self._alike(groups) and seen.fill_each(groups, lrs)
         i = 0
         try:
             if groups == seen.alike:
@@ -302,7 +304,7 @@ class AtMilestones(Stepper):
 
     def _changed_all(self, groups: list[ParamGroup]) -> bool:
         """Write the lrs of a milestone by the short cut, or nothing, and tell which."""
-        if self._lr_groups.held or not self._alike(groups):
+        if self._lr_groups.alike is None:
             return False
         self.last_epoch += 1
         try:
