@@ -331,7 +331,7 @@ def test_a_policy_that_leaves_is_exit_code_1_too(
     module: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["preview", f"{module}.train:leaving"]) == 1
-    assert capsys.readouterr().err.endswith("error: SystemExit: 0\n")
+    assert "error: SystemExit: 0" in capsys.readouterr().err
 
 
 def test_where_a_policy_failed_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:

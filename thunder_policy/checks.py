@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from numbers import Integral, Real
 from typing import Any, SupportsFloat, TypeVar, cast
@@ -57,25 +58,23 @@ def non_negative(value: Any, what: str) -> float:
     return result
 
 
-def epoch_number(value: Any, what: str) -> int:
-    """Turn an integral number of at least 0 into an ``int``; 10.0 and ``True`` are no epochs.
+def epoch_number(value: Any, what: str, *, least: int = 0) -> int:
+    """Turn an integral number into an ``int``; 10.0 and ``True`` are no epochs.
 
     Raises:
         TypeError: For anything that is not integral.
-        ValueError: For a negative number.
+        ValueError: For less than the least.
     """
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{what} must be an integer, not {short(value)} ({type(value).__name__})")
-    if value < 0:
-        raise ValueError(f"{what} must be at least 0, not {short(value)}")
+    if value < least:
+        raise ValueError(f"{what} must be at least {least}, not {short(value)}")
     return int(value)
 
 
 def count(value: Any, what: str) -> int:
     """Like `epoch_number`, and refuse 0."""
-    if not isinstance(value, bool) and isinstance(value, Integral) and value < 1:
-        raise ValueError(f"{what} must be at least 1, not {short(value)}")
-    return epoch_number(value, what)
+    return epoch_number(value, what, least=1)
 
 
 def all_finite_floats(values: Collection[Any]) -> bool:
@@ -122,12 +121,9 @@ def schedule_fn(value: Any, what: str) -> Callable[[int], SupportsFloat]:
 def short(value: object) -> str:
     """Repr for an error message, cut where it is long."""
     try:
-        text = repr(value)
-    except ValueError:  # Python prints no int of more than 4,300 digits
-        return "a huge integer"
-    except RecursionError:
-        return f"a {type(value).__name__} that is nested too deeply to print"
-    return cut(text, 80)
+        return cut(repr(value), 80)
+    except Exception:  # an int of over 4,300 digits, a list in a list in a list, a bad __repr__
+        return f"<{type(value).__name__} that cannot be printed>"
 
 
 def cut(text: str, length: int) -> str:
@@ -146,8 +142,7 @@ def said(error: BaseException) -> str:
 
 def add_note(error: BaseException, where: str, rest: str = "") -> None:
     """Note on somebody else's exception where it was raised, unless it says that already."""
-    notes = getattr(error, "__notes__", [])
-    if not hasattr(error, "add_note") or not isinstance(notes, list):
-        return  # Python 3.10, or an exception that has its own ideas
-    if not any(str(said).startswith(where) for said in (*error.args, *notes)):
-        error.add_note(where + rest)
+    with suppress(Exception):  # Python 3.10 has no notes; an exception may have its own ideas
+        texts = [*error.args, *getattr(error, "__notes__", [])]
+        if not any(isinstance(text, str) and text.startswith(where) for text in texts):
+            error.add_note(where + rest)  # type: ignore[attr-defined, unused-ignore]

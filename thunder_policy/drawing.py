@@ -50,7 +50,13 @@ def finish(ax: Axes) -> None:
     """Scale and label the axes for all that is drawn on them."""
     from matplotlib import ticker
 
-    drawn = torch.cat([torch.as_tensor(line.get_ydata()).flatten() for line in ax.lines])
+    # Not the line of axvline, whose y are shares of the axis.
+    lines = [
+        line
+        for line in ax.lines
+        if line.get_transform().contains_branch_seperately(ax.transData)[1]
+    ]
+    drawn = torch.cat([torch.as_tensor(line.get_ydata()).flatten() for line in lines])
     if wants_log(drawn):
         ax.set_yscale("log")
     elif drawn.min() > 0 and ax.get_yscale() == "linear":
@@ -63,7 +69,9 @@ def finish(ax: Axes) -> None:
 
 
 def milestones(lrs: Tensor) -> list[int]:
-    """Return the epochs at which a lr jumps, turns, or begins or ends to move; the ends are two.
+    """Return the epochs at which a lr jumps, turns, or begins or ends to move.
+
+    The first epoch and the last always count.
 
     Args:
         lrs: What `simulate` returns, of at least one epoch.
@@ -122,7 +130,7 @@ def group_names(groups: tuple[int, ...]) -> str:
 def _changes(lrs: Tensor) -> tuple[Tensor, Tensor]:
     """Return the change of each epoch after the first, and whether it stands alone.
 
-    What no more than rounding changes is 0; a change stands alone between others of another sign.
+    A change within rounding counts as 0. One stands alone if neither neighbour has its sign.
     """
     change = lrs.diff(dim=0)
     rounding = 4 * torch.finfo(lrs.dtype).eps * torch.maximum(lrs[1:].abs(), lrs[:-1].abs())

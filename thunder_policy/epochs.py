@@ -71,7 +71,7 @@ def path(
     until: int,
     changed: Callable[[Any, float], Any],
 ) -> tuple[list[int], list[Any]]:
-    """Return the epochs at which the lr changes up to one, from 0, and the lr from each on.
+    """Return 0 and the epochs at which the lr changes, up to one, and the lr from each of them on.
 
     Args:
         mapping: Epoch to what changes the lr there.

@@ -386,8 +386,11 @@ class Groups:
             # One group's lr may be another's answer: none is read after it was written.
             live = {*map(element, held)}
             new = [lr.clone() if element(lr) in live else lr for lr in new]
+            new = [
+                lr if lr.shape == to.shape else lr.reshape(to.shape) for lr, to in zip(new, held)
+            ]
             with torch.no_grad():  # else a lr that was computed from a parameter keeps its graph
-                torch._foreach_copy_(held, [lr.reshape(to.shape) for lr, to in zip(new, held)])
+                torch._foreach_copy_(held, new)
         for i in batch:
             self._hold(i, lrs[i] if kind is float else None)
 

@@ -20,13 +20,13 @@ from . import state as states
 from .checks import add_note, count, each, epoch_number, non_negative, per_group, real, schedule_fn
 from .groups import KEEP, LR, Times, copy_of, like, on_host
 from .policy import Policy, ScheduleFn, is_bound
-from .stepping import AtMilestones, Called, Plan, callable_name
+from .stepping import AtMilestones, Called, Plan, which_group
 
 EpochMapping = Mapping[int, SupportsFloat]
 """Epoch to lr (Switch) or factor (Multiply)."""
 
 InitialLR = SupportsFloat | Sequence[SupportsFloat] | None
-"""One lr for all groups, one a group, or None for what each group has."""
+"""One lr for all groups, one a group, or None: see `MappingPolicy`."""
 
 M = TypeVar("M")
 AnyMappingPolicy = TypeVar("AnyMappingPolicy", bound="MappingPolicy[Any]")
@@ -53,7 +53,7 @@ class MappingPolicy(Policy, Generic[M]):
 
     Attributes:
         mapping: The mapping, copied: sorted by epoch, with ``int`` keys and ``float`` values. A
-            bound policy goes by the one that it was bound with.
+            bound policy goes by the one that it was bound with, which nobody may edit in place.
         lr_init: What was given, as ``float``.
         current_mapping: The mapping of each group; ``None`` before the policy is bound.
         current_lr_init: What each group started from; ``None`` before the policy is bound.
@@ -89,20 +89,19 @@ class MappingPolicy(Policy, Generic[M]):
         who = type(self).__name__
         self.mapping = each(mapping, f"{who}: mapping", self._checked)
         self.lr_init = None if lr_init is None else each(lr_init, f"{who}: lr_init", non_negative)
-        counts = [len(given) for given in (self.mapping, self.lr_init) if isinstance(given, list)]
+        counts = self._counts()
         if len({*counts}) > 1:
             raise ValueError(f"{who}: got {counts[0]} mappings and {counts[1]} lr_init")
+
+    def _counts(self) -> list[int]:
+        """Return how many mappings and how many lr_init there are, if they are lists."""
+        return [len(given) for given in (self.mapping, self.lr_init) if isinstance(given, list)]
 
     def __repr__(self) -> str:
         bound = is_bound(self)
         mapping = self.current_mapping if bound else self.mapping
         lr_init = [*map(float, self.base_lrs)] if bound else self.lr_init
         return f"{type(self).__name__}({mapping=}, {lr_init=})"
-
-    # Declared as Policy.get_lr is, and for its reason.
-    @abstractmethod
-    def get_lr(self) -> Sequence[float | Tensor]:  # type: ignore[override, unused-ignore]
-        """Compute the lrs to be written at ``last_epoch``: one a param group."""
 
     def lr_at(self, epoch: int) -> list[float]:
         """Return the lrs at an epoch in closed form, as if nobody else changed any.
@@ -117,6 +116,7 @@ class MappingPolicy(Policy, Generic[M]):
             TypeError: If the epoch is no integer, or a callable returns no number.
             ValueError: If the epoch is negative, a lr is not finite, or it depends on a group that
                 is not known yet: ``lr_init=None`` before the policy is bound.
+            NotImplementedError: If a subclass has no closed form.
         """
         raise NotImplementedError(f"{type(self).__name__} has no closed form: define lr_at")
 
@@ -146,18 +146,18 @@ class MappingPolicy(Policy, Generic[M]):
         new.mapping = epochs.in_steps(self.mapping, k)
         return new
 
-    def _start(self, n: int) -> tuple[list[float] | None, dict[str, object]]:
+    def _to_bind(self, n: int) -> tuple[list[float] | None, dict[str, object]]:
         per_group(self.mapping, n, "mappings")
         lr_init = per_group(self.lr_init, n, "lr_init")
         return None if self.lr_init is None else lr_init, self._goes_by(self.mapping)
 
     def _goes_by(self, mapping: Any) -> dict[str, object]:
         """Return the attributes of a policy that is bound with a mapping."""
-        own = type(self).get_lr in _OWN and "get_lr" not in vars(self)
-        rule = self._rule(mapping)
+        own = type(self).get_lr in (_EpochPolicy.get_lr, Schedule.get_lr)
+        own = own and "get_lr" not in vars(self)
         return {
             "_lr_mapping": mapping,
-            "_lr_rule": rule if own else None,
+            "_lr_rule": self._rule(mapping) if own else None,
             # A get_lr that multiplies what the groups hold finds lr_init there, as in the document.
             "_lr_restart": not own,
         }
@@ -174,12 +174,11 @@ class MappingPolicy(Policy, Generic[M]):
         """Return one mapping for each of n groups: the same one n times, or the list."""
         return per_group(self._current(), n, "mappings")
 
-    def _starts(self, groups: int | None = None) -> list[Any]:
+    def _start_lrs(self, groups: int | None = None) -> list[Any]:
         """Return what each group starts from, ``None`` where that is not known."""
         if groups is None and is_bound(self):
             return [*map(float, self.base_lrs)]
-        given = [len(one) for one in (self.mapping, self.lr_init) if isinstance(one, list)]
-        return per_group(self.lr_init, groups or (given[0] if given else 1), "lr_init")
+        return per_group(self.lr_init, groups or [*self._counts(), 1][0], "lr_init")
 
     def _advance(self, epoch: int, plan: Plan) -> None:
         self._check_counts(self._lr_mapping, self.lr_init)
@@ -265,15 +264,16 @@ class _EpochPolicy(AtMilestones, MappingPolicy[dict[int, float]]):
         if now and now not in rule:
             return standing
         lrs = standing if now else self.base_lrs
+        others = [KEEP] * len(lrs) if now else lrs
         return [
-            self._to_write(i, lr, mapping[now]) if now in mapping else KEEP if now else lr
-            for i, (lr, mapping) in enumerate(zip(lrs, self._mappings(len(lrs))))
+            self._to_write(i, lr, mapping[now]) if now in mapping else other
+            for i, (lr, other, mapping) in enumerate(zip(lrs, others, self._mappings(len(lrs))))
         ]
 
     def lr_at(self, epoch: int) -> list[float]:
         """Return the lrs at an epoch in closed form, as `MappingPolicy.lr_at` does."""
         epoch = epoch_number(epoch, f"{type(self).__name__}: the epoch")
-        lrs = [lrs[-1] for _, lrs in self._paths(self._starts(), epoch)]
+        lrs = [lrs[-1] for _, lrs in self._paths(self._start_lrs(), epoch)]
         if None in lrs:
             raise ValueError(
                 f"{type(self).__name__}: with lr_init=None the lr at epoch {epoch}, group "
@@ -282,17 +282,17 @@ class _EpochPolicy(AtMilestones, MappingPolicy[dict[int, float]]):
             )
         return lrs
 
-    def _trajectory(self, count: int, starts: Sequence[float]) -> Tensor:
+    def _trajectory(self, length: int, starts: Sequence[float]) -> Tensor:
         """Return the lrs of the first epochs, as `simulate` does."""
         columns = []
-        for since, lrs in self._paths(starts, count - 1):
-            lengths = torch.tensor([*since, count], device="cpu").diff()
+        for since, lrs in self._paths(starts, length - 1):
+            lengths = torch.tensor([*since, length], device="cpu").diff()
             column = torch.tensor(lrs, dtype=torch.float64, device="cpu")
             columns.append(column.repeat_interleave(lengths))
         return torch.stack(columns, dim=1)
 
     def _paths(self, starts: Sequence[Any], until: int) -> list[tuple[list[int], list[Any]]]:
-        """Return for each group the epochs up to one since when it has had which lrs."""
+        """Return the `epochs.path` of each group up to an epoch, or refuse a lr that overflows."""
         paths = []
         for i, (mapping, start) in enumerate(zip(self._mappings(len(starts)), starts)):
             since, lrs = epochs.path(mapping, start, until, self._changed)
@@ -307,7 +307,7 @@ class _EpochPolicy(AtMilestones, MappingPolicy[dict[int, float]]):
         """Return what the value of an epoch makes of a lr; ``None`` is a lr that is not known."""
 
     def _to_write(self, i: int, lr: Any, value: float) -> Any:
-        """Return what to write into group i for that."""
+        """Return what the value of an epoch writes into group i, whose lr is ``lr``."""
         return self._changed(lr, value)
 
 
@@ -315,12 +315,12 @@ class Switch(_EpochPolicy):
     """Switch to the given lr at each epoch of a mapping, and keep it until the next.
 
     ``lr(t) = mapping[t]`` where t is a key, else the lr as it stands; ``lr(0) = lr_init`` where 0
-    is none.
+    is no key.
 
     Args:
         mapping: Epoch to lr, for all groups, or a list or tuple with one a group.
         lr_init: The lr at epoch 0: one for all groups, a list or tuple with one a group, or
-            ``None`` for what each group has.
+            ``None``, as in `MappingPolicy`.
 
     Raises:
         TypeError, ValueError: As `MappingPolicy` does.
@@ -344,7 +344,7 @@ class Multiply(_EpochPolicy):
     Args:
         mapping: Epoch to factor, for all groups, or a list or tuple with one a group.
         lr_init: The lr before the first factor: one for all groups, a list or tuple with one a
-            group, or ``None`` for what each group has.
+            group, or ``None``, as in `MappingPolicy`.
 
     Raises:
         TypeError, ValueError: As `MappingPolicy` does.
@@ -381,11 +381,10 @@ class Schedule(Called, MappingPolicy[ScheduleFn]):
         mapping: Epoch to lr, for all groups and then called once a step, or a list or tuple with
             one a group. It returns a finite real number: ``int``, ``float``, a NumPy scalar, a
             tensor of one element. The thunder_policy module ``schedules`` has some to use here.
-        lr_init: Not used for the lrs, and ``base_lrs`` of the bound policy.
+        lr_init: ``base_lrs`` of the bound policy. The lrs do not depend on it.
 
     Raises:
-        TypeError: If something else than a callable is given.
-        ValueError: For an empty list, or lists of different lengths.
+        TypeError, ValueError: As `MappingPolicy` does.
 
     Example:
         >>> policy = Schedule(lambda epoch: 0.1 / (1 + epoch))
@@ -411,7 +410,7 @@ class Schedule(Called, MappingPolicy[ScheduleFn]):
     def lr_at(self, epoch: int) -> list[float]:
         """Return the lrs at an epoch in closed form, as `MappingPolicy.lr_at` does."""
         epoch = epoch_number(epoch, f"{type(self).__name__}: the epoch")
-        return self._lrs(epoch, len(self._starts()))
+        return self._lrs(epoch, len(self._start_lrs()))
 
     def _lrs(self, epoch: int, n: int) -> list[Any]:
         one = self._current()
@@ -421,38 +420,35 @@ class Schedule(Called, MappingPolicy[ScheduleFn]):
             else self._called([one], [epoch]) * n
         )
 
-    def _trajectory(self, epochs: int, starts: Sequence[float]) -> Tensor:
+    def _trajectory(self, length: int, starts: Sequence[float]) -> Tensor:
         """Return the lrs of the first epochs, as `simulate` does."""
         from .tables import tabled  # here, as to import every schedule takes long
 
         mappings = self._mappings(len(starts))
         once = mappings if isinstance(self._current(), list) else mappings[:1]
-        schedules = [tabled(schedule, epochs) for schedule in once]
-        called = self._called(schedules, range(epochs))
+        schedules = [tabled(schedule, length) for schedule in once]
+        called = self._called(schedules, range(length))
         lrs = torch.tensor(called, dtype=torch.float64, device="cpu")
-        return lrs.reshape(epochs, len(schedules)).expand(epochs, len(starts)).clone()
+        return lrs.reshape(length, len(schedules)).expand(length, len(starts)).clone()
 
-    def _called(self, schedules: Sequence[ScheduleFn], epochs: Iterable[int]) -> list[Any]:
+    def _called(self, schedules: Sequence[ScheduleFn], at: Iterable[int]) -> list[Any]:
         """Call the callable of each group, or the one for all of them, at each of the epochs."""
         lrs: list[float] = []
         n, epoch = len(schedules), 0
         try:
             # No juxt: that hides which one raised, and turns StopIteration into RuntimeError.
-            for epoch in epochs:
+            for epoch in at:
                 for schedule in schedules:
                     lr: Any = schedule(epoch)
                     if type(lr) is not float or lr - lr != 0.0:  # nan or inf
-                        what = f"{self._at(epoch)}{callable_name(len(lrs) % n, schedules)}: the lr"
+                        what = f"{self._at(epoch)}{which_group(len(lrs) % n, schedules)}: the lr"
                         lr = real(lr, what, any_shape=True)
                     lrs.append(lr)
-        except Exception as error:
-            add_note(error, self._at(epoch), callable_name(len(lrs) % n, schedules))
+        except BaseException as error:
+            add_note(error, self._at(epoch), which_group(len(lrs) % n, schedules))
             raise
         return lrs
 
     def state_dict(self) -> dict[str, Any]:
         """Return a snapshot, as `Policy.state_dict` does; without the callables."""
         return self.prepare_state_dict("mapping", "lr_init")
-
-
-_OWN = (_EpochPolicy.get_lr, Schedule.get_lr)

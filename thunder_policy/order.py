@@ -44,7 +44,7 @@ def warn_of_order(optimizer: Optimizer) -> None:
     """Warn at the first step of a scheduler, where ``optimizer.step`` was not called before it."""
     called = getattr(optimizer, "_opt_called", False)
     if called and hasattr(optimizer.step, "_wrapped_by_lr_sched"):
-        return  # catch_warnings makes every warning that was shown once be shown again
+        return  # entering catch_warnings makes Python show again each warning that it shows once
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         _Watcher(optimizer).step()

@@ -29,7 +29,7 @@ ScheduleFn = Callable[[int], SupportsFloat]
 class Policy(Stepper):
     """A learning-rate scheduler that needs no optimizer until it is called with one.
 
-    A subclass defines `get_lr` and nothing else; it may have an ``__init__`` of its own, which need
+    A subclass has to define `get_lr` alone; it may have an ``__init__`` of its own, which need
     not call this one.
 
     Example:
@@ -78,13 +78,13 @@ class Policy(Stepper):
             optimizer: Its groups get the lrs at epoch 0.
 
         Raises:
-            TypeError: If that is no ``torch.optim.Optimizer``.
-            ValueError: If `get_lr` returns anything but one finite lr a group.
+            TypeError: If that is no ``torch.optim.Optimizer``, or a lr is no number.
+            ValueError: If there is not one finite lr a group, or one of anything given a group.
         """
         groups = param_groups(self, optimizer)
         undo = Undo([self], groups)
         try:
-            lr_init, attributes = self._start(len(groups))
+            lr_init, attributes = self._to_bind(len(groups))
             initial: list[Any] = [group.get("initial_lr", group["lr"]) for group in groups]
             self.base_lrs = [copy_of(lr) for lr in lr_init or initial]
             for group, lr in zip(groups, self.base_lrs):
@@ -93,6 +93,7 @@ class Policy(Stepper):
             self.optimizer = optimizer
             self._step_count = 1
             self._lr_groups = Groups(groups)
+            # For a get_lr that asks get_last_lr while it is bound.
             self._lr_groups.last = [copy_of(group["lr"]) for group in groups]
             vars(self).update(attributes)
             self._advance(0, self._plan)
@@ -101,8 +102,8 @@ class Policy(Stepper):
             undo()
             raise
 
-    def _start(self, n: int) -> tuple[list[float] | None, dict[str, object]]:
-        """Return what n groups start from, None for what they have, and attributes to set."""
+    def _to_bind(self, n: int) -> tuple[list[float] | None, dict[str, object]]:
+        """Return what n groups start from, None for their initial_lr, and attributes to set."""
         return None, {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -162,7 +163,7 @@ class Policy(Stepper):
         attributes: Mapping[str, object] = MappingProxyType({}),
         warning: str = "",
     ) -> None:
-        """Load a state with attributes that a subclass has made of it; the warning comes first."""
+        """Load a state, with attributes that a subclass has made of it; a warning may be raised."""
         groups = Groups(self.optimizer.param_groups)
         groups.look(type(self).__name__)
         base = self._lr_groups.aligned(self.base_lrs, groups.seen)

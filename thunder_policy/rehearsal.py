@@ -21,14 +21,13 @@ def optimizer_for(policy: Policy, groups: int | None, lr: float) -> Optimizer:
     """Make an optimizer like that of a bound policy, or one of new groups, to step beside."""
     options: list[dict[str, Any]]
     if groups is None and is_bound(policy):
-        options = [
-            {**group, "lr": float(base)}
-            for group, base in zip(policy.optimizer.param_groups, policy.base_lrs)
-        ]
+        held = policy.optimizer.param_groups
+        bases = policy._lr_groups.aligned(policy.base_lrs, held)
+        options = [{**group, "lr": float(base)} for group, base in zip(held, bases)]
         for option in options:
             option.pop("initial_lr", None)
     else:
-        default = len(policy._starts()) if isinstance(policy, MappingPolicy) else 1
+        default = len(policy._start_lrs()) if isinstance(policy, MappingPolicy) else 1
         options = [{"lr": lr} for _ in range(groups or default)]
     optimizer = SGD(
         [{**option, "params": [nn.Parameter(torch.zeros(1, device="cpu"))]} for option in options]

@@ -27,16 +27,17 @@ def simulate(policy: Policy, epochs: int, groups: int | None = None, lr: float =
     Args:
         policy: Any policy. A bound one is taken with the param groups and ``base_lrs`` that it has.
         epochs: How many, at least 0.
-        groups: How many param groups, for a policy that is not bound; by default one, or as many
-            as the policy has been given lists for.
-        lr: What each of these groups holds.
+        groups: How many param groups to take the policy with, as if it were not bound; by default
+            those of its optimizer, else as many as it was given lists for, else one.
+        lr: What each new group holds; it counts where the policy has no ``lr_init``.
 
     Returns:
         A float64 tensor of shape (epochs, groups); row t has the lrs at epoch t.
 
     Raises:
         TypeError: If ``policy`` is not a policy, or what should be a number is not one.
-        ValueError: If a number is negative, or the policy cannot be bound to so many groups.
+        ValueError: If ``epochs`` or ``lr`` is negative, ``groups`` is below 1, or the policy cannot
+            be bound to so many groups.
 
     Example:
         >>> from thunder_policy import Switch
@@ -52,10 +53,10 @@ def simulate(policy: Policy, epochs: int, groups: int | None = None, lr: float =
         if n > sys.maxsize:
             raise ValueError(f"simulate: {what} must fit a tensor, not {short(n)}")
     lr = non_negative(lr, "simulate: lr")
-    # Exactly these have a closed form for sure: a subclass may override anything.
+    # These have a closed form for sure: a subclass, or an instance, may override anything.
     ours = Switch, Multiply, Schedule
-    if isinstance(policy, ours) and type(policy) in ours:
-        starts = [lr if start is None else start for start in policy._starts(groups)]
+    if isinstance(policy, ours) and type(policy) in ours and "get_lr" not in vars(policy):
+        starts = [lr if start is None else start for start in policy._start_lrs(groups)]
         return policy._trajectory(epochs, starts)
     return stepped(policy, epochs, optimizer_for(policy, groups, lr))
 
@@ -84,7 +85,7 @@ def plot(
     Raises:
         ImportError: If Matplotlib is not installed.
         TypeError: If ``policy`` is not a policy, or ``epochs`` not an integer.
-        ValueError: If ``epochs`` is below 1.
+        ValueError: If ``epochs`` is below 1, or there is no policy.
 
     Example:
         >>> ax = plot(Switch([{0: 0.5, 2: 0.25}, {0: 0.1}]), epochs=4)
@@ -99,6 +100,8 @@ def plot(
         ) from error
     count(epochs, "plot: epochs")
     policies = policy if isinstance(policy, Mapping) else {type(policy).__name__: policy}
+    if not policies:
+        raise ValueError("plot: give it at least one policy")
     trajectories = {name: simulate(one, epochs) for name, one in policies.items()}
     if ax is None:
         ax = pyplot.subplots(layout="constrained")[1]

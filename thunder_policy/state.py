@@ -72,7 +72,7 @@ def read(state: Any, groups: Groups, base: list[float | Tensor], who: str) -> Nu
     """Read the numbers of a state, for groups that can hold them, or refuse them.
 
     Args:
-        state: What `Policy.state_dict` returned, or a scheduler of torch or of the original.
+        state: What `state_dict` returned: of a Policy, of torch's or of the original package.
         groups: Where the lrs are to go.
         base: The ``base_lrs``, where the state has none.
         who: The policy, for an error.
@@ -121,16 +121,18 @@ def read_mapping(state: Any, mapping: Any, lr_init: Any, who: str) -> Mapped:
     if "mapping" not in state or is_callable(mapping):
         return Mapped(mapping, lr_init, "", rest)
     saved = unpaired(state["mapping"], f"{who}: mapping in the state")
+    if saved == mapping:
+        return Mapped(saved, lr_init, "", rest)
     replaces = (
         f"{who}: the state has the mapping {short(saved)}, which replaces {short(mapping)}; "
         "to keep that, leave 'mapping' out of the state"
     )
-    return Mapped(saved, lr_init, replaces if saved != mapping else "", rest)
+    return Mapped(saved, lr_init, replaces, rest)
 
 
 def is_callable(mapping: object) -> bool:
-    """Tell whether what a policy maps by is code, which no state holds."""
-    return callable(mapping[0] if isinstance(mapping, list) else mapping)
+    """Tell whether any of what a policy maps by is code, which no state holds."""
+    return any(map(callable, mapping if isinstance(mapping, list) else [mapping]))
 
 
 def attributes(instance: object) -> dict[str, Any]:
@@ -173,7 +175,7 @@ def save_each(instance: object, leave_out: Container[str]) -> dict[str, object]:
 
 
 def others(instance: object, state: dict[Any, Any], taken: Container[object]) -> dict[str, Any]:
-    """Return what else than numbers is in a state: the attributes of a custom policy.
+    """Return what a state has beside its numbers: the attributes of a custom policy.
 
     Raises:
         ValueError: If a key is taken, or no attribute.

@@ -3,9 +3,9 @@
 A step that has nothing to do is most of what a policy does, so each `step`, here and in Switch,
 Multiply and Schedule, begins with a short cut. A call costs as much as writing three lrs, and zip
 as much as eight, so the short cuts are written out, as loops over the groups. Even where no lr
-changes, a step has to notice that param groups were replaced (load_state_dict) or have become more
-(add_param_group): two lists are compared in C, by identity first, so that reads no dict unless one
-took the place of another. And it has to notice what somebody else has put into a group: a lr to go
+changes, a step has to notice that param groups were replaced (load_state_dict) or added
+(add_param_group): it compares two lists in C, which looks into a dict only where it is not the same
+object. And it has to notice what somebody else has put into a group: a lr to go
 on from, or a tensor, which is filled and never replaced. So each lr is compared with the last one,
 by identity, before it is written. Whatever is different, or raises as the comparison of tensors
 does, goes the long way with nothing written.
@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Callable, Sequence
-from itertools import takewhile
 from operator import is_
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -136,6 +135,7 @@ class Stepper(LRScheduler, ABC):
         self._step_count -= 1
 
     def _alike(self, groups: list[ParamGroup]) -> bool:
+        """Tell whether the groups are those seen. `_put` asks again: get_lr is anybody's code."""
         try:
             return groups == self._lr_groups.alike
         except Exception:
@@ -264,7 +264,7 @@ class Stepper(LRScheduler, ABC):
 class AtMilestones(Stepper):
     """The step of Switch and Multiply, whose lrs change at the keys of ``_lr_rule`` alone."""
 
-    last_epoch: int
+    last_epoch: int  # again, for pyright --verifytypes
 
     def step(self, epoch: int | None = None) -> None:
         """Go on to the next epoch, as `Policy.step` does."""
@@ -320,7 +320,7 @@ class AtMilestones(Stepper):
 class Called(Stepper):
     """The step of Schedule: ``_lr_rule`` is its callable, or ``_lr_mapping`` has one a group."""
 
-    last_epoch: int
+    last_epoch: int  # again, for pyright --verifytypes
 
     def step(self, epoch: int | None = None) -> None:
         """Go on to the next epoch, as `Policy.step` does."""
@@ -334,9 +334,9 @@ class Called(Stepper):
         try:
             lr = schedule(now)
             if type(lr) is not float or lr - lr != 0.0:  # nan or inf
-                lr = real(lr, f"{self._at()}{callable_name()}: the lr", any_shape=True)
+                lr = real(lr, f"{self._at()}{which_group()}: the lr", any_shape=True)
         except BaseException as error:
-            add_note(error, self._at(), callable_name())
+            add_note(error, self._at(), which_group())
             self._step_back()
             raise
         seen = self._lr_groups
@@ -357,8 +357,10 @@ class Called(Stepper):
                     return
         except Exception:
             pass
-        for before in takewhile(lambda before: before is not group, groups if group else []):
-            before["lr"] = last
+        for written in groups if group is not None else []:
+            if written is group:
+                break
+            written["lr"] = last
         self._step_back()
         self._step_long(None, lambda _: [lr] * len(groups))
 
@@ -375,7 +377,7 @@ class Called(Stepper):
             for schedule in self._lr_mapping:
                 lrs.append(schedule(now))  # noqa: PERF401  an error is that of the next group
         except BaseException as error:
-            add_note(error, self._at(), callable_name(len(lrs), self._lr_mapping))
+            add_note(error, self._at(), which_group(len(lrs), self._lr_mapping))
             self._step_back()
             raise
         if not self._put(groups, lrs):
@@ -383,6 +385,6 @@ class Called(Stepper):
             self._step_long(None, lambda _: lrs)
 
 
-def callable_name(i: int = 0, of: object = None) -> str:
-    """Say for an error which of several callables, one a group, it is, or that there is one."""
+def which_group(i: int = 0, of: object = None) -> str:
+    """Say for an error whose lr it is: of group i, if there is one callable a group, or of all."""
     return f", group {i}" if isinstance(of, list) and len(of) > 1 else ", all param groups"

@@ -39,8 +39,8 @@ from .schedules import (
 def tabled(schedule: Callable[[int], Any], n: int) -> Callable[[int], Any]:
     """Return a table of the first n epochs, or the schedule itself where it has none.
 
-    That is one of another module, or with a part from there, and one that counts more epochs than
-    are exact in a float.
+    It has none if it, or a part of it, is of another module, or counts more epochs than a float
+    has exactly.
     """
     with suppress(Exception):
         return first(schedule, n).tolist().__getitem__
