@@ -397,7 +397,7 @@ class Groups:
     def fill_each(self, groups: Sequence[ParamGroup], lrs: Sequence[Any]) -> bool:
         """Write lrs into uniform tensor lrs, if they are still those seen and can hold them."""
         try:
-            new = [lr.item() if type(lr) is Tensor and lr.is_cpu else lr for lr in lrs]
+            new: list[Any] = [lr.item() if type(lr) is Tensor and lr.is_cpu else lr for lr in lrs]
         except Exception:  # of several elements, say
             return False
         stands = all(map(is_, map(LR, groups), self.held))
