@@ -88,7 +88,7 @@ def version(lr: object) -> int | None:
 
 def on_host(lr: object) -> bool:
     """Tell whether a lr can be read without waiting: fake tensors and subclasses cannot."""
-    return type(lr) is Tensor and lr.device.type == "cpu"
+    return type(lr) is Tensor and lr.is_cpu
 
 
 @cache
@@ -397,7 +397,7 @@ class Groups:
     def fill_each(self, groups: Sequence[ParamGroup], lrs: Sequence[Any]) -> bool:
         """Write lrs into uniform tensor lrs, if they are still those seen and can hold them."""
         try:
-            new: list[Any] = [lr.item() if type(lr) is Tensor and lr.is_cpu else lr for lr in lrs]
+            new: list[Any] = [lr.item() if on_host(lr) else lr for lr in lrs]
         except Exception:  # of several elements, say
             return False
         stands = all(map(is_, map(LR, groups), self.held))
