@@ -914,3 +914,63 @@ def test_an_interrupted_callable_is_named() -> None:
     with pytest.raises(KeyboardInterrupt) as raised:
         Schedule([lambda _: 0.1, interrupted])(sgd(0.1, 0.1))
     assert getattr(raised.value, "__notes__", []) in (["Schedule at epoch 0, group 1"], [])
+
+
+def test_get_lr_is_asked_once_a_step_whatever_it_answers() -> None:
+    class Asked(Policy):
+        answer: Any = 0.5
+        asked = 0
+
+        def get_lr(self) -> list[Any]:
+            self.asked += 1
+            return [self.answer]
+
+    policy = Asked()(sgd(0.1))
+    step(policy.optimizer, policy, 2)
+    for policy.answer in (0.25, 1, np.float64(2.0), tensor(4.0)):
+        before = policy.asked
+        assert step(policy.optimizer, policy) == [float(policy.answer)]
+        assert policy.asked == before + 1
+
+
+@pytest.mark.parametrize("dtypes", [[torch.float64] * 2, [torch.float64, torch.float32]])
+def test_a_factor_applies_to_what_a_tensor_holds_whoever_wrote_that(
+    dtypes: list[torch.dtype],
+) -> None:
+    optimizer = sgd(*(tensor(0.5, dtype=dtype) for dtype in dtypes))
+    policy = Multiply({3: 0.5}, lr_init=0.5)(optimizer)
+    step(optimizer, policy, 2)
+    optimizer.param_groups[0]["lr"].data.fill_(4.0)  # which no tensor counts
+    step(optimizer, policy)
+    assert [float(group["lr"]) for group in optimizer.param_groups] == [2.0, 0.25]
+
+
+@pytest.mark.parametrize("lrs", [(0.25, 0.5), (0.5, 0.5)], ids=["different", "one"])
+def test_what_is_changed_between_two_milestones_is_the_last_lr(lrs: tuple[float, ...]) -> None:
+    optimizer = sgd(*lrs)
+    policy = Switch({9: 0.1}, lr_init=None)(optimizer)
+    step(optimizer, policy, 2)
+    for i, lr in ((1, 4.0), (0, 8.0)):
+        optimizer.param_groups[i]["lr"] = lr
+        step(optimizer, policy)
+        assert policy.get_last_lr() == [group["lr"] for group in optimizer.param_groups]
+    state = policy.state_dict()
+    # The groups are others, and hold the very same objects.
+    optimizer.param_groups[:] = [{**group} for group in optimizer.param_groups]
+    step(optimizer, policy)
+    optimizer.param_groups[0]["lr"] = 2.0
+    step(optimizer, policy)
+    assert policy.get_last_lr() == [2.0, 4.0]
+    assert policy.state_dict()["base_lrs"] == state["base_lrs"] == [*lrs]
+
+
+def test_a_switch_with_a_get_lr_of_its_own_steps_to_an_epoch() -> None:
+    class Own(Switch):
+        def get_lr(self) -> list[Any]:
+            return [1.0 + self.last_epoch]
+
+    policy = Own({3: 0.5})(sgd(0.1))
+    policy.optimizer.step()
+    with pytest.warns(UserWarning, match="epoch parameter"):
+        policy.step(7)
+    assert policy.last_epoch == 7

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from enum import IntEnum
@@ -228,25 +229,30 @@ def test_an_epoch_is_checked_like_a_key(
     policy = cls(a_mapping(cls))  # type: ignore[arg-type]
     optimizer = sgd(0.1)
     policy(optimizer)
+    text = f"^{cls.__name__}: the epoch must be .*, not .*{text}"
     with unchanged(policy, optimizer), pytest.raises(error, match=text):
         policy.lr_at(epoch)
 
 
 @pytest.mark.parametrize(
-    ("policy", "epoch"),
+    ("policy", "epoch", "group"),
     [
-        (Switch({5: 0.5}, lr_init=None), 4),
-        (Switch({}, lr_init=None), 0),
-        (Switch([{0: 0.5}, {5: 0.5}], lr_init=None), 4),
-        (Multiply({0: 0.5}, lr_init=None), 0),
-        (Multiply({}, lr_init=None), 7),
+        (Switch({5: 0.5}, lr_init=None), 4, 0),
+        (Switch({}, lr_init=None), 0, 0),
+        (Switch([{0: 0.5}, {5: 0.5}], lr_init=None), 4, 1),
+        (Multiply({0: 0.5}, lr_init=None), 0, 0),
+        (Multiply({}, lr_init=None), 7, 0),
     ],
     ids=["before the first key", "no keys", "one group's keys", "Multiply", "empty Multiply"],
 )
 def test_unbound_without_lr_init_it_is_an_error_where_the_value_needs_one(
-    policy: MappingPolicy[Any], epoch: int
+    policy: MappingPolicy[Any], epoch: int, group: int
 ) -> None:
-    with unchanged(policy), pytest.raises(ValueError, match="lr_init"):
+    text = (
+        f"{type(policy).__name__}: with lr_init=None the lr at epoch {epoch}, group {group}, is "
+        "the optimizer's: call policy(optimizer) first, or give an lr_init"
+    )
+    with unchanged(policy), pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         policy.lr_at(epoch)
 
 

@@ -216,7 +216,7 @@ def test_without_matplotlib_the_error_names_the_extra(monkeypatch: pytest.Monkey
 def test_what_cannot_be_drawn_is_refused(
     policy: Any, epochs: Any, error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=message):
+    with pytest.raises(error, match=f"^{message}"):
         plot(policy, epochs)
 
 

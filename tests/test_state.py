@@ -294,15 +294,35 @@ def test_its_own_attributes_are_a_snapshot_too() -> None:
     assert numbers(state) == before
 
 
-def test_prepare_state_dict_is_the_state_without_the_keys() -> None:
-    policy = Custom()(sgd())
+class Noted(MappingPolicy[Any]):
+    """A policy of a mapping with an attribute of its own."""
+
+    note: str | None = None
+
+    def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+        return [0.5 for _ in self.base_lrs]
+
+
+@pytest.mark.parametrize(
+    ("make", "own"),
+    [
+        (lambda: Switch({3: 0.5}), {"mapping", "lr_init"}),
+        (lambda: Multiply({3: 0.5}, lr_init=[0.1]), {"mapping", "lr_init"}),
+        (lambda: Schedule(reciprocal), set()),
+        (lambda: Noted({3: 0.5}), {"mapping", "lr_init", "note"}),
+        (Custom, {"note"}),
+    ],
+    ids=["Switch", "Multiply", "Schedule", "of a mapping", "custom"],
+)
+def test_prepare_state_dict_is_the_state_without_the_keys(make: MakePolicy, own: set[str]) -> None:
+    policy = make()(sgd(0.5))
+    if isinstance(policy, Noted):
+        policy.note = "mine"
     whole = policy.state_dict()
-    assert numbers(policy.prepare_state_dict()) == numbers(whole)
-    left = policy.prepare_state_dict("note", "base_lrs")
-    assert numbers(left) == numbers(
-        {k: v for k, v in whole.items() if k not in ("note", "base_lrs")}
-    )
-    assert "mapping" not in Switch({})(sgd()).prepare_state_dict("mapping")
+    assert {*whole} == TORCH_KEYS | own
+    for keys in [*((key,) for key in whole), (), ("base_lrs", *own)]:
+        left = policy.prepare_state_dict(*keys)
+        assert numbers(left) == numbers({k: v for k, v in whole.items() if k not in keys})
 
 
 def test_a_policy_may_leave_out_what_cannot_be_saved() -> None:

@@ -201,7 +201,7 @@ class MappingPolicy(Policy, Generic[M]):
             epoch, or a list of such lists. A dict would not outlive Distributed Checkpoint, which
             makes its keys strings. Callables are left out.
         """
-        state = super().prepare_state_dict("mapping", "lr_init", *keys)
+        state = super().prepare_state_dict("mapping", *keys)
         if "mapping" not in keys and not states.is_callable(self._lr_mapping):
             state["mapping"] = epochs.pairs(self._lr_mapping)
         if "lr_init" not in keys:
@@ -449,6 +449,6 @@ class Schedule(Called, MappingPolicy[ScheduleFn]):
             raise
         return lrs
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return a snapshot, as `Policy.state_dict` does; without the callables."""
-        return self.prepare_state_dict("mapping", "lr_init")
+    def prepare_state_dict(self, *keys: str) -> dict[str, Any]:
+        """Return a state without some of its keys; it has neither ``mapping`` nor ``lr_init``."""
+        return super().prepare_state_dict("lr_init", *keys)

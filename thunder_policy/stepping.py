@@ -34,6 +34,9 @@ AnyStepper = TypeVar("AnyStepper", bound="Stepper")
 Plan = Callable[[list[Any]], Sequence[Any]]
 """From the lrs that stand to those to write, or to the same list where none is to be written."""
 
+# Whose lr it is, for an error.
+ALL_GROUPS = ", all param groups"
+
 # What a step moves, and takes back where it fails; and all else that a binding sets, or torch.
 _MOVED = ("last_epoch", "base_lrs", "_lr_groups")
 _SET = ("_step_count", "optimizer", "_lr_mapping", "_lr_rule", "_lr_restart")
@@ -123,7 +126,7 @@ class Stepper(LRScheduler, ABC):
         try:
             lrs: Any = self.get_lr()
         except BaseException as error:
-            add_note(error, self._at(), ", all param groups")
+            add_note(error, self._at(), ALL_GROUPS)
             self._step_back()
             raise
         if not self._put(groups, lrs):
@@ -218,7 +221,7 @@ class Stepper(LRScheduler, ABC):
             planned = plan(lrs)
             new = None if planned is lrs else seen.writable(planned, self._at())
         except BaseException as error:
-            add_note(error, self._at(epoch), ", all param groups")
+            add_note(error, self._at(epoch), ALL_GROUPS)
             vars(self).update(before)
             undo()
             raise
@@ -334,9 +337,9 @@ class Called(Stepper):
         try:
             lr = schedule(now)
             if type(lr) is not float or lr - lr != 0.0:  # nan or inf
-                lr = real(lr, f"{self._at()}{which_group()}: the lr", any_shape=True)
+                lr = real(lr, f"{self._at()}{ALL_GROUPS}: the lr", any_shape=True)
         except BaseException as error:
-            add_note(error, self._at(), which_group())
+            add_note(error, self._at(), ALL_GROUPS)
             self._step_back()
             raise
         seen = self._lr_groups
@@ -385,6 +388,6 @@ class Called(Stepper):
             self._step_long(None, lambda _: lrs)
 
 
-def which_group(i: int = 0, of: object = None) -> str:
+def which_group(i: int, of: Sequence[object]) -> str:
     """Say for an error whose lr it is: of group i, if there is one callable a group, or of all."""
-    return f", group {i}" if isinstance(of, list) and len(of) > 1 else ", all param groups"
+    return f", group {i}" if len(of) > 1 else ALL_GROUPS
