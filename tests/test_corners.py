@@ -528,19 +528,47 @@ class TestGroupsThatChangePlaces:
     """Groups are told apart by their params, also where everything else of them is equal."""
 
     @staticmethod
-    def swapped_after(steps: int, policy: Policy) -> Policy:
+    def bound(policy: Policy) -> Policy:
         optimizer = sgd(0.1, 0.1)
         for group in optimizer.param_groups:
             group["initial_lr"] = 0.7  # another scheduler was here: it is not base_lrs
-        step(optimizer, policy(optimizer), steps)
-        optimizer.param_groups.reverse()
-        step(optimizer, policy)
-        return policy
+        return policy(optimizer)
 
     @pytest.mark.parametrize("steps", [1, 3])
-    def test_their_base_lrs_go_with_them(self, steps: int) -> None:
-        policy = self.swapped_after(steps, Multiply({0: 0.0}, lr_init=[0.25, 0.5]))
+    @pytest.mark.parametrize("policy", [Multiply({0: 0}, [0.25, 0.5]), Switch({0: 1}, [0.25, 0.5])])
+    def test_their_base_lrs_go_with_them(self, policy: Policy, steps: int) -> None:
+        optimizer = self.bound(policy).optimizer
+        step(optimizer, policy, steps)
+        optimizer.param_groups.reverse()
+        step(optimizer, policy)
         assert policy.base_lrs == [0.5, 0.25]
+
+    def test_base_lrs_that_cannot_be_compared_do_too(self) -> None:
+        policy = self.bound(Switch({0: 1}))
+        policy.base_lrs = [torch.tensor([0.25, 1.0]), torch.tensor([0.5, 2.0])]
+        step(policy.optimizer, policy, 3)
+        policy.optimizer.param_groups.reverse()
+        step(policy.optimizer, policy)
+        assert [float(lr[0]) for lr in policy.base_lrs] == [0.5, 0.25]  # type: ignore[index]
+
+    @pytest.mark.parametrize(
+        ("lr_init", "initial_lr", "elements"),
+        [(0.5, 0.7, 1), ([0.5], 0.7, 1), ([0.25, 0.5], 0.7, 2), (None, 0.7, 1)],
+        ids=["equal base_lrs", "one group", "large params", "base_lrs are initial_lr"],
+    )
+    def test_where_that_makes_no_difference_the_short_cut_is_taken(
+        self, lr_init: Any, initial_lr: float, elements: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        n = len(lr_init) if isinstance(lr_init, list) else 2
+        groups = [
+            {"params": [nn.Parameter(torch.zeros(elements))], "initial_lr": initial_lr + i}
+            for i in range(n)
+        ]
+        policy = Switch({0: 1}, lr_init)(SGD(groups, lr=0.1))
+        step(policy.optimizer, policy)
+        monkeypatch.setattr(Policy, "_step_long", None)
+        step(policy.optimizer, policy)
+        assert policy.last_epoch == 2
 
     def test_get_lr_finds_them_there(self) -> None:
         class ByBase(Policy):

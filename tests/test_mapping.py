@@ -733,3 +733,23 @@ def test_what_is_neither_mapping_nor_callable_is_named_with_its_place_and_type()
         Any_([{}, 5])
     with pytest.raises(ValueError, match=r"^Any_: mapping\[1\]: the value at epoch 3 must be"):
         Any_([{}, {3: -1}])
+
+
+@pytest.mark.parametrize("cls", [Switch, Multiply])
+@pytest.mark.parametrize(
+    ("given", "end"),
+    [
+        (7, "not 7 (int)"),
+        ([{}, None], "not None (NoneType)"),
+        (math.cos, f"not {math.cos} (builtin_function_or_method): use Schedule for a callable"),
+    ],
+    ids=["a number", "one of a list", "a callable"],
+)
+def test_what_is_no_mapping_is_refused_and_told_where_to_go(cls: Any, given: Any, end: str) -> None:
+    at = "[1]" if isinstance(given, list) else ""
+    text = (
+        f"{cls.__name__}: mapping{at} must be a mapping from epoch to number, or a list or tuple "
+        f"with one a param group, {end}"
+    )
+    with pytest.raises(TypeError, match=f"^{re.escape(text)}$"):
+        cls(given)
