@@ -7,6 +7,7 @@ import functools
 import inspect
 import math
 import pickle
+import re
 import warnings
 from collections.abc import Sequence
 from decimal import Decimal
@@ -636,8 +637,9 @@ class TestWhatAScheduleDoesToTheGroups:
         step(optimizer, policy(optimizer), steps)
         optimizer.step()
         first, lr = optimizer.param_groups[0]["lr"], optimizer.param_groups[1].pop("lr")
-        with pytest.raises(ValueError, match=rf"at epoch {steps + 1}, group 1: .* has no lr"):
+        with pytest.raises(ValueError, match=rf"at epoch {steps + 1}, group 1: .* lr") as raised:
             policy.step()
+        assert not hasattr(raised.value, "__notes__")  # it says all
         assert optimizer.param_groups[0]["lr"] == first
         assert policy.last_epoch == steps
         optimizer.param_groups[1]["lr"] = lr
@@ -785,6 +787,22 @@ def test_a_restart_names_the_group_that_has_lost_its_lr() -> None:
     del policy.optimizer.param_groups[0]["lr"]
     with pytest.raises(ValueError, match=r"AsDocumented at epoch 0, group 0: .* has no lr"):
         policy._update_lr(0)
+
+
+def test_a_start_that_the_group_cannot_hold_is_named() -> None:
+    text = r"^AsDocumented at epoch 0, group 1: the lr 1e\+39 does not fit the group's tensor"
+    with pytest.raises(ValueError, match=text):
+        AsDocumented({}, lr_init=[0.1, 1e39])(sgd(0.1, tensor(0.1, dtype=torch.float32)))
+
+
+@pytest.mark.parametrize("form", [float, tensor])
+def test_while_it_is_bound_the_last_lrs_are_those_of_the_groups(form: Any) -> None:
+    class Asking(Policy):
+        def get_lr(self) -> list[Any]:
+            return [lr * 0.5 for lr in self.get_last_lr()]
+
+    optimizer = sgd(form(0.5), form(0.25))
+    assert Asking()(optimizer).get_last_lr() == [0.25, 0.125]
 
 
 @pytest.mark.parametrize("make", [Switch, Multiply, Schedule])
@@ -1002,3 +1020,41 @@ def test_a_switch_with_a_get_lr_of_its_own_steps_to_an_epoch() -> None:
     with pytest.warns(UserWarning, match="epoch parameter"):
         policy.step(7)
     assert policy.last_epoch == 7
+
+
+class TestErrorsInFull:
+    @pytest.mark.parametrize("thing", [None, 3, nn.Linear(1, 1)], ids=["None", "3", "a model"])
+    def test_of_what_is_no_optimizer(self, thing: Any) -> None:
+        kind = type(thing).__name__
+        text = (
+            f"Switch binds to a torch.optim.Optimizer, not to {thing!r} ({kind}): "
+            "call policy(optimizer)"
+        )
+        with pytest.raises(TypeError, match=f"^{re.escape(text)}$"):
+            Switch({})(thing)
+
+    @pytest.mark.parametrize("key", ["lr", "initial_lr"])
+    def test_of_a_tensor_that_is_no_lr(self, key: str) -> None:
+        optimizer = sgd(0.1, 0.1)
+        optimizer.param_groups[1][key] = torch.tensor([0.5, 0.25])
+        text = (
+            f"Switch, group 1: the {key} must be a dense tensor of one element, not "
+            "tensor([0.5000, 0.2500])"
+        )
+        with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+            Switch({})(optimizer)
+
+    def test_of_a_group_without_lr(self) -> None:
+        optimizer = sgd(0.1, 0.1)
+        del optimizer.param_groups[1]["lr"]
+        with pytest.raises(ValueError, match=r"^Switch, group 1: the param group has no lr$"):
+            Switch({})(optimizer)
+
+    @pytest.mark.parametrize(
+        ("epoch", "end"), [(-1, "at least 0, not -1"), (1.5, "an integer, not 1.5 (float)")]
+    )
+    def test_of_an_epoch_to_step_to(self, epoch: Any, end: str) -> None:
+        policy = Switch({})(sgd(0.1))
+        text = f"Switch: the epoch to step to must be {end}"
+        with pytest.raises((TypeError, ValueError), match=f"^{re.escape(text)}$"):
+            policy.step(epoch)

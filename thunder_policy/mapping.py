@@ -147,7 +147,6 @@ class MappingPolicy(Policy, Generic[M]):
         return new
 
     def _to_bind(self, n: int) -> tuple[list[float] | None, dict[str, object]]:
-        per_group(self.mapping, n, "mappings")
         lr_init = per_group(self.lr_init, n, "lr_init")
         return None if self.lr_init is None else lr_init, self._goes_by(self.mapping)
 
