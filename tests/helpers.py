@@ -111,8 +111,8 @@ def picture(thing: Any, depth: int = 0) -> Any:
     def inside(things: Iterable[Any]) -> list[Any]:
         return [picture(one, depth + 1) for one in things]
 
-    if depth > 20:
-        return id(thing)
+    if depth > 20:  # in what contains itself, of which the items of a dict are new each time
+        return id(thing) if kind is not tuple else kind
     if issubclass(kind, LRScheduler):
         return kind.__name__, inside(attributes(thing).items())
     if issubclass(kind, Optimizer):

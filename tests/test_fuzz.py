@@ -166,6 +166,7 @@ def test_a_schedule_takes_what_is_right_and_refuses_all_else(
 )
 @example("Switch", "lr_at", True, "deep()")
 @example("Multiply", "step", True, "10**400")
+@example("Multiply", "step", True, "10**5000")
 @example("Schedule", "simulate lr", False, "torch.tensor(0.5, device='meta')")
 def test_an_argument_of_a_method_is_right_or_refused(
     name: str, call: str, bound: bool, argument: str
@@ -381,6 +382,12 @@ def test_a_step_writes_finite_lrs_or_nothing(kind: str, form: str, answer: str, 
 
 @effort(3)
 @given(name=kinds, form=forms, lr=anything, key=st.sampled_from(["lr", "initial_lr"]))
+@example(
+    "Multiply",
+    "float16 and a float",
+    "hostile({}, {}, raises={})".format("Fraction", "'__getattribute__'", "StopIteration"),
+    "lr",
+)
 def test_what_somebody_puts_into_a_group_is_stepped_over_or_refused(
     name: str, form: str, lr: str, key: str
 ) -> None:

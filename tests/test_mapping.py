@@ -249,8 +249,8 @@ def test_unbound_without_lr_init_it_is_an_error_where_the_value_needs_one(
     policy: MappingPolicy[Any], epoch: int, group: int
 ) -> None:
     text = (
-        f"{type(policy).__name__}: with lr_init=None the lr at epoch {epoch}, group {group}, is "
-        "the optimizer's: call policy(optimizer) first, or give an lr_init"
+        f"{type(policy).__name__} at epoch {epoch}, group {group}: with lr_init=None the lr is the "
+        "optimizer's: call policy(optimizer) first, or give an lr_init"
     )
     with unchanged(policy), pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         policy.lr_at(epoch)

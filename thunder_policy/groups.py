@@ -241,7 +241,8 @@ class Groups:
     def look(self, at: str) -> list[Any]:
         """Return the lrs as they stand: a number where the value is known, else the live tensor."""
         lrs = lrs_of(self.source, at)
-        if {*map(type, lrs)} <= {float} or not any(isinstance(lr, Tensor) for lr in lrs):
+        # No generator: that makes another error of a StopIteration of somebody's number.
+        if {*map(type, lrs)} <= {float} or True not in [isinstance(lr, Tensor) for lr in lrs]:
             self.held, self.uniform = [], None
             return lrs
         if self.uniform is not None and self.unchanged(self.source):

@@ -275,9 +275,8 @@ class _EpochPolicy(AtMilestones, MappingPolicy[dict[int, float]]):
         lrs = [lrs[-1] for _, lrs in self._paths(self._start_lrs(), epoch)]
         if None in lrs:
             raise ValueError(
-                f"{type(self).__name__}: with lr_init=None the lr at epoch {epoch}, group "
-                f"{lrs.index(None)}, is the optimizer's: call policy(optimizer) first, or give an "
-                "lr_init"
+                f"{self._at(epoch)}, group {lrs.index(None)}: with lr_init=None the lr is the "
+                "optimizer's: call policy(optimizer) first, or give an lr_init"
             )
         return lrs
 

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from .checks import add_note, epoch_number, real
+from .checks import add_note, epoch_number, real, short
 from .groups import LR, Groups, ParamGroup, Undo, as_one
 from .order import warn_of_epoch, warn_of_order
 
@@ -231,8 +231,9 @@ class Stepper(LRScheduler, ABC):
         """Note what the groups hold after a step, and whether the next may take the short cut."""
         seen = self._lr_groups
         seen.record(lrs)
-        short = self._step_count > 1 and (seen.uniform is not None or (lrs and not seen.held))
-        seen.alike = seen.seen if short and self._interchangeable() else None
+        plain = seen.uniform is not None or (lrs and not seen.held)
+        quick = self._step_count > 1 and plain and self._interchangeable()
+        seen.alike = seen.seen if quick else None
 
     def _interchangeable(self) -> bool:
         """Tell whether param groups that compare equal have equal records, whichever is which."""
@@ -250,7 +251,9 @@ class Stepper(LRScheduler, ABC):
 
     def _at(self, epoch: int | None = None) -> str:
         """Say who and when, for an error."""
-        return f"{type(self).__name__} at epoch {self.last_epoch if epoch is None else epoch}"
+        return (
+            f"{type(self).__name__} at epoch {short(self.last_epoch if epoch is None else epoch)}"
+        )
 
     def get_last_lr(self) -> list[float | Tensor]:
         """Return the lrs as the last step left them, or the binding or loading since.
