@@ -6,6 +6,7 @@ import copy
 import math
 import random
 import re
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -389,6 +390,11 @@ def test_bad_arguments_are_errors_that_name_them(
 ) -> None:
     with pytest.raises(error, match=f"^simulate: {re.escape(text)}$"):
         simulate(Halving(), **arguments)
+
+
+def test_what_no_memory_can_hold_is_for_torch_to_refuse() -> None:
+    with pytest.raises(RuntimeError, match="Storage size"):
+        simulate(Switch({}), sys.maxsize)
 
 
 @pytest.mark.parametrize("thing", [SGD, None, {0: 0.5}, Switch])
