@@ -1,1 +1,1 @@
-"""Training runs and measurements; each module is a script of its own."""
+"""Training runs, measurements, and the pictures of the README."""

@@ -1,4 +1,4 @@
-"""Draw the pictures of the README: every schedule and how they combine, each under its expression.
+"""Draw the README's pictures of policies, of schedules and of combinations, under expressions.
 
     python benchmarks/gallery.py
 

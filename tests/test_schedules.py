@@ -229,6 +229,25 @@ def test_in_steps_has_the_value_of_epoch_t_at_step_k_t(
     assert in_steps(k * epoch) == pytest.approx(schedule(epoch), rel=1e-11, abs=1e-290)
 
 
+@dataclasses.dataclass(frozen=True)
+class Mean(ScheduleFunction):
+    """The mean of several schedules, halved at some epochs."""
+
+    parts: tuple[ScheduleFunction, ...]
+    halved: list[int]
+    _epoch_fields = ("parts", "halved")
+
+    def _at(self, t: int) -> float:
+        factor = 0.5 ** sum(epoch <= t for epoch in self.halved)
+        return factor * sum(part._at(t) for part in self.parts) / len(self.parts)
+
+
+def test_in_steps_goes_into_what_a_schedule_of_ones_own_holds() -> None:
+    mean = Mean((Constant(0.25), Linear(0.0, 1.0, epochs=4)), [1, 3])
+    in_steps = mean.in_steps(100)
+    assert [in_steps(100 * t) for t in range(6)] == [mean(t) for t in range(6)]
+
+
 @given(schedule=anything, j=st.integers(1, 100), k=st.integers(1, 100))
 def test_in_steps_multiplies_counts(schedule: ScheduleFunction, j: int, k: int) -> None:
     assert schedule.in_steps(1) == schedule

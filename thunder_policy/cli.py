@@ -26,10 +26,10 @@ from torch import Tensor
 
 from . import __version__
 from .checks import cut, said, short
-from .drawing import distinct, group_names, is_stepwise, milestones, wants_log
+from .drawing import distinct, draw, finish, group_names, is_stepwise, milestones, wants_log
 from .expression import ExpressionError, load
 from .policy import Policy
-from .simulate import plot, simulate
+from .simulate import simulate
 
 OK, FAILED, MISUSED = 0, 1, 2
 MAX_VALUES = 10**7
@@ -83,6 +83,10 @@ class PolicyError(Exception):
     """A policy raised; the message is one line."""
 
 
+class UsageError(Exception):
+    """What is asked for cannot be had of this policy."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
@@ -91,6 +95,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 for success, 1 where the policy failed, 2 for wrong usage.
+
+    Raises:
+        SystemExit: By argparse, for options that are wrong, and after ``--help``.
 
     Example:
         >>> main(["preview", "Switch({0: 0.5, 2: 0.25})", "--epochs", "4", "--csv"])
@@ -118,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the output has seen enough; keep Python from flushing the rest at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
-    except (ExpressionError, OSError) as error:
+    except (ExpressionError, UsageError, OSError) as error:
         return _complain(parser, error, MISUSED)
     return code
 
@@ -227,7 +234,7 @@ def _preview(options: argparse.Namespace) -> int:
     if highest and not 1e-300 < highest < 1e300 and not (options.csv or options.json):
         raise PolicyError(f"lrs of up to {highest:g} cannot be drawn: --csv and --json print them")
     if options.save:
-        _save(policy, name, options.epochs, options.save)
+        _save(name, lrs, options.save)
         print(f"saved {options.save}")
     elif options.csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -244,21 +251,26 @@ def _preview(options: argparse.Namespace) -> int:
 def _simulated(policy: Policy, epochs: int) -> Tensor:
     try:
         groups = simulate(policy, epochs=1).shape[1]
-        if epochs * groups > MAX_VALUES:
-            raise ValueError(f"{epochs} epochs of {groups} groups are too many to look at")
-        return simulate(policy, epochs)
+        if epochs * groups <= MAX_VALUES:
+            return simulate(policy, epochs)
     except (Exception, SystemExit) as error:
         # What a policy of somebody else's raises can be anything.
         text = said(error)
         notes = [note for note in getattr(error, "__notes__", ()) if note not in text]
         raise PolicyError(" ".join("; ".join([text, *notes]).split())) from error
+    raise UsageError(
+        f"{epochs} epochs of {groups} groups are too many to look at: "
+        f"give --epochs {MAX_VALUES // groups} at most"
+    )
 
 
-def _save(policy: Policy, name: str, epochs: int, file: Path) -> None:
+def _save(name: str, lrs: Tensor, file: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(layout="constrained")
-    ax = plot({"lr": policy}, epochs, ax=figure.subplots())
+    ax = figure.subplots()
+    draw(ax, "lr", lrs)
+    finish(ax)
     ax.set_title(
         textwrap.fill(cut(name, MAX_NAME), 76), family="monospace", fontsize=9, parse_math=False
     )

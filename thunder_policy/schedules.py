@@ -46,8 +46,8 @@ class ScheduleFunction(ABC):
     """A learning rate as a function of the epoch, the base class of every schedule here.
 
     One of your own is a frozen dataclass with the formula in `_at`; `_epoch_fields` names the
-    fields that count epochs, for `in_steps`. Fields that share a name with one here are checked
-    like it.
+    fields that count epochs, or hold schedules, for `in_steps`. A field named like one of the
+    schedules below is checked in the same way.
 
     Example:
         >>> @dataclass(frozen=True)
@@ -626,6 +626,11 @@ class Then(ScheduleFunction):
     lr = first(t) before `at`, second(t - at) from it on. Source: torch SequentialLR and optax
     join_schedules.
 
+    Args:
+        first: schedule of the epochs before `at`.
+        second: schedule of the others, which starts at its own epoch 0.
+        at: first epoch of `second`.
+
     Example:
         >>> Then(Constant(0.1), Constant(0.01), at=30)(30)
         0.01
@@ -646,6 +651,10 @@ class Product(ScheduleFunction):
 
     Source: torch ChainedScheduler, for schedulers that multiply.
 
+    Args:
+        left: one schedule.
+        right: the other.
+
     Example:
         >>> [*map(Linear(0.0, 1.0, epochs=2) * Step(0.1, step_size=2, gamma=0.5), range(5))]
         [0.0, 0.05, 0.05, 0.05, 0.025]
@@ -665,7 +674,12 @@ class Product(ScheduleFunction):
 class Clamp(ScheduleFunction):
     """A schedule kept between bounds, what `ScheduleFunction.clamp` returns.
 
-    lr = max(min, schedule(t)) with `min`, min(max, schedule(t)) with `max`.
+    lr = min(max, max(min, schedule(t))), with those of the two bounds that are given.
+
+    Args:
+        schedule: what is bounded.
+        min: the least lr; None for no such bound.
+        max: the largest lr; None for no such bound.
 
     Example:
         >>> Clamp(Exponential(1e-3, gamma=10), max=0.5)(10**6)
@@ -721,7 +735,8 @@ def warmup(epochs: int, schedule: ScheduleFunction, *, start: float = 0.0) -> Sc
 
 # The ways from one value to another, `since` epochs after the first and `left` epochs before the
 # second. Each is a sum of positive terms with weights that are precise at both ends. The formula of
-# the books, 1 + cos(pi * t / epochs), is 0 in floats for the last 3 of 10^9 epochs.
+# the books, 1 + cos(pi * t / epochs), is 0 in floats for the last 3 of 10^9 epochs. Tables give
+# tensors, and with them a `sin` and a `sqrt` for these.
 
 
 def _linear(start: float, end: float, since: float, left: float) -> float:
@@ -757,10 +772,10 @@ def _geometric(start: float, gamma: float, n: float, d: int) -> float:
 
 
 def _times(k: int, value: Any) -> Any:
-    """Count in steps what counts epochs: a number, several, or what a schedule is made of."""
+    """Count in steps what counts epochs, a number or a schedule, or several of these."""
     if isinstance(value, ScheduleFunction):
         return value.in_steps(k)
-    return tuple(k * epoch for epoch in value) if isinstance(value, tuple) else k * value
+    return tuple(_times(k, one) for one in value) if isinstance(value, (list, tuple)) else k * value
 
 
 # The checks, by the names of the fields. Each takes a value and what it is, for the message, and
