@@ -27,7 +27,7 @@ from thunder_policy import Multiply, Policy, Schedule, Switch
 Bind = Callable[[Optimizer], LRScheduler]
 
 GROUPS = (1, 10, 100, 1000)
-MILESTONES = (2, 1000, 1_000_000)
+MILESTONES = (1000, 1_000_000)  # instead of two
 SHAPE = (64, 64)  # of the one parameter that each group holds
 LR = 0.1
 
@@ -152,10 +152,18 @@ class Case:
         return PAIRS[self.policy]
 
     @property
+    def is_standard(self) -> bool:
+        """Whether it is one of those that the README's table of ratios is made of."""
+        return (self.optimizer, self.milestones, self.device) == ("SGD", 2, "cpu")
+
+    @property
     def goal(self) -> float | None:
         """What the ratio is meant to stay below, where something is said of the case."""
-        standard = (self.optimizer, self.milestones, self.device) == ("SGD", 2, "cpu")
-        if not standard or self.groups not in GROUPS[:3] or (self.policy, self.lr) not in GOALS:
+        if (
+            not self.is_standard
+            or self.groups not in GROUPS[:3]
+            or (self.policy, self.lr) not in GOALS
+        ):
             return None
         return GOALS[self.policy, self.lr][GROUPS.index(self.groups)]
 
@@ -232,7 +240,7 @@ def cases(quick: bool = False) -> Iterator[Case]:
             for n in groups:
                 yield Case(policy, lr, n)
     for policy in BETWEEN:
-        for count in MILESTONES[1:2] if quick else MILESTONES[1:]:
+        for count in MILESTONES[:1] if quick else MILESTONES:
             yield Case(policy, "float", 1, milestones=count)
     for optimizer in OPTIMIZERS:
         for lr in ("float", "tensor"):

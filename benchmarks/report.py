@@ -124,8 +124,8 @@ def markdown(results: Sequence[Result], where: dict[str, Any]) -> str:
     on_cpu = [one for one in results if one.case.device == "cpu"]
     ratios = {
         (one.case.policy, one.case.lr, one.case.groups): f"{one.ratio:.2f}"
-        for one in on_cpu
-        if one.case.optimizer == "SGD" and one.case.milestones == 2
+        for one in results
+        if one.case.is_standard
     }
     more = [f"{n:,}" for n in GROUPS[1:]]
     rows = [["policy", "against", "float lr, 1 group", *more, "tensor lr, 1 group", *more]]
@@ -184,9 +184,7 @@ def plot(results: Sequence[Result], where: dict[str, Any]) -> Figure:
 
 
 def _is_plotted(result: Result, policy: str, lr: str) -> bool:
-    case = result.case
-    same = (case.policy, case.lr) == (policy, lr)
-    return same and (case.optimizer, case.milestones, case.device) == ("SGD", 2, "cpu")
+    return result.case.is_standard and (result.case.policy, result.case.lr) == (policy, lr)
 
 
 def _draw(panel: Axes, results: Sequence[Result], color: str) -> None:
