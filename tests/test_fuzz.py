@@ -244,6 +244,14 @@ OWN = {"Answering": Answering, "Restarting": Restarting}
     failing=st.booleans(),
 )
 @example("Restarting({1: 0.5}, 0.25)", [{"lr": "tensor"}], False, None, True, True)
+@example(
+    policy="Multiply({0: 0.5}, None)",
+    groups=[{"lr": "tensor", "initial_lr": "-(2**63) - 1"}],
+    empty=False,
+    missing=None,
+    elsewhere=False,
+    failing=False,
+)
 def test_binding_is_done_or_refused(
     policy: str,
     groups: list[dict[str, str]],

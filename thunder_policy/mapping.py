@@ -367,7 +367,8 @@ class Multiply(_EpochPolicy):
         if isinstance(lr, Tensor):
             return lr * value
         # A write through .data or NumPy is not known of: the tensor is asked.
-        lr = self._lr_groups.check(i, held.item() if self.last_epoch else lr, where)
+        lr = real(held.item() if self.last_epoch else lr, where)
+        lr = self._lr_groups.check(i, lr, where)
         # In the dtype of the tensor, as torch's schedulers multiply.
         return (torch.full((), lr, dtype=held.dtype, device="cpu") * value).item()
 
