@@ -1033,6 +1033,14 @@ class TestErrorsInFull:
         with pytest.raises(TypeError, match=f"^{re.escape(text)}$"):
             Switch({})(thing)
 
+    def test_of_an_initial_lr_that_is_not_finite(self) -> None:
+        optimizer = sgd(tensor(0.5), tensor(0.5))
+        optimizer.param_groups[1]["initial_lr"] = math.nan
+        text = "Multiply at epoch 0, group 1: the lr must be finite, not nan"
+        with pytest.raises(ValueError, match=f"^{text}$"):
+            Multiply({0: 0.5}, lr_init=None)(optimizer)
+        assert math.isnan(optimizer.param_groups[1]["initial_lr"])
+
     @pytest.mark.parametrize("key", ["lr", "initial_lr"])
     def test_of_a_tensor_that_is_no_lr(self, key: str) -> None:
         optimizer = sgd(0.1, 0.1)
