@@ -66,7 +66,7 @@ POLICY is one of
 
 An expression is parsed and never run. It is made of the policies Switch,
 Multiply and Schedule, the schedules of thunder_policy.schedules, numbers,
-strings, lists and dicts, + - * / // %% ** between numbers, * between schedules,
+strings, lists and dicts, + - * / // % ** between numbers, * between schedules,
 and the methods then, clamp and in_steps.
 """
 CHECK = """\

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
 
 from ..policy import Policy
@@ -28,6 +29,7 @@ _SETTINGS = settings(
     deadline=None,
     max_examples=10,
     phases=[Phase.generate, Phase.shrink],
+    report_multiple_bugs=False,
     suppress_health_check=[*HealthCheck],  # pyright: ignore[reportArgumentType]
     verbosity=Verbosity.quiet,
 )
@@ -171,7 +173,7 @@ def _one(law: Law, arguments: Case) -> Broken | NotApplicable | None:
     except (Broken, NotApplicable) as outcome:
         return outcome
     except Exception as error:
-        broken = Broken(f"law {law.name}", "no error", f"{type(error).__name__}: {error}")
+        broken = Broken(f"law {law.name}", "no error", said(error))
         broken.__cause__ = error
         return broken
     return None
@@ -205,7 +207,7 @@ class Copies:
 
 def _drawn(law: Law, subject: Subject, strategy: SearchStrategy[Any]) -> None:
     """Try a law on what a strategy draws; Hypothesis looks for the smallest that breaks it."""
-    reasons, tried = list[NotApplicable](), list[bool]()
+    reasons, tried, broken = list[NotApplicable](), list[bool](), list[Broken]()
 
     @_SETTINGS
     @given(strategy)
@@ -215,9 +217,15 @@ def _drawn(law: Law, subject: Subject, strategy: SearchStrategy[Any]) -> None:
             tried.append(True)
         except NotApplicable as reason:
             reasons.append(reason)
+        except Broken as error:
+            broken.append(error)
+            raise
 
     with isolated(None):
-        on_each()
+        try:
+            on_each()
+        except Flaky:  # what is broken once and not again: that it was, says more
+            raise broken[-1] from None
     if not tried:
         raise reasons[0]
 

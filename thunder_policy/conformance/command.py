@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import copy
 import importlib
 import sys
-from collections.abc import Callable, Generator
 from functools import partial
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -16,11 +13,11 @@ from typing import Any
 from torch.optim.lr_scheduler import LRScheduler
 
 from ..checks import cut, said, short
-from .checks import check_policy
+from .checks import Copies, check_policy
 from .kit import sgd
 from .report import as_json as to_json
 from .report import table
-from .subject import Subject, needs_optimizer
+from .subject import Subject, fresh, needs_optimizer
 
 GOOD, BROKEN, BAD_TARGET = 0, 1, 2
 MAX_MESSAGE = 500
@@ -67,7 +64,9 @@ def _subject(target: str, groups: int | None, expected: str | None) -> Subject:
     oracle = None if expected is None else _load(expected)
     factory: Any
     if isinstance(found, LRScheduler):
-        factory = _copies(found)
+        if hasattr(found, "optimizer"):
+            raise TargetError("it is bound to an optimizer: give one that is not, or a factory")
+        factory = Copies(found)
     elif needs_optimizer(found):
         factory = partial(partial, found)
     elif isinstance(found, type) and not issubclass(found, LRScheduler):
@@ -78,18 +77,13 @@ def _subject(target: str, groups: int | None, expected: str | None) -> Subject:
         raise TargetError(f"it is {short(found)}: give a policy, its class or a factory")
     try:
         subject = Subject(factory, groups, oracle)
+        fresh(subject.make)
         made = subject.make()
         if needs_optimizer(found):
             made(sgd(subject.layouts()[0]))
     except (Exception, SystemExit) as error:
         raise TargetError(f"it cannot be made: {said(error)}") from error
     return subject
-
-
-def _copies(policy: LRScheduler) -> Callable[[], Any]:
-    if hasattr(policy, "optimizer"):
-        raise TargetError("it is bound to an optimizer: give a policy that is not, or a factory")
-    return lambda: copy.deepcopy(policy)
 
 
 def _load(target: str) -> Any:
@@ -101,20 +95,19 @@ def _load(target: str) -> Any:
     place, colon, name = target.rpartition(":")
     if not colon or not place or not name:
         raise TargetError("write it as module:name or path/to/file.py:name")
-    with _current_folder():
-        try:
-            value = _from_file(Path(place)) if place.endswith(".py") else _module(place)
-        except (Exception, SystemExit) as error:
-            raise TargetError(f"cannot import {place}: {said(error)}") from error
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # as with python -m, for a factory that imports, too
+    try:
+        value: Any = (
+            _from_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
+        )
+    except (Exception, SystemExit) as error:
+        raise TargetError(f"cannot import {place}: {said(error)}") from error
     for part in name.split("."):
         if not hasattr(value, part):
             raise TargetError(f"there is no {name} in {place}")
         value = getattr(value, part)
     return value
-
-
-def _module(name: str) -> Any:
-    return importlib.import_module(name)
 
 
 def _from_file(path: Path) -> Any:
@@ -127,14 +120,3 @@ def _from_file(path: Path) -> Any:
     sys.modules[path.stem] = module
     loader.exec_module(module)
     return module
-
-
-@contextlib.contextmanager
-def _current_folder() -> Generator[None, None, None]:
-    """Let modules of the current folder be found, as ``python -m`` does."""
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        yield
-    finally:
-        with contextlib.suppress(ValueError):
-            sys.path.remove(str(Path.cwd()))

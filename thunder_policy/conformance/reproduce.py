@@ -191,7 +191,11 @@ def _source_of_lambda(function: FunctionType) -> str | None:
     line, code = function.__code__.co_firstlineno, function.__code__
     for node in ast.walk(tree):
         if isinstance(node, ast.Lambda) and node.lineno <= line <= (node.end_lineno or 0):
-            text = re.sub("^lambda :", "lambda:", ast.unparse(node))  # so does Python 3.10
+            if node.args.defaults or any(node.args.kw_defaults):
+                continue  # a default has the value of its time, which the text does not say
+            text = re.sub(
+                "^lambda :", "lambda:", ast.unparse(node)
+            )  # Python 3.10 writes the former
             free = ", ".join(code.co_freevars)
             namespace: dict[str, Any] = {}
             exec(f"def around({free}):\n    return {text}", namespace)
@@ -208,13 +212,16 @@ def _shape(code: Any) -> object:
     return code.co_code, code.co_names, constants
 
 
+_NOTHING = object()
+
+
 def _reference(name: str, value: Any) -> Expression | None:
     """Write something that has a name in a module, by that name."""
     if isinstance(value, ModuleType):
         return Expression(name, (Import(value.__name__, "", name),))
     module, known = getattr(value, "__module__", None), getattr(value, "__name__", None)
     if module == "builtins" or not isinstance(known, str):
-        return None if getattr(builtins, name, None) is not value or not name else Expression(name)
+        return Expression(name) if vars(builtins).get(name, _NOTHING) is value else None
     if module is None or module == "__main__" or "." in name:
         return None
     found = getattr(sys.modules.get(module), known, None)
