@@ -69,9 +69,9 @@ def test_the_objects_in_a_container_come_back_and_not_copies_of_them() -> None:
 
 def test_a_tensor_without_a_list_form_is_put_back() -> None:
     sparse = torch.eye(2).to_sparse()
-    untouched, kept = np.ones(1), torch.ones(1)
+    untouched, twice = np.ones(1), [torch.ones(1)] * 2
     untouched.flags.writeable = False
-    with isolated(lambda: (sparse, untouched, [kept, kept])):
+    with isolated(lambda: (sparse, untouched, twice)):
         sparse.zero_()
     assert sparse.to_dense().tolist() == [[1, 0], [0, 1]]
 
