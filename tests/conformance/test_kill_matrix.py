@@ -12,6 +12,9 @@ from thunder_policy.conformance.isolation import isolated
 NAMES = [*PAIRS]
 # Two of these are never the same twice: only what was looked at can be compared.
 RANDOM = {"Ages", "Jitters", "Jitters_"}
+# A lambda that was given to a policy is the caller's: pickle is not held against the policy.
+# Beside the others there are layers, whose lrs are by position: no group can be looked at alone.
+LEFT_ALONE = {"OwnLambda", "First", "Swaps", "Mean"}
 
 
 def test_there_are_at_least_sixty_and_no_law_is_left_out() -> None:
@@ -47,5 +50,4 @@ def test_a_broken_policy_is_caught_with_a_reproduction_that_shows_it(name: str) 
 def test_the_near_miss_passes_that_law(name: str) -> None:
     pair = PAIRS[name]
     result = examine(LAWS[pair.law], pair.subject(pair.sound))
-    # A lambda that was given to a policy is the caller's: pickle is not held against the policy.
-    assert result.status == ("skipped" if name == "OwnLambda" else "passed"), result.reason
+    assert result.status == ("skipped" if name in LEFT_ALONE else "passed"), result.reason

@@ -13,13 +13,14 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .kit import Broken, Make, sgd, skip
+from ..checks import said
+from .kit import Broken, Make, flat, sgd, skip
 
 # What hands a value to the host: item(), float(), bool(), ==, tolist(), cpu(), nonzero().
 _READS = ("_local_scalar_dense", "equal", "is_nonzero", "nonzero")
 _TO_HOST = ("__float__", "__int__", "__index__", "__repr__", "__format__")
 
-# A binding may read a lr, once: what it is then told.
+# A binding may wait for the device, a step may not. What a binding reads is this.
 _AT_BINDING = 0.1
 
 
@@ -39,7 +40,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call, unused-ignor
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         name = func.overloadpacket.__name__
-        tensors = [item for item in _flat(args) if isinstance(item, Tensor)]
+        tensors = [item for item in flat(args) if isinstance(item, Tensor)]
         to = (kwargs or {}).get("device")
         on_gpu = to is not None and torch.device(to).type == "cuda"
         if not on_gpu and not any(isinstance(item, FakeTensor) for item in tensors):
@@ -51,13 +52,17 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call, unused-ignor
         into_host = name == "copy_" and tensors[0].device.type != "cuda"
         if name == "_local_scalar_dense" and self.binding:
             return _AT_BINDING
+        if self.binding and (to_host or into_host):
+            with unset_fake_temporarily():
+                read = torch.full(tensors[-1].shape, _AT_BINDING)
+                return tensors[0].copy_(read) if into_host else read.to(tensors[0].dtype)
         if name in _READS or to_host or into_host:
             raise Read(name)
         return func(*args, **(kwargs or {}))
 
 
 class _WithoutDriver(TorchFunctionMode):
-    """Does what torch does by a CUDA driver before it comes to the dispatch that is counted."""
+    """Answers what torch asks the CUDA driver before it comes to the dispatch that is counted."""
 
     def __init__(self, counter: _Counter) -> None:
         cast("Any", super()).__init__()
@@ -104,18 +109,12 @@ def launches(make: Make, held: Sequence[Tensor], epochs: int) -> list[int]:
                     optimizer.step()
                     scheduler.step()
             except Exception as error:
-                seen = f"{type(error).__name__}: {error}"
+                seen = said(error)
                 if "support for cuda" in seen or "NVIDIA" in seen:
-                    skip(f"without a GPU torch cannot show it: {error}")
+                    skip(f"without a GPU torch cannot show it: {seen}")
                 if isinstance(error, Read):
                     seen = f"it is read, by {error}"
-                what = "a step with lrs on a GPU"
+                what = "a step with lrs on a GPU" if epoch else "binding to lrs on a GPU"
                 raise Broken(what, "no wait for the device", seen, epoch) from error
             counts.append(counter.count - before)
     return counts
-
-
-def _flat(values: Any) -> list[Any]:
-    if isinstance(values, (list, tuple)):
-        return [item for value in values for item in _flat(value)]
-    return [values]

@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import gc
 import inspect
 import random
 import sys
 import warnings
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from types import CodeType, FunctionType
 from typing import Any
@@ -22,6 +21,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
 from ..policy import Policy
+from .kit import plain
 
 _OURS = (Policy.__module__.partition(".")[0] + ".", "torch.")
 _CONTAINERS = (list, dict, set)
@@ -29,7 +29,10 @@ _CONTAINERS = (list, dict, set)
 
 @contextmanager
 def isolated(factory: object) -> Generator[None, None, None]:
-    """Put back the generators of random numbers, the filters, the defaults and the arguments.
+    """Put back, at the end, what a law or the policy under it may have changed.
+
+    That is: the states of the random generators, the warnings filters, the default dtype, grad
+    mode, the number of threads, gc, and what the factory's containers and classes hold.
 
     In the block the generators start from 0, so that a report does not depend on what was drawn.
     """
@@ -57,21 +60,15 @@ def isolated(factory: object) -> Generator[None, None, None]:
             torch.set_grad_enabled(grad)
             if torch.get_num_threads() != threads:
                 torch.set_num_threads(threads)
-            if collecting:
-                gc.enable()
+            (gc.enable if collecting else gc.disable)()
             for target, copied in kept:
                 _put_back(target, copied)
 
 
 def arguments(factory: object) -> dict[str, object]:
-    """Return copies of the lists, dicts, sets and tensors that a factory makes policies of."""
-    found = {}
-    for name, value in _sources(factory):
-        if isinstance(value, _CONTAINERS):
-            found[name] = _comparable(copy.deepcopy(value))
-        elif isinstance(value, Tensor):
-            found[name] = value.detach().tolist()
-    return found
+    """Return copies of the containers, tensors and arrays that a factory makes policies of."""
+    found = _sources(factory)
+    return {name: plain(value) for name, value in found if isinstance(value, _writable())}
 
 
 def _sources(factory: Any) -> Iterator[tuple[str, Any]]:
@@ -89,22 +86,23 @@ def _sources(factory: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _given(factory: object) -> list[Any]:
-    """Return the containers that a policy of this factory may write into, and its classes."""
+    """Return what a policy of this factory may write into, and its classes."""
     found: list[Any] = []
+    written: list[type] = []
     classes = [factory] if isinstance(factory, type) else []
     for _, value in _sources(factory):
-        if isinstance(value, (*_CONTAINERS, Tensor)):
+        if isinstance(value, _writable()):
             found.append(value)
         elif isinstance(value, type):
             classes.append(value)
     owners = [owner for cls in classes if issubclass(cls, LRScheduler) for owner in cls.__mro__]
     for owner in owners:
-        if not f"{owner.__module__}.".startswith(_OURS) and owner not in found:
-            found.append(owner)
+        if not f"{owner.__module__}.".startswith(_OURS) and owner not in written:
+            written.append(owner)
             found.extend(value for value in vars(owner).values() if isinstance(value, _CONTAINERS))
             methods = [value for value in vars(owner).values() if isinstance(value, FunctionType)]
             found.extend(_reached(methods))
-    return found
+    return [*written, *_and_within(found)]
 
 
 def _reached(functions: list[FunctionType]) -> list[Any]:
@@ -132,43 +130,57 @@ def _names(code: CodeType) -> Iterator[str]:
             yield from _names(constant)
 
 
+def _and_within(targets: Sequence[Any]) -> list[Any]:
+    """Return values that can be written into, and those in them, each once."""
+    found: dict[int, Any] = {}
+    looked_at, kinds = [*targets], (*_writable(), tuple)
+    for value in looked_at:  # it grows
+        if id(value) not in found:
+            found[id(value)] = value
+            if isinstance(value, (*_CONTAINERS, tuple)):
+                items = value.values() if isinstance(value, dict) else value
+                looked_at += [item for item in items if isinstance(item, kinds)]
+    return [value for value in found.values() if not isinstance(value, tuple)]
+
+
+def _writable() -> tuple[type, ...]:
+    """Return the types of what may be written into; NumPy need not be there."""
+    numpy = sys.modules.get("numpy")
+    return (*_CONTAINERS, Tensor, *((numpy.ndarray,) if numpy else ()))
+
+
 def _copied(target: Any) -> Any:
+    """Copy what a target holds; what that holds in turn is a target of its own."""
     if isinstance(target, type):
-        plain = (int, float, str, type(None))
-        return {
-            name: value
-            for name, value in vars(target).items()
-            if isinstance(value, plain) and not name.startswith("__")
-        }
-    try:
-        return copy.deepcopy(target)
-    except Exception:  # a lock in a list, say
-        return copy.copy(target)
+        own = vars(target).items()
+        return {name: value for name, value in own if not name.startswith("__")}
+    for kind in _CONTAINERS:
+        if isinstance(target, kind):
+            return kind(target)
+    return target.detach().clone() if isinstance(target, Tensor) else target.copy()
 
 
 def _put_back(target: Any, copied: Any) -> None:
+    """Write into a target what it held, the same objects, where it holds something else now."""
     if isinstance(target, type):
+        now = _copied(target)
+        for name in now.keys() - copied.keys():
+            delattr(target, name)
         for name, value in copied.items():
-            setattr(target, name, value)
-    elif isinstance(target, Tensor):
-        with torch.no_grad():
-            target.copy_(copied)
-    elif _comparable(target) != _comparable(copied):
-        if isinstance(target, list):
-            target[:] = copied
-        else:
+            if now.get(name, now) is not value:
+                setattr(target, name, value)
+    elif isinstance(target, _CONTAINERS):
+        if _identities(target) != _identities(copied):
             target.clear()
-            target.update(copied)
+            (target.extend if isinstance(target, list) else target.update)(copied)
+    elif plain(target) != plain(copied):
+        if isinstance(target, Tensor):
+            with torch.no_grad():
+                target.copy_(copied)
+        else:
+            target[...] = copied
 
 
-def _comparable(value: Any) -> Any:
-    """Return a value in which tensors and arrays are lists, so that ``==`` gives a bool."""
-    if isinstance(value, dict):
-        return {key: _comparable(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [*map(_comparable, value)]
-    tolist: Callable[[], object] | None = getattr(value, "tolist", None)
-    try:
-        return tolist() if callable(tolist) else value
-    except Exception:  # a fake tensor, which has no value
-        return id(value)
+def _identities(container: Any) -> list[int]:
+    values = container.values() if isinstance(container, dict) else ()
+    return [id(item) for item in (*container, *values)]

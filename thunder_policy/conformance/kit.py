@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import math
 import pickle
@@ -22,6 +23,7 @@ from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from ..checks import said
 from ..policy import Policy
 
 Make = Callable[[], Any]
@@ -44,8 +46,10 @@ class Broken(AssertionError):
 
     Attributes:
         what: What was looked at.
-        expected: What it should have been, and ``seen`` what it was.
-        epoch: Where, if that is known, and ``group`` in which param group.
+        expected: What it should have been.
+        seen: What it was.
+        epoch: Where, if that is known.
+        group: In which param group, if that is known.
         reproduction: A program of a few lines that raises this error.
     """
 
@@ -158,7 +162,7 @@ def train(scheduler: LRScheduler, steps: int = 1) -> None:
             scheduler.step()
         except Exception as error:
             to = None if epoch is None else epoch + 1
-            raise Broken("step()", "no error", _raised(error), to) from error
+            raise Broken("step()", "no error", said(error), to) from error
 
 
 def bind(policy: Any, optimizer: Optimizer) -> LRScheduler:
@@ -168,14 +172,14 @@ def bind(policy: Any, optimizer: Optimizer) -> LRScheduler:
     try:
         scheduler = policy(optimizer)
     except Exception as error:
-        raise Broken(what, "no error", _raised(error), 0) from error
+        raise Broken(what, "no error", said(error), 0) from error
     if not isinstance(scheduler, LRScheduler):
         raise Broken(what, "an LRScheduler", type(scheduler).__name__, 0)
     return scheduler
 
 
 def linked(scheduler: LRScheduler, optimizer: Optimizer, what: str, epoch: int) -> None:
-    """Check that a scheduler has an optimizer."""
+    """Check that a copied scheduler has the optimizer that was copied with it."""
     own = getattr(scheduler, "optimizer", None)
     if own is not optimizer:
         seen = "no optimizer" if own is None else "another optimizer"
@@ -283,20 +287,26 @@ def same_filters(before: Sequence[object]) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Copy a value made of containers, with lists for tensors, so that ``==`` compares it."""
-    if isinstance(value, Tensor):
-        return value.detach().tolist()
+    """Copy the containers in a value, with lists for tensors, so that ``==`` compares it.
+
+    Whatever else is in it stays the same object.
+    """
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [*map(plain, value)]
-    if type(value).__module__ == "numpy":
-        return value.tolist()
+    if isinstance(value, set):
+        return {*value}
+    if isinstance(value, Tensor) or type(value).__module__ == "numpy":
+        try:
+            return value.tolist()
+        except Exception:  # a fake tensor, which has no value
+            return id(value)
     return value
 
 
 def spoil(value: object) -> None:
-    """Overwrite everything inside a value that can be: what shares memory with it shows that."""
+    """Overwrite all in a value that can be, so that what shares memory with it changes too."""
     if isinstance(value, Tensor):
         if not value.requires_grad:
             value.fill_(77)
@@ -329,7 +339,10 @@ def flat(value: object) -> Iterator[object]:
 
 
 def rounding(make: Make, held: Sequence[float]) -> float:
-    """Return how coarse the tensors are in which a policy answers, where its groups hold floats."""
+    """Return the eps of the coarsest dtype in which ``get_lr`` answers; 0 for floats.
+
+    The groups hold floats, whatever it answers in.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -358,11 +371,7 @@ def by_count(make: Make, groups: int, epochs: int) -> bool:
 
 def own_schedulers(scheduler: LRScheduler) -> bool:
     """Tell whether a scheduler holds others, which it steps."""
-    found = [*vars(scheduler).values()]
-    for value in found:
-        if isinstance(value, (list, tuple)):
-            found.extend(value)
-    return any(isinstance(value, LRScheduler) for value in found)
+    return any(isinstance(value, LRScheduler) for value in flat(vars(scheduler)))
 
 
 def through_disk(state: Any) -> Any:
@@ -429,6 +438,17 @@ def no_warnings(what: str) -> Generator[None, None, None]:
         raise Broken(what, "no warning", f"{warning.category.__name__}: {warning.message}")
 
 
+@contextmanager
+def without_gc() -> Generator[None, None, None]:
+    """Let the garbage collector not run by itself in the block."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        (gc.enable if collecting else gc.disable)()
+
+
 def _importable(item: Any) -> bool:
     found: Any = sys.modules.get(item.__module__)
     for part in item.__qualname__.split("."):
@@ -446,10 +466,6 @@ def _is_data(value: Any) -> bool:
 
 def _are_lrs(value: object) -> TypeGuard[list[float]]:
     return isinstance(value, list) and len(value) > 0 and {*map(type, value)} == {float}
-
-
-def _raised(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
 
 
 def _short(value: object) -> str:

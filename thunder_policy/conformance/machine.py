@@ -88,7 +88,7 @@ class PolicyMachine:
             Broken: If a sequence leaves the lrs of an undisturbed run.
         """
         subject = as_subject(type(self).subject)
-        # Hypothesis makes the machine again and again, and says that it wants a class.
+        # Hypothesis calls it anew for each example; its annotation wants a class.
         make: Any = partial(_Machine, subject)
         run_state_machine_as_test(make, settings=type(self).settings)
 
@@ -112,14 +112,9 @@ class _Machine(RuleBasedStateMachine):
         self.make: Make = subject.make
         self.exact = subject.exact()
         self.held = data.draw(st.sampled_from(subject.layouts()), label="lrs")
-        self.bind()
-
-    def bind(self) -> None:
-        self.optimizer, self.history = self.start()
+        self.optimizer: Optimizer = sgd(self.held)
+        self.history: History = ()
         self.policy = bind(self.make(), self.optimizer)
-
-    def start(self) -> tuple[Optimizer, History]:
-        return sgd(self.held), ()
 
     @precondition(lambda self: self.history.count(None) < _MOST_STEPS)
     @rule(steps=st.integers(1, 4))
@@ -149,7 +144,7 @@ class _Machine(RuleBasedStateMachine):
     @rule()
     def bind_to_another_optimizer(self) -> None:
         """Bind the same policy again, or, where it is no policy, make another scheduler."""
-        self.optimizer, self.history = self.start()
+        self.optimizer, self.history = sgd(self.held), ()
         late: Any = self.policy if callable(self.policy) else self.make()
         self.policy = bind(late, self.optimizer)
 

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from typing import Any, Literal
 
-from ..checks import epoch_number, real, short
+from ..checks import count, real, said, short
 from .isolation import isolated
 from .kit import Broken, expect, no_warnings, plain, rng_states, same_rng
 from .report import ConformanceError, Result
@@ -22,8 +22,7 @@ def real_lr(schedule: Function, epochs: int) -> None:
         try:
             lr = schedule(epoch)
         except Exception as error:
-            seen = f"{type(error).__name__}: {error}"
-            raise Broken("the schedule", "a number", seen, epoch) from error
+            raise Broken("the schedule", "a number", said(error), epoch) from error
         try:
             real(lr, "the lr", any_shape=True)
         except (TypeError, ValueError) as error:
@@ -104,9 +103,7 @@ def check_schedule(
         raise ValueError(f"on_fail must be 'raise' or 'collect', not {on_fail!r}")
     if not callable(schedule):
         raise TypeError(f"check_schedule takes a callable, not {short(schedule)}")
-    epochs = epoch_number(epochs, "check_schedule: epochs")
-    if epochs == 0:
-        raise ValueError("check_schedule: epochs must be at least 1, not 0")
+    epochs = count(epochs, "check_schedule: epochs")
     results: list[Result] = []
     for name, law in SCHEDULE_LAWS.items():
         if results and results[0].status == "failed":
@@ -114,7 +111,7 @@ def check_schedule(
             continue
         try:
             with isolated(schedule):
-                law(schedule, epochs)
+                _run(law, schedule, epochs)
         except Broken as error:
             case = {"schedule": schedule, "epochs": (error.epoch or 0) + 1}
             if error.epoch is None or name == "any_order":
@@ -126,3 +123,13 @@ def check_schedule(
     if on_fail == "raise" and any(result.bad() for result in results):
         raise ConformanceError(source_of(schedule) or short(schedule), results)
     return results
+
+
+def _run(law: Callable[[Function, int], None], schedule: Function, epochs: int) -> None:
+    """Run a law once; an error that it did not foresee is a broken law too."""
+    try:
+        law(schedule, epochs)
+    except Broken:
+        raise
+    except Exception as unforeseen:
+        raise Broken(f"law {law.__name__}", "no error", said(unforeseen)) from unforeseen

@@ -63,7 +63,7 @@ LAWS: dict[str, Law] = {}
 
 
 def law(
-    trap: str = "", *, late: bool = False, root: bool = False, **choices: Sequence[Any]
+    trap: str, *, late: bool = False, root: bool = False, **choices: Sequence[Any]
 ) -> Callable[[Function], Function]:
     """Register a function as the law of its name; its docstring is the sentence."""
 

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import warnings
 import weakref
@@ -13,6 +12,7 @@ from typing import Any
 
 from torch.optim.lr_scheduler import LRScheduler
 
+from ...checks import said
 from ..kit import (
     Broken,
     Make,
@@ -29,6 +29,7 @@ from ..kit import (
     sgd,
     skip,
     train,
+    without_gc,
 )
 from . import law
 
@@ -102,8 +103,7 @@ def bind_type(make: Make, given: object) -> None:
     except (TypeError, AttributeError):
         pass
     except Exception as error:
-        seen = f"{type(error).__name__}: {error}"
-        raise Broken(f"binding to {given!r}", "a TypeError", seen) from error
+        raise Broken(f"binding to {given!r}", "a TypeError", said(error)) from error
     else:
         raise Broken(f"binding to {given!r}", "a TypeError", "no error")
 
@@ -129,6 +129,8 @@ def bind_atomic(make: MakePolicy, held: list[float], exact: int | None, how: str
         except Exception:
             expect(policy.optimizer is optimizer, True, "the policy has its old optimizer")
             expect(public(policy), before, "after a binding that failed")
+        else:
+            skip("it can be bound to None")
     else:
         if how == "wrong number of groups":
             if exact is None:
@@ -148,6 +150,8 @@ def bind_atomic(make: MakePolicy, held: list[float], exact: int | None, how: str
             expect(others(optimizer), options, f"after a binding that failed ({how})")
             expect(hasattr(policy, "optimizer"), False, "the policy has an optimizer")
             expect(policy.last_epoch, -1, "last_epoch after a binding that failed")
+        else:
+            skip(f"its binding does not fail ({how})")
 
 
 @law("a second run that goes on where the first one stopped", late=True)
@@ -172,13 +176,8 @@ def rebind_frees(make: MakePolicy, held: list[float]) -> None:
     policy = make()(first)
     train(policy, 2)
     old = weakref.ref(first)
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
+    with without_gc():
         policy(sgd(held))
         del first
         if old() is not None:
             raise Broken("the old optimizer", "freed", "something keeps it alive")
-    finally:
-        if collecting:
-            gc.enable()

@@ -91,6 +91,7 @@ def late_group(make: Make, held: list[float], epochs: int, exact: int | None, at
             what = "the lr of an older group after one was added"
             same_run(rows, alone[at + 1 :], what, since=at + 1)
             first, new = {row[0] for row in seen}, {row[-1] for row in seen}
+            # Later few epochs are left, in which a floor may hold one group and not another.
             if len(first) > 1 and len(new) == 1 and at < 2:
                 what = f"the lr of a group added at epoch {at}, after that"
                 raise Broken(what, "new ones, as in group 0", f"{new.pop()}, always", group=n)

@@ -22,6 +22,7 @@ from ..kit import (
     skip,
     through_pickle,
     train,
+    without_gc,
 )
 from . import law
 
@@ -96,16 +97,11 @@ def no_cycle(make: Make, held: list[float], epochs: int) -> None:
     freed = list[str]()
     for name, held_object in (("optimizer", optimizer), ("policy", scheduler)):
         weakref.finalize(held_object, freed.append, name)
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
+    with without_gc():
         del optimizer, scheduler, held_object
         for name in ("policy", "optimizer"):
             if name not in freed:
                 gc.collect()
-                held_by_cycle = "kept alive by a reference cycle"
-                seen = held_by_cycle if name in freed else "kept alive by something outside"
-                raise Broken(f"the {name}, when its last name is gone", "freed", seen)
-    finally:
-        if collecting:
-            gc.enable()
+                seen = "a reference cycle" if name in freed else "something outside"
+                what = f"the {name}, when its last name is gone"
+                raise Broken(what, "freed", f"kept alive by {seen}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any, cast
 
+from ...checks import said
 from ..kit import (
     Broken,
     Make,
@@ -92,8 +93,8 @@ def state_weights_only(make: Make, held: list[float], at: int) -> None:
         state = policy.state_dict()
         loaded = through_disk(state)
     except Exception as error:
-        seen = f"{type(error).__name__}: {error}"
-        raise Broken("the state with weights_only=True", "no error", seen, at) from error
+        what = "the state with weights_only=True"
+        raise Broken(what, "no error", said(error), at) from error
     expect(plain(loaded), plain(state), "the state after a round trip", at)
 
 

@@ -157,7 +157,7 @@ def rng(make: Make, held: list[float], epochs: int) -> None:
 
 @law("a filter that hides everybody's warnings; a default dtype that changes everybody's tensors")
 def settings(make: Make, held: list[float], epochs: int) -> None:
-    """What is set for the whole process stays: default dtype, grad mode, warnings filters."""
+    """Settings of the process stay: default dtype, threads, grad mode, warnings filters."""
     run(ConstantLR(sgd(held)), 1)  # torch sets what it needs at its first step
     before, filters = process(), [*warnings.filters]
     run(bind(make(), sgd(held)), epochs)
@@ -201,16 +201,15 @@ def independent(make: Make, held: list[float], epochs: int, at: int, times: int)
 @law("param_groups[0]['lr'] for all groups")
 def group_alone(make: Make, held: list[float], epochs: int) -> None:
     """The lr of a group does not depend on the lrs of the other groups."""
-    if len(held) > 1:
-        if by_position(make, len(held), epochs):
-            skip("it gives each group a lr by its position")
-        before = run(bind(make(), sgd(held)), epochs)
-        for other in range(len(held)):
-            changed = [5 * lr if group == other else lr for group, lr in enumerate(held)]
-            after = run(bind(make(), sgd(changed)), epochs)
-            for row, kept in zip(after, before):
-                row[other] = kept[other]
-            same_run(after, before, f"the lrs where that of group {other} is {changed[other]}")
+    if len(held) == 1 or by_position(make, len(held), epochs):
+        skip("there is one param group, or each is given a lr by its position")
+    before = run(bind(make(), sgd(held)), epochs)
+    for other in range(len(held)):
+        changed = [5 * lr if group == other else lr for group, lr in enumerate(held)]
+        after = run(bind(make(), sgd(changed)), epochs)
+        for row, kept in zip(after, before):
+            row[other] = kept[other]
+        same_run(after, before, f"the lrs where that of group {other} is {changed[other]}")
 
 
 @law("pytorch#44511: an order warning where the order is right")
