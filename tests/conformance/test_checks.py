@@ -376,6 +376,18 @@ def test_the_machine_finds_what_is_broken(factory: Callable[[], Any]) -> None:
         Machine().test_any_order()
 
 
+def test_the_machine_asks_no_epoch_of_what_counts_none() -> None:
+    class Machine(PolicyMachine):
+        subject = few(
+            lambda: lambda optimizer: ChainedScheduler([ConstantLR(optimizer)])  # type: ignore[arg-type, return-value, unused-ignore]
+        )
+
+    try:
+        Machine().test_any_order()
+    except Broken as error:  # it does not resume in any order
+        assert "last_epoch" not in str(error)
+
+
 def test_the_machine_holds_a_policy_to_its_oracle() -> None:
     class Machine(PolicyMachine):
         subject = Subject(broken.OneLate, expected=broken.base)

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
 
+from ..checks import said
 from ..policy import Policy
 from .isolation import isolated
 from .kit import Broken, NotApplicable, skip
@@ -246,8 +247,8 @@ def _excused(result: Result, excused: Mapping[str, str]) -> Result:
     reason = excused[result.law]
     if result.status == "failed":
         return replace(result, status="xfailed", reason=reason)
-    said = f"it was expected to fail ({reason}) and passed: take it out of expected_failures"
-    return replace(result, status="xpassed", reason=said)
+    passed = f"it was expected to fail ({reason}) and passed: take it out of expected_failures"
+    return replace(result, status="xpassed", reason=passed)
 
 
 def name_of(subject: Subject) -> str:

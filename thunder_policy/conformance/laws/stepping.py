@@ -118,6 +118,8 @@ def step_atomic(make: Make, held: list[float], at: int, how: str) -> None:
     except Exception:
         del vars(scheduler)["get_lr"]
         expect(public(scheduler), before, f"after a step that failed ({how} in get_lr)", at)
+        right = run(bind(make(), sgd(held)), at + 1)
+        same_run(run(scheduler, 1), right[at:], "the lr of a step that is taken again", since=at)
     else:
         skip("its step does not call get_lr")
 

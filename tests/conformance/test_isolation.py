@@ -18,6 +18,7 @@ from thunder_policy.conformance import LAWS, Broken, Subject, check_schedule
 from thunder_policy.conformance.checks import examine
 from thunder_policy.conformance.isolation import arguments, isolated
 from thunder_policy.conformance.kit import bind, own_schedulers, plain, sgd, train, without_gc
+from thunder_policy.conformance.laws import tensors
 
 
 class Part:
@@ -226,3 +227,42 @@ def test_schedulers_in_a_dict_are_found() -> None:
     assert not own_schedulers(scheduler)
     scheduler.parts = {"first": [scheduler]}  # type: ignore[attr-defined]
     assert own_schedulers(scheduler)
+
+
+# Laws
+
+
+def test_a_step_that_failed_has_to_be_possible_again() -> None:
+    class Stuck(broken.Decay):
+        stuck = False
+
+        def step(self, epoch: int | None = None) -> None:
+            if self.stuck:
+                raise OSError("stuck")
+            try:
+                super().step(epoch)
+            except BaseException:
+                vars(self)["stuck"] = True
+                raise
+
+    result = examine(LAWS["step_atomic"], Subject(Stuck, epochs=3))
+    assert result.status == "failed"
+
+
+@pytest.mark.parametrize(
+    ("counts", "epoch"),
+    [
+        ([9, 1, 2, 3, 4, 5, 6], 6),
+        ([9, 1, 1, 2, 3, 4, 5, 6], 7),
+        ([1, 2, 3, 4, 5, 6, 6], None),
+        ([1, 2, 3, 4, 5, 6, 1], None),
+    ],
+    ids=["from the first step", "to the last", "with the binding", "and back"],
+)
+def test_growth_is_that_of_six_steps(
+    counts: list[int], epoch: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensors, "launches", lambda *_: counts)
+    result = examine(LAWS["gpu_launches"], Subject(broken.Decay, epochs=len(counts) - 1))
+    assert (result.status == "failed") == (epoch is not None)
+    assert getattr(result.error, "epoch", None) == epoch
