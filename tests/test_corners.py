@@ -1066,3 +1066,35 @@ class TestErrorsInFull:
         text = f"Switch: the epoch to step to must be {end}"
         with pytest.raises((TypeError, ValueError), match=f"^{re.escape(text)}$"):
             policy.step(epoch)
+
+
+@pytest.mark.parametrize("form", [float, tensor])
+@pytest.mark.parametrize("lr", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("steps", [1, 4])
+@pytest.mark.parametrize("policy_of", ["get_lr", "one callable", "a list"])
+def test_what_is_not_finite_is_never_written(
+    policy_of: str, steps: int, lr: float, form: Any
+) -> None:
+    def bad_at_last(epoch: int) -> float:
+        return lr if epoch == steps and bad else 0.5 + epoch
+
+    class Custom(Policy):
+        def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+            return [0.5, bad_at_last(self.last_epoch)]
+
+    bad = True
+    policies = {
+        "get_lr": Custom(),
+        "one callable": Schedule(bad_at_last),
+        "a list": Schedule([lambda _: 0.5, bad_at_last]),
+    }
+    policy = policies[policy_of](sgd(form(0.1), form(0.1)))
+    step(policy.optimizer, policy, steps - 1)
+    before = policy.state_dict()
+    with pytest.raises(ValueError, match=rf"at epoch {steps}, .*: the lr must be finite, not {lr}"):
+        step(policy.optimizer, policy)
+    assert [*map(float, policy.state_dict()["_group_lrs"])] == [*map(float, before["_group_lrs"])]
+    assert policy.last_epoch == steps - 1
+    bad = False
+    step(policy.optimizer, policy)
+    assert float(policy.optimizer.param_groups[1]["lr"]) == 0.5 + steps

@@ -232,23 +232,6 @@ def test_schedulers_in_a_dict_are_found() -> None:
 # Laws
 
 
-def test_a_step_that_failed_has_to_be_possible_again() -> None:
-    class Stuck(broken.Decay):
-        stuck = False
-
-        def step(self, epoch: int | None = None) -> None:
-            if self.stuck:
-                raise OSError("stuck")
-            try:
-                super().step(epoch)
-            except BaseException:
-                vars(self)["stuck"] = True
-                raise
-
-    result = examine(LAWS["step_atomic"], Subject(Stuck, epochs=3))
-    assert result.status == "failed"
-
-
 @pytest.mark.parametrize(
     ("counts", "epoch"),
     [

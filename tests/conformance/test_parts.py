@@ -71,7 +71,8 @@ def test_the_decorator_makes_one_item_a_law() -> None:
         f"{n}-{law}" for n in ("decay", "locked") for law in LAWS
     ]
     marked = [(item.id, item.marks[0].kwargs) for item in items if item.marks]
-    assert marked == [("decay-pickle", {"reason": "a reason", "strict": True})]
+    expected = {"reason": "a reason", "strict": True, "raises": Broken}
+    assert marked == [("decay-pickle", expected)]
     subject, check = items[0].values
     check(subject)
     skipped = next(item for item in items if item.id == "decay-values")
