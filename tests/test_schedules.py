@@ -563,8 +563,18 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     ),
     (
         lambda: untyped.OneCycle(0.1, 9, three_phase="no"),
-        ValueError,
+        TypeError,
         "OneCycle: three_phase must be one of False, True, not 'no'",
+    ),
+    (
+        lambda: untyped.OneCycle(0.1, 9, three_phase=1.0),
+        TypeError,
+        "OneCycle: three_phase must be one of False, True, not 1.0",
+    ),
+    (
+        lambda: untyped.OneCycle(0.1, 9, anneal=3),
+        TypeError,
+        "OneCycle: anneal must be one of 'cos', 'linear', not 3",
     ),
     (
         lambda: untyped.Triangular(0.1, 1, 0, 0),

@@ -817,9 +817,11 @@ def _schedule(value: Any, what: str) -> ScheduleFunction:
 
 
 def _choice(schedule: ScheduleFunction, name: str, *options: object) -> None:
-    value = getattr(schedule, name)
+    value, kind = getattr(schedule, name), type(options[0])
+    what, known = f"{type(schedule).__name__}: {name}", ", ".join(map(repr, options))
+    if not isinstance(value, kind):
+        raise TypeError(f"{what} must be one of {known}, not {short(value)}")
     if value not in options:
-        what, known = f"{type(schedule).__name__}: {name}", ", ".join(map(repr, options))
         raise ValueError(f"{what} must be one of {known}, not {short(value)}")
 
 
