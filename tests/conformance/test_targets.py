@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import strategies as st
+from hypothesis.errors import Flaky
 
 from thunder_policy import Policy
-from thunder_policy.conformance import Subject, check_policy, parametrize_checks
+from thunder_policy.conformance import Law, Subject, check_policy, parametrize_checks
+from thunder_policy.conformance.checks import examine
 from thunder_policy.conformance.command import check_command
 from thunder_policy.conformance.kit import Broken
 
@@ -58,6 +61,32 @@ def test_what_a_strategy_draws_is_reported_however_it_is_broken(cls: Any) -> Non
     broken = [result.law for result in results if result.status == "failed"]
     assert broken
     assert all(isinstance(result.error, Broken) for result in results if result.law in broken)
+
+
+def test_what_is_broken_once_keeps_its_cause() -> None:
+    calls = count()
+
+    def trips(make: Any) -> None:
+        """It does not trip."""
+        if next(calls) == 1:
+            raise OSError("not this time")
+
+    law = Law("trips", "It does not trip.", "a stone", trips)
+    error = examine(law, Subject(st.floats(0.1, 1.0).map(Constant))).error
+    assert isinstance(error, Broken)
+    assert isinstance(error.__cause__, OSError)
+
+
+def test_a_strategy_that_is_not_the_same_twice_is_an_error_of_its_own() -> None:
+    calls = count()
+
+    def make(lr: float) -> Constant:
+        if next(calls) == 3:
+            raise OSError("not this time")
+        return Constant(lr)
+
+    with pytest.raises(Flaky):
+        check_policy(Subject(st.floats(0.1, 1.0).map(make)))
 
 
 NONE = None

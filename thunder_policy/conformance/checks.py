@@ -225,8 +225,11 @@ def _drawn(law: Law, subject: Subject, strategy: SearchStrategy[Any]) -> None:
     with isolated(None):
         try:
             on_each()
-        except Flaky:  # what is broken once and not again: that it was, says more
-            raise broken[-1] from None
+        except Flaky:
+            if not broken:
+                raise  # it is the strategy that draws something else each time
+            # What is broken once and not again: that it was, says more.
+            raise broken[-1] from broken[-1].__cause__
     if not tried:
         raise reasons[0]
 
