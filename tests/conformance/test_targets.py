@@ -17,6 +17,7 @@ from thunder_policy.conformance import Law, Subject, check_policy, parametrize_c
 from thunder_policy.conformance.checks import examine
 from thunder_policy.conformance.command import check_command
 from thunder_policy.conformance.kit import Broken
+from thunder_policy.conformance.reproduce import source_of
 
 
 class Constant(Policy):
@@ -101,6 +102,16 @@ def test_what_is_none_is_written_as_none() -> None:
     texts = reproductions(lambda: TwoWays(NONE or 0.25))
     assert texts
     assert all("\nNONE = None\n" in text for text in texts)
+
+
+class Drawn(Constant):
+    """A factory that has an attribute of this name is no copy of what a strategy drew."""
+
+    drawn = 3
+
+
+def test_a_factory_is_written_as_itself_whatever_attributes_it_has() -> None:
+    assert source_of(Drawn) == "Drawn"
 
 
 def test_a_default_of_a_lambda_is_left_to_whoever_wrote_it() -> None:

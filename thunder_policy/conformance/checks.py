@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -21,6 +20,7 @@ from .kit import Broken, NotApplicable, skip
 from .laws import LAWS, Case, Law
 from .report import ConformanceError, Result
 from .reproduce import reproduction, source_of
+from .subject import Copies as Copies  # the machine takes it from here
 from .subject import Factory, Subject, as_subject, fresh
 
 # A report is the same each time, and no example database is written.
@@ -190,20 +190,6 @@ def _smallest(law: Law, arguments: Case, error: Broken) -> Broken:
             break
     error.reproduction = reproduction(law.sentence, law.function, arguments)
     return error
-
-
-class Copies:
-    """Makes new policies of one that was drawn."""
-
-    def __init__(self, drawn: Any) -> None:
-        self.drawn = drawn
-
-    def __call__(self) -> Any:
-        """Copy it."""
-        try:
-            return copy.deepcopy(self.drawn)
-        except Exception as error:
-            skip(f"what was drawn cannot be copied ({error!r}): give a factory")
 
 
 def _drawn(law: Law, subject: Subject, strategy: SearchStrategy[Any]) -> None:

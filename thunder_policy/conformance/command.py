@@ -13,11 +13,11 @@ from typing import Any
 from torch.optim.lr_scheduler import LRScheduler
 
 from ..checks import cut, said, short
-from .checks import Copies, check_policy
+from .checks import check_policy
 from .kit import sgd
 from .report import as_json as to_json
 from .report import table
-from .subject import Subject, fresh, needs_optimizer
+from .subject import Copies, Subject, fresh, needs_optimizer
 
 GOOD, BROKEN, BAD_TARGET = 0, 1, 2
 MAX_MESSAGE = 500
@@ -68,6 +68,7 @@ def _subject(target: str, groups: int | None, expected: str | None) -> Subject:
             raise TargetError("it is bound to an optimizer: give one that is not, or a factory")
         factory = Copies(found)
     elif needs_optimizer(found):
+        # A reproduction can write it down; a lambda here it could not.
         factory = partial(partial, found)
     elif isinstance(found, type) and not issubclass(found, LRScheduler):
         raise TargetError(f"it is the class {found.__name__}, which is no scheduler")

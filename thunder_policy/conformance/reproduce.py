@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from .subject import Copies
+
 
 class Import(NamedTuple):
     """``from module import name as alias``, or ``import module as alias`` without a name."""
@@ -129,7 +131,7 @@ def _written(value: Any) -> Expression | None:
         return Expression(repr(value))
     if isinstance(value, torch.dtype):
         return Expression(repr(value), (Import("torch", "", "torch"),))
-    if hasattr(value, "drawn"):
+    if isinstance(value, Copies):
         drawn = _by_repr(value.drawn)
         return drawn and drawn._replace(text=f"lambda: {drawn.text}")
     if isinstance(value, functools.partial):
@@ -193,9 +195,8 @@ def _source_of_lambda(function: FunctionType) -> str | None:
         if isinstance(node, ast.Lambda) and node.lineno <= line <= (node.end_lineno or 0):
             if node.args.defaults or any(node.args.kw_defaults):
                 continue  # a default has the value of its time, which the text does not say
-            text = re.sub(
-                "^lambda :", "lambda:", ast.unparse(node)
-            )  # Python 3.10 writes the former
+            # Python 3.10 writes "lambda :".
+            text = re.sub("^lambda :", "lambda:", ast.unparse(node))
             free = ", ".join(code.co_freevars)
             namespace: dict[str, Any] = {}
             exec(f"def around({free}):\n    return {text}", namespace)

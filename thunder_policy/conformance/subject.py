@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from ..checks import short
 from ..mapping import MappingPolicy
 from ..policy import Policy
-from .kit import Make
+from .kit import Make, skip
 
 Oracle = Callable[[int, int], float]
 """Epoch and group to lr."""
@@ -108,6 +109,20 @@ class Subject:
         return [
             [(i + 1) / 10 for i in range(n)] for n in ((1, 2, 3) if exact is None else (exact,))
         ]
+
+
+class Copies:
+    """Makes new policies of one that is given or was drawn."""
+
+    def __init__(self, drawn: Any) -> None:
+        self.drawn: Any = drawn
+
+    def __call__(self) -> Any:
+        """Copy it."""
+        try:
+            return copy.deepcopy(self.drawn)
+        except Exception as error:
+            skip(f"it cannot be copied ({error!r}): give a factory")
 
 
 def needs_optimizer(found: object) -> bool:
