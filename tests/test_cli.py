@@ -166,6 +166,8 @@ BAD: list[tuple[str, int | None, str]] = [
     ("Switch({0: -True})", 13, "this must be a real number, not True"),
     ("Constant(1) + 1", 1, "this must be a real number, not Constant"),
     ("Constant(1) * 'a'", 15, "this must be a real number, not 'a'"),
+    ("'a' * Constant(1)", 1, "this must be a real number, not 'a'"),
+    ("2 ** Constant(1)", 6, "this must be a real number, not Constant"),
     ("Constant(1) * -1", 1, "Constant: value must be at least 0, not -1"),
     ("Switch({0: (-1) ** 0.5})", 12, "this must be a real number, not ("),
     ("Switch({0: 1 / 0})", 12, "division by zero"),

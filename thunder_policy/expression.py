@@ -70,8 +70,8 @@ def load(text: str) -> Policy:
     name = text.strip()
     value = import_object(name) if _TARGET.fullmatch(name) else _Parser(text).value()
     try:
-        several = isinstance(value, (list, tuple)) and value
-        if all(isinstance(one, ScheduleFunction) for one in (value if several else [value])):
+        several = value if isinstance(value, (list, tuple)) and value else [value]
+        if all(isinstance(one, ScheduleFunction) for one in several):
             return Schedule(value)
         if isinstance(value, Policy):
             return value
@@ -108,7 +108,8 @@ class _Parser:
     """Walks the syntax tree of an expression, and knows few kinds of nodes."""
 
     def __init__(self, text: str) -> None:
-        # One line, of which the parser sees no indentation, and each character a byte.
+        # ast counts bytes of a line. In one line of ASCII, as value() makes sure, those are
+        # columns.
         self.text = re.sub(r"\s", " ", text)
         self.indent = len(self.text) - len(self.text.lstrip())
 
@@ -183,18 +184,15 @@ class _Parser:
 
     def operation(self, node: ast.BinOp, depth: int) -> Any:
         left, right = self.visit(node.left, depth), self.visit(node.right, depth)
-        if isinstance(node.op, ast.Mult):
-            for one, other, where in ((left, right, node.right), (right, left, node.left)):
-                if isinstance(one, ScheduleFunction):
-                    if not isinstance(other, ScheduleFunction):
-                        self.number(where, other)
-                    return self.tried(node, lambda: left * right)
-        self.number(node.left, left)
-        self.number(node.right, right)
+        for where, side in ((node.left, left), (node.right, right)):
+            if not (isinstance(node.op, ast.Mult) and isinstance(side, ScheduleFunction)):
+                self.number(where, side)
         whole = isinstance(left, int) and isinstance(right, int)
         if isinstance(node.op, ast.Pow) and whole and left.bit_length() * right > MAX_BITS:
             raise self.error(node, "a number here is too large")
         result = self.tried(node, lambda: _OPERATORS[type(node.op)](left, right))
+        if isinstance(result, ScheduleFunction):
+            return result
         return self.bounded(node, self.number(node, result))
 
     def call(self, node: ast.Call, depth: int) -> Any:
