@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import strategies as st
 from hypothesis.errors import Flaky
@@ -118,6 +119,17 @@ def test_a_default_of_a_lambda_is_left_to_whoever_wrote_it() -> None:
     texts = reproductions(lambda lr=Once.lr_of_this_time: TwoWays(lr))
     assert texts
     assert all("no import finds it" in text for text in texts)
+
+
+def test_numbers_of_numpy_are_written_as_numbers() -> None:
+    groups: Any = np.uint8(2)
+    epochs: Any = np.int64(3)
+    subject = Subject(lambda: TwoWays(0.25), groups=groups, epochs=epochs)
+    results = check_policy(subject, on_fail="collect")
+    texts = [result.reproduction for result in results if result.reproduction]
+    assert texts
+    assert not any("np." in text for text in texts)
+    assert (type(subject.groups), type(subject.epochs)) == (int, int)
 
 
 def test_a_factory_that_raises_is_no_expected_failure() -> None:

@@ -35,6 +35,7 @@ from thunder_policy import (
     simulate,
 )
 from thunder_policy.conformance import (
+    Broken,
     Factory,
     Oracle,
     PolicyMachine,
@@ -377,7 +378,7 @@ assert_type(subject.layouts(), list[list[float]])
 results = check_policy(subject, on_fail="collect", expected_failures={"resume": "a reason"})
 assert_type(results, list[Result])
 assert_type(results[0].law, str)
-assert_type(results[0].error, BaseException | None)
+assert_type(results[0].error, Broken | None)
 statuses: set[str] = {result.status for result in results}
 Subject(factory)
 Subject(partial(Switch, {0: 0.1}), epochs=3)

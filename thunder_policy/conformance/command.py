@@ -15,9 +15,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from ..checks import cut, said, short
 from .checks import check_policy
 from .kit import sgd
-from .report import as_json as to_json
-from .report import table
-from .subject import Copies, Subject, fresh, needs_optimizer
+from .report import table, to_json
+from .subject import Copies, Subject, check_fresh, needs_optimizer
 
 GOOD, BROKEN, BAD_TARGET = 0, 1, 2
 MAX_MESSAGE = 500
@@ -78,7 +77,7 @@ def _subject(target: str, groups: int | None, expected: str | None) -> Subject:
         raise TargetError(f"it is {short(found)}: give a policy, its class or a factory")
     try:
         subject = Subject(factory, groups, oracle)
-        fresh(subject.make)
+        check_fresh(subject.make)
         made = subject.make()
         if needs_optimizer(found):
             made(sgd(subject.layouts()[0]))

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from .checks import Check, known
+from .checks import Check, check_excuses
 from .kit import Broken, NotApplicable
 from .laws import LAWS
 from .subject import Factory, Subject, as_subject
@@ -34,12 +34,15 @@ def parametrize_checks(
     expected_failures: Mapping[str, Mapping[str, str]] | None = None,
     strict: bool = True,
 ) -> pytest.MarkDecorator:
-    """Parametrize a test with each law on each subject: its arguments are subject and check.
+    """Parametrize a test with each law on each subject.
 
     Args:
         subjects: By name, a `Subject` or what would be its ``factory``.
         expected_failures: By subject, the names of the laws that it breaks, each with the reason.
         strict: Whether a law that was expected to be broken, and is not, fails.
+
+    Returns:
+        The mark to put on the test, whose arguments are ``subject`` and ``check``.
 
     Raises:
         ImportError: Where there is no pytest.
@@ -70,7 +73,7 @@ def parametrize_checks(
     for name in excused:
         if name not in subjects:
             raise ValueError(f"expected_failures: there is no subject {name!r} in {[*subjects]}")
-        known(excused[name], LAWS)
+        check_excuses(excused[name])
     items = []
     for name, given in subjects.items():
         subject = as_subject(given)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from .kit import Broken
+
 Status = Literal["passed", "failed", "skipped", "xfailed", "xpassed"]
 
 
@@ -20,8 +22,8 @@ class Result:
         status: ``passed``, ``failed``, ``skipped`` (it says nothing about this subject),
             ``xfailed`` (broken, as expected) or ``xpassed`` (it was expected to be broken).
         reason: Why, in one line: what was expected and seen, or why it was skipped.
-        error: The error of a law that was broken. A `Broken` has what was expected, what was
-            seen, the epoch and the group.
+        error: For a law that was broken, the `Broken`, with what was expected, what was seen, the
+            epoch and the group.
         reproduction: For a law that was broken, a program of a few lines that shows it.
 
     Example:
@@ -32,11 +34,14 @@ class Result:
     law: str
     status: Status
     reason: str = ""
-    error: BaseException | None = None
+    error: Broken | None = None
     reproduction: str | None = None
 
     def bad(self, strict: bool = True) -> bool:
-        """Tell whether the subject is to be mended, or what was expected of it."""
+        """Tell whether it counts as a failure.
+
+        That is a broken law or, if ``strict``, one that was expected to be broken and holds.
+        """
         return self.status == "failed" or (strict and self.status == "xpassed")
 
 
@@ -92,7 +97,7 @@ def table(results: Sequence[Result]) -> str:
     return "\n".join([*lines, "", counted(results)])
 
 
-def as_json(subject: str, results: Sequence[Result]) -> str:
+def to_json(subject: str, results: Sequence[Result]) -> str:
     """Write the results as JSON: ``subject``, ``counts`` and ``results``."""
     rows = [
         {

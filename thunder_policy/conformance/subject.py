@@ -13,7 +13,7 @@ from typing import Any
 from hypothesis.strategies import SearchStrategy
 from torch.optim.lr_scheduler import LRScheduler
 
-from ..checks import short
+from ..checks import count, short
 from ..mapping import MappingPolicy
 from ..policy import Policy
 from .kit import Make, skip
@@ -71,19 +71,16 @@ class Subject:
             raise TypeError(f"Subject takes a factory or a strategy, not {short(self.factory)}")
         if self.expected is not None and not callable(self.expected):
             raise TypeError(f"Subject: expected must be a function, not {short(self.expected)}")
-        for name, number in (("groups", self.groups), ("epochs", self.epochs)):
-            if number is None and name == "groups":
-                continue
-            if isinstance(number, bool) or not isinstance(number, int):
-                raise TypeError(f"Subject: {name} must be an integer, not {short(number)}")
-            if number < 1:
-                raise ValueError(f"Subject: {name} must be at least 1, not {number}")
+        # As int, which a reproduction can write down: NumPy has its own.
+        if self.groups is not None:
+            object.__setattr__(self, "groups", count(self.groups, "Subject: groups"))
+        object.__setattr__(self, "epochs", count(self.epochs, "Subject: epochs"))
 
     def make(self) -> Any:
         """Make a new policy.
 
         Raises:
-            TypeError: If the factory makes something that cannot be bound, or one thing twice.
+            TypeError: If the factory makes something that cannot be bound.
         """
         if isinstance(self.factory, SearchStrategy):
             raise TypeError("a strategy makes no policy by itself: draw one")
@@ -126,7 +123,10 @@ class Copies:
 
 
 def needs_optimizer(found: object) -> bool:
-    """Tell whether something is a scheduler of torch that is made with its optimizer."""
+    """Tell whether something is a class of torch's schedulers, or a partial of one.
+
+    Such a one wants its optimizer at once.
+    """
     kind = found.func if isinstance(found, partial) else found
     return isinstance(kind, type) and issubclass(kind, LRScheduler) and not issubclass(kind, Policy)
 
@@ -136,11 +136,14 @@ def as_subject(given: Subject | Factory) -> Subject:
     return given if isinstance(given, Subject) else Subject(given)
 
 
-def fresh(make: Make) -> Make:
-    """Check that a factory makes a new policy each time."""
+def check_fresh(make: Make) -> None:
+    """Check that a factory makes a new policy each time.
+
+    Raises:
+        TypeError: If it gives one policy twice.
+    """
     if (made := make()) is make() and isinstance(made, LRScheduler):
         raise TypeError(
             f"the factory of a Subject must make a new policy each time: it gave {short(made)} "
             "twice; give lambda: ... that builds one"
         )
-    return make
