@@ -20,8 +20,7 @@ from .kit import Broken, NotApplicable, skip
 from .laws import LAWS, Case, Law
 from .report import ConformanceError, Result
 from .reproduce import reproduction, source_of
-from .subject import Copies as Copies  # the machine takes it from here
-from .subject import Factory, Subject, as_subject, check_fresh
+from .subject import Copies, Factory, Subject, as_subject, check_fresh
 
 # A report is the same each time, and no example database is written.
 _SETTINGS = settings(

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -23,7 +23,6 @@ from hypothesis.stateful import (
 from hypothesis.strategies import SearchStrategy
 from torch.optim import Optimizer
 
-from .checks import Copies
 from .kit import (
     Make,
     bind,
@@ -37,7 +36,7 @@ from .kit import (
     through_pickle,
     train,
 )
-from .subject import Subject, as_subject
+from .subject import Copies, Subject, as_subject
 
 # What a run has been through: a step, or the lr of a group that was added.
 History = tuple[float | None, ...]
@@ -108,7 +107,7 @@ class _Machine(RuleBasedStateMachine):
         subject = self.subject
         if isinstance(subject.factory, SearchStrategy):
             drawn = data.draw(subject.factory, label="policy")
-            subject = Subject(Copies(drawn), subject.groups, subject.expected, subject.epochs)
+            subject = replace(subject, factory=Copies(drawn))
         self.make: Make = subject.make
         self.exact = subject.exact()
         self.held = data.draw(st.sampled_from(subject.layouts()), label="lrs")
