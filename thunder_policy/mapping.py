@@ -154,9 +154,10 @@ class MappingPolicy(Policy, Generic[M]):
         """Return the attributes of a policy that is bound with a mapping."""
         own = type(self).get_lr in (_EpochPolicy.get_lr, Schedule.get_lr)
         own = own and "get_lr" not in vars(self)
+        rule = self._rule(mapping)
         return {
             "_lr_mapping": mapping,
-            "_lr_rule": self._rule(mapping) if own else None,
+            "_lr_rule": rule if own else None,
             # A get_lr that multiplies what the groups hold finds lr_init there, as in the document.
             "_lr_restart": not own,
         }
