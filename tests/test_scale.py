@@ -204,12 +204,16 @@ def test_simulating_a_million_epochs_beats_stepping_torch_by_far() -> None:
 # Import
 
 IMPORT = """
-import sys, torch
+import sys
 from time import process_time  # what other processes take does not count
 sys.pycache_prefix, sys.dont_write_bytecode = sys.argv[1], False  # installed packages are compiled
-start = process_time()
+marks = [process_time()]
+import torch
+marks.append(process_time())
 import thunder_policy
-print(process_time() - start)
+marks.append(process_time())
+torch, ours = marks[1] - marks[0], marks[2] - marks[1]
+print(ours / torch)
 """
 
 
@@ -220,4 +224,5 @@ def test_the_import_adds_little_to_that_of_torch(tmp_path: Path) -> None:
         return float(subprocess.run(command, cwd=root, capture_output=True, check=True).stdout)
 
     once()  # compiles
-    assert best(once, enough=0.03, tries=4) < 0.03
+    # Less than 30 ms where torch takes 1.8 s, as on the machine of the README.
+    assert best(once, enough=1 / 60) < 1 / 60

@@ -7,7 +7,6 @@ what a newer version does; where it is false, the comment says what an older one
 from __future__ import annotations
 
 import re
-import sys
 import warnings
 from pathlib import Path
 
@@ -27,10 +26,6 @@ NOTES = hasattr(BaseException, "add_note")
 def said(error: str, note: str) -> str:
     """Return the pattern of somebody else's exception and of our note on it."""
     return f"(?s){error}.*{note}" if NOTES else error
-
-
-# How much longer than Python 3.11 and later an older one takes for the same calls, at most.
-PYTHON_TAKES = 1 if sys.version_info >= (3, 11) else 3
 
 
 def _sgd() -> SGD:
