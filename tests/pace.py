@@ -26,9 +26,9 @@ def seconds(function: Callable[[], Any], times: int = 5) -> float:
     The least of some calls, each with the work of known length measured beside it: a slow machine,
     an old Python and what runs beside it slow both.
     """
-    pairs = [(_once(function), _once(_work)) for _ in range(times)]
-    taken, usual = map(min, zip(*pairs))
-    return taken / usual * USUAL
+    taken, usual = zip(*((_once(function), _once(_work)) for _ in range(times)))
+    least: float = min(taken) / min(usual)
+    return least * USUAL
 
 
 def _once(function: Callable[[], Any]) -> float:
