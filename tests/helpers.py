@@ -175,7 +175,8 @@ def numbers(value: Any) -> Any:
     """Return a copy of a state in which tensors are lists of numbers, for comparison by `==`."""
     match value:
         case Tensor():
-            return str(value.dtype), value.detach().to(torch.float64).tolist()
+            exact = value.dequantize() if value.is_quantized else value.detach()
+            return str(value.dtype), exact.to(torch.float64).tolist()
         case dict():
             return {key: numbers(entry) for key, entry in value.items()}
         case list() | tuple():

@@ -869,6 +869,50 @@ def test_whatever_is_raised_comes_through_and_the_step_can_be_taken_again(
     assert policy.get_last_lr()[1] == 3.5
 
 
+class Interrupting(float):
+    """A number that the user interrupts while it is compared."""
+
+    fails = False
+    __hash__ = float.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        if self.fails:
+            raise KeyboardInterrupt
+        return float(self) == other
+
+
+@pytest.mark.parametrize(
+    ("way", "initial"),
+    [("step", "base_lrs"), ("step", "initial_lr"), ("load_state_dict", "initial_lr")],
+)
+def test_an_interrupted_comparison_leaves_all_as_it_was(
+    way: str, initial: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Counting(Policy):
+        def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+            return [1.0 + self.last_epoch, 2.0 + self.last_epoch]
+
+    def now() -> str:
+        return repr((policy.state_dict(), optimizer.param_groups, policy.get_last_lr()))
+
+    optimizer = SGD([{"params": [nn.Parameter(torch.zeros(1))]} for _ in range(2)], lr=0.5)
+    for group in optimizer.param_groups:
+        group["initial_lr"] = Interrupting(0.5)
+    policy = Counting()(optimizer)
+    if initial == "initial_lr":
+        policy.base_lrs = [0.25, 0.5]
+    optimizer.step()
+    before = now()
+    state = {**policy.state_dict(), "last_epoch": 7, "_step_count": 8, "_group_lrs": [0.1, 0.2]}
+    monkeypatch.setattr(Interrupting, "fails", True)
+    with pytest.raises(KeyboardInterrupt):
+        policy.step() if way == "step" else policy.load_state_dict(state)
+    assert now() == before
+    monkeypatch.undo()
+    policy.step()
+    assert policy.get_last_lr() == [2.0, 3.0]
+
+
 def test_what_cannot_be_printed_is_refused_all_the_same() -> None:
     with pytest.raises(TypeError, match=r"Switch: mapping must be .* not <Unprintable that cannot"):
         Switch(Unprintable())  # type: ignore[arg-type, unused-ignore]

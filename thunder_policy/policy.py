@@ -8,7 +8,6 @@ from __future__ import annotations
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, SupportsFloat, TypeVar
 
 from torch import Tensor
@@ -18,7 +17,7 @@ from . import state as states
 from .checks import short
 from .groups import LR, Groups, ParamGroup, Undo, copy_of, lrs_of, plain, separate_initial_lrs
 from .order import watch
-from .stepping import BINDING, Stepper
+from .stepping import BINDING, Stepper, allow_short_cut
 
 AnyPolicy = TypeVar("AnyPolicy", bound="Policy")
 
@@ -160,7 +159,7 @@ class Policy(Stepper):
     def _load(
         self,
         state: dict[str, Any],
-        attributes: Mapping[str, object] = MappingProxyType({}),
+        attributes: Mapping[str, object] | None = None,
         warning: str = "",
     ) -> None:
         """Load a state, with attributes that a subclass has made of it; a warning may be raised."""
@@ -170,6 +169,7 @@ class Policy(Stepper):
         new = states.read(state, groups, base, type(self).__name__)
         others = states.others(self, state, BINDING)
         own = {} if self._closed_state() else others
+        allow_short_cut(groups, new.base, new.step_count)
         undo = states.undo_load(getattr(self, key, None) for key in own)
         try:
             loaded = states.load_each(self, own)
@@ -178,11 +178,11 @@ class Policy(Stepper):
         except BaseException:
             undo()
             raise
-        for key, value in {**loaded, **attributes}.items():
+        for key, value in {**loaded, **(attributes or {})}.items():
             setattr(self, key, value)
         vars(self).update(last_epoch=new.epoch, _step_count=new.step_count, base_lrs=new.base)
         self._lr_groups = groups
-        self._record(groups.write(new.held))
+        groups.record(groups.write(new.held))
         if new.last != new.held:
             groups.last, groups.one, groups.alike = new.last, None, None
 

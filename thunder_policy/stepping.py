@@ -220,34 +220,13 @@ class Stepper(LRScheduler, ABC):
                 seen.write(seen.writable(self.base_lrs, self._at()))
             planned = plan(lrs)
             new = None if planned is lrs else seen.writable(planned, self._at())
+            allow_short_cut(seen, self.base_lrs, self._step_count)
         except BaseException as error:
             add_note(error, self._at(epoch), ALL_GROUPS)
             vars(self).update(before)
             undo()
             raise
-        self._record(lrs if new is None else seen.write(new))
-
-    def _record(self, lrs: list[Any]) -> None:
-        """Note what the groups hold after a step, and whether the next may take the short cut."""
-        seen = self._lr_groups
-        seen.record(lrs)
-        plain = seen.uniform is not None or (lrs and not seen.held)
-        quick = self._step_count > 1 and plain and self._interchangeable()
-        seen.alike = seen.seen if quick else None
-
-    def _interchangeable(self) -> bool:
-        """Tell whether param groups that compare equal have equal records, whichever is which."""
-        seen = self._lr_groups.seen
-        initial = [group.get("initial_lr") for group in seen]
-        try:
-            return (
-                self.base_lrs.count(self.base_lrs[0]) == len(seen)
-                # Params of several elements are equal to themselves alone: else torch raises.
-                or all(any(param.numel() > 1 for param in group["params"]) for group in seen)
-                or initial == self.base_lrs
-            )
-        except Exception:
-            return False
+        seen.record(lrs if new is None else seen.write(new))
 
     def _at(self, epoch: int | None = None) -> str:
         """Say who and when, for an error."""
@@ -389,6 +368,30 @@ class Called(Stepper):
         if not self._put(groups, lrs):
             self._step_back()
             self._step_long(None, lambda _: lrs)
+
+
+def allow_short_cut(seen: Groups, base_lrs: Sequence[object], step_count: int) -> None:
+    """Let the next step take the short cut, if it would miss nothing.
+
+    Before anything is written: the lrs that are compared here are anybody's, and may raise.
+    """
+    plain = seen.uniform is not None or (seen.seen and not seen.held)
+    quick = step_count > 1 and plain and _interchangeable(seen.seen, base_lrs)
+    seen.alike = seen.seen if quick else None
+
+
+def _interchangeable(groups: Sequence[ParamGroup], base_lrs: Sequence[object]) -> bool:
+    """Tell whether param groups that compare equal have equal records, whichever is which."""
+    initial = [group.get("initial_lr") for group in groups]
+    try:
+        return (
+            base_lrs.count(base_lrs[0]) == len(groups)
+            # Params of several elements are equal to themselves alone: else torch raises.
+            or all(any(param.numel() > 1 for param in group["params"]) for group in groups)
+            or initial == base_lrs
+        )
+    except Exception:
+        return False
 
 
 def which_group(i: int, of: Sequence[object]) -> str:
