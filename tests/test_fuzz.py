@@ -27,7 +27,18 @@ from helpers import (
     through_disk,
     unchanged,
 )
-from hostile import anything, audited, effort, epochs, is_finite, lr_inits, mappings, outcome, value
+from hostile import (
+    RAISED,
+    anything,
+    audited,
+    effort,
+    epochs,
+    is_finite,
+    lr_inits,
+    mappings,
+    outcome,
+    value,
+)
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from torch.optim import SGD, Optimizer
@@ -252,6 +263,14 @@ OWN = {"Answering": Answering, "Restarting": Restarting}
     elsewhere=False,
     failing=False,
 )
+@example(
+    policy="Schedule([reciprocal, np.cos], None)",
+    groups=[{"lr": "0.5", "initial_lr": "hostile(float, '__eq__', raises=Leaving)"}] * 2,
+    empty=False,
+    missing=None,
+    elsewhere=False,
+    failing=False,
+)
 def test_binding_is_done_or_refused(
     policy: str,
     groups: list[dict[str, str]],
@@ -285,8 +304,13 @@ def test_binding_is_done_or_refused(
             id(group["lr"]) for group in optimizer.param_groups if torch.is_tensor(group["lr"])
         ]
         assert len(shared) == len({*shared})
-        advance(bound)
+        optimizer.step()
+        before = picture(bound), picture(optimizer)
+        error, _ = outcome(bound.step)
         assert is_finite(lrs(optimizer))
+        if error is not None:
+            assert error in RAISED  # by an initial_lr that is compared
+            assert (picture(bound), picture(optimizer)) == before
     fresh, twin = sgd(*[0.5] * n), value(policy, **OWN)(sgd(*[0.5] * n))
     advance(bound(fresh))
     advance(twin)
