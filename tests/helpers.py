@@ -175,8 +175,11 @@ def numbers(value: Any) -> Any:
     """Return a copy of a state in which tensors are lists of numbers, for comparison by `==`."""
     match value:
         case Tensor():
+            if value.is_meta:
+                return str(value.dtype), value.shape
             exact = value.dequantize() if value.is_quantized else value.detach()
-            return str(value.dtype), exact.to(torch.float64).tolist()
+            wide = torch.complex128 if exact.is_complex() else torch.float64
+            return str(value.dtype), exact.to(wide).tolist()
         case dict():
             return {key: numbers(entry) for key, entry in value.items()}
         case list() | tuple():

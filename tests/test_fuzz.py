@@ -572,13 +572,8 @@ RANGE = r"does not fit|must be finite|must fit a float"
 @example("Schedule", "floats", "SequentialLR", [], "state")
 @example("custom", "floats", "OneCycleLR", [], "state")
 @example("custom", "one group", "LambdaLR", [], "state")
-@example(
-    "custom",
-    "one group",
-    "ConstantLR",
-    [("''", "torch.quantize_per_tensor(torch.tensor(0.5), 0.1, 0, torch.quint8)")],
-    "state",
-)
+@example("custom", "floats", "ConstantLR", [("''", "torch.tensor(0.5, device='meta')")], "state")
+@example("custom", "floats", "ConstantLR", [("''", "torch.tensor(1j)")], "state")
 def test_a_state_is_loaded_wholly_or_refused(
     name: str, form: str, source: str, changes: list[tuple[str, str]], wrapped: str
 ) -> None:
