@@ -11,13 +11,13 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 import types
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hostile import soon
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
@@ -237,11 +237,9 @@ def test_anything_else_is_one_line_with_the_position_of_the_fault(
     ],
     ids=lambda text: text[:12],
 )
-def test_huge_numbers_and_deep_nesting_end_at_once(text: str) -> None:
-    begin = time.perf_counter()
-    with pytest.raises(ExpressionError, match=r"^(column \d+: )?.{1,300}$"):
+def test_huge_numbers_and_deep_nesting_end_soon(text: str) -> None:
+    with soon(), pytest.raises(ExpressionError, match=r"^(column \d+: )?.{1,300}$"):
         load(text)
-    assert time.perf_counter() - begin < 1
 
 
 def test_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
