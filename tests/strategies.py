@@ -34,7 +34,7 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "capturable Adam": partial(Adam, capturable=True),
 }
 SHARED = ("one tensor", "views of one element")
-FORMS = ("float", "mixed", "0-dim", "shape [1]", "views of one buffer", *SHARED)
+FORMS = ("float", "mixed", "0-dim", "shape [1]", "views of one buffer", "far", *SHARED)
 
 # Coarse numbers have at most four significant bits, so that a product of two of them is exact in
 # every dtype: the lr at 0 does not depend on where Multiply's first product is rounded.
@@ -48,6 +48,16 @@ lr_values = {
 def parameter() -> torch.nn.Parameter:
     """A parameter for a group of its own."""
     return torch.nn.Parameter(torch.zeros(1))
+
+
+class Far(torch.Tensor):
+    """A lr that the package takes for one on a GPU, which it must not read; a test may."""
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Far:
+        return self.detach().clone().as_subclass(Far)
+
+
+torch.serialization.add_safe_globals([Far])
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,7 @@ class Groups:
             "0-dim": own,
             "shape [1]": [lr.clone() for lr in buffer.split(1)],
             "views of one buffer": buffer.unbind(),
+            "far": [lr.clone().as_subclass(Far) for lr in buffer],
             "views of one element": [
                 buffer[0] if i % 2 else buffer[:1] for i in range(len(groups))
             ],
@@ -102,6 +113,9 @@ def dtypes_of(
         return st.just([None] * n)
     if form == "mixed":
         return st.lists(st.sampled_from([None, *dtypes]), min_size=n, max_size=n)
+    if form == "far":
+        # On a CPU, torch._foreach_mul_ rounds a factor to a narrow dtype before it multiplies.
+        dtypes = [dtype for dtype in dtypes if dtype not in (torch.float16, torch.bfloat16)]
     return st.sampled_from(dtypes).map(lambda dtype: [dtype] * n)
 
 

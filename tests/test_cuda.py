@@ -5,6 +5,7 @@ What a step dispatches is counted without a GPU, in test_devices.py.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -168,6 +169,26 @@ def test_nor_after_a_resume(make: Make, expected: Expected) -> None:
     assert lrs(resumed) == lrs(optimizer) == pytest.approx([expected(9, i) for i in range(3)])
     for group, twin in zip(optimizer.param_groups, resumed.param_groups, strict=True):
         assert group["lr"].device == twin["lr"].device
+
+
+@every_policy
+def test_nor_where_the_groups_were_replaced_and_the_wait_would_be_caught(
+    make: Make, expected: Expected
+) -> None:
+    """A comparison of two param groups compares their lrs; an error in it could go unseen."""
+    optimizer = make_optimizer(3)
+    policy = make(3)(optimizer)
+    for _ in range(3):
+        optimizer.step()
+        policy.step()
+    optimizer.load_state_dict(optimizer.state_dict())
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        policy.step()
+        torch.cuda.set_sync_debug_mode("default")
+    assert [str(one.message) for one in seen if "called a synchronizing" in str(one.message)] == []
+    assert lrs(optimizer) == pytest.approx([expected(4, i) for i in range(3)])
 
 
 @every_optimizer

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 import torch
+from helpers import advance, lrs, sgd, unchanged
+from pace import seconds
+from strategies import Far
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.optim import Adam, Optimizer
@@ -225,6 +228,168 @@ def test_groups_that_were_added_or_replaced_are_taken_in_without_a_wait(policy: 
             policy.step()
         assert ops.names == []
         assert len(policy.get_last_lr()) == 3
+
+
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize(
+    "policy",
+    [Switch({9: 0.5}), Multiply({9: 0.5}), Schedule(lambda epoch: 0.5)],
+    ids=["Switch", "Multiply", "Schedule"],
+)
+def test_a_replaced_group_is_noticed_without_a_comparison_of_lrs(
+    policy: Policy, size: int
+) -> None:
+    with cuda(0.1, 0.2) as optimizer:
+        for group in optimizer.param_groups:
+            group["params"] = [nn.Parameter(torch.zeros(size, device="cuda"))]
+        policy(optimizer)
+        vars(optimizer)["_opt_called"] = True
+        for _ in range(3):
+            policy.step()
+        optimizer.param_groups = [
+            {**group, "lr": group["lr"].clone()} for group in optimizer.param_groups
+        ]
+        held = [group["lr"] for group in optimizer.param_groups]
+        with Ops() as ops:
+            policy.step()
+        assert [*{*ops.names} - {"_foreach_zero_", "_foreach_add_"}] == []
+        assert all(g["lr"] is lr for g, lr in zip(optimizer.param_groups, held, strict=True))
+
+
+def far(*lrs: float) -> Optimizer:
+    """Give an optimizer whose lrs are steered as those on a GPU are, and can be read by a test."""
+    optimizer = sgd(*lrs)
+    for group in optimizer.param_groups:
+        group["lr"] = torch.tensor(group["lr"]).as_subclass(Far)
+    return optimizer
+
+
+class Given(Policy):
+    """A custom policy that gives what it is told to."""
+
+    def __init__(self, *lrs: object) -> None:
+        self.lrs: list[Any] = [*lrs]
+
+    def get_lr(self) -> list[Any]:
+        return self.lrs
+
+
+@pytest.mark.parametrize(
+    ("make", "lr"),
+    [
+        pytest.param(lambda: Schedule(lambda epoch: 0.5), 0.5, id="Schedule"),
+        pytest.param(lambda: Schedule([lambda epoch: 0.5] * 2), 0.5, id="a list"),
+        pytest.param(lambda: Given(0.25, 0.5), 0.25, id="numbers"),
+        pytest.param(lambda: Given(*torch.tensor([0.25, 0.5]).as_subclass(Far)), 0.25, id="tensors"),
+    ],
+)
+def test_a_lr_that_has_come_to_require_grad_is_refused_with_nothing_written(
+    make: Callable[[], Policy], lr: float
+) -> None:
+    optimizer = far(0.1, 0.1)
+    policy = make()(optimizer)
+    advance(policy, 3)
+    first, second = (group["lr"] for group in optimizer.param_groups)
+    assert [float(first), float(second)] == [lr, 0.5]
+    second.requires_grad_()
+    at_four = f"{type(policy).__name__} at epoch 4, group 1: the lr cannot be written: "
+    with unchanged(policy, optimizer), pytest.raises(ValueError, match=at_four + ".*requires grad"):
+        policy.step()
+    second.requires_grad_(False)
+    advance(policy)
+    assert policy.last_epoch == 4
+
+
+@pytest.mark.parametrize(
+    ("make", "where"),
+    [
+        pytest.param(lambda lrs: Given(*lrs), "Given at epoch 3, all param groups", id="custom"),
+        pytest.param(
+            lambda lrs: Schedule([lambda epoch, lr=lr: lr if epoch else 0.5 for lr in lrs]),
+            "Schedule at epoch 3, all param groups",
+            id="Schedule",
+        ),
+    ],
+)
+def test_an_interrupted_look_at_an_answer_leaves_all_as_it_was(
+    make: Callable[[list[torch.Tensor]], Policy], where: str
+) -> None:
+    class Stop(BaseException):
+        pass
+
+    class Slow(Far):
+        stop = False
+
+        @classmethod
+        def __torch_function__(
+            cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> object:
+            if cls.stop and func is torch.Tensor.numel:
+                raise Stop
+            return super().__torch_function__(func, types, args, kwargs)
+
+    optimizer = far(0.1, 0.1)
+    policy = make([torch.tensor(0.5).as_subclass(Slow) for _ in range(2)])(optimizer)
+    advance(policy, 2)
+    Slow.stop = True
+    with unchanged(policy, optimizer), pytest.raises(Stop) as caught:
+        policy.step()
+    assert getattr(caught.value, "__notes__", [where]) == [where]
+    Slow.stop = False
+    advance(policy)
+    assert lrs(optimizer) == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("steps", [0, 2], ids=["long way", "short cut"])
+def test_an_answer_that_no_op_can_copy_leaves_all_as_it_was(steps: int) -> None:
+    class Strange(torch.Tensor):
+        """Neither of the two classes knows the other: torch refuses to copy."""
+
+    optimizer = far(0.1, 0.1)
+    policy = Given(0.5, 0.5)(optimizer)
+    advance(policy, steps)
+    policy.lrs = [torch.tensor(0.25).as_subclass(Strange) for _ in range(2)]
+    optimizer.step()
+    with unchanged(policy, optimizer), pytest.raises(TypeError, match="Multiple dispatch failed"):
+        policy.step()
+    policy.lrs = [0.25, 0.25]
+    advance(policy)
+    assert lrs(optimizer) == [0.25, 0.25]
+
+
+@pytest.mark.parametrize("n", [1, 10])
+@pytest.mark.parametrize(
+    ("make", "enough"),
+    [
+        pytest.param(lambda n: Switch({9: 0.5}), 4, id="Switch"),
+        pytest.param(lambda n: Multiply({9: 0.5}), 4, id="Multiply"),
+        pytest.param(lambda n: Schedule(lambda epoch: 0.5), 8, id="Schedule"),
+        pytest.param(lambda n: Schedule([lambda epoch: 0.5] * n), 8, id="a list"),
+        pytest.param(lambda n: Given(*[0.5] * n), 8, id="custom"),
+    ],
+)
+def test_the_host_takes_the_short_cut_for_a_gpu_too(
+    make: Callable[[int], Policy], enough: float, n: int
+) -> None:
+    """Beside tensors on the CPU; the long way takes 15 times as long and more."""
+
+    def step_of(device: str) -> Callable[[], None]:
+        optimizer = sgd(*[0.1] * n)
+        for group in optimizer.param_groups:
+            group["lr"] = torch.tensor(0.1, device=device)
+        policy = make(n)(optimizer)
+        advance(policy, 2)
+        at: Any = policy
+
+        def steps() -> None:
+            for _ in range(500):
+                at.last_epoch = 2
+                at.step()
+
+        return steps
+
+    # A meta tensor cannot be read either, and an op on it costs no more than its call.
+    assert seconds(step_of("meta")) < enough * seconds(step_of("cpu"))
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,8 @@ class Groups:
         held: The tensor lr of each group, None for a number; empty if there are numbers alone.
         versions: The version of each of these when last seen, and ``values`` what it then held;
             None where that is not known, or there is no tensor.
-        uniform: The dtype, if all groups hold CPU tensors of that one.
+        uniform: The dtype, if all groups hold tensors of one dtype on one device.
+        host: Whether these can be read without waiting, as numbers can.
         separate: Whether it is known that no two of ``held`` share an element.
         one: The float that all groups held after the last step, if it was one object.
         last: What each of them held then; it counts only where ``one`` is None.
@@ -161,6 +162,7 @@ class Groups:
     __slots__ = (
         "alike",
         "held",
+        "host",
         "last",
         "one",
         "seen",
@@ -178,6 +180,7 @@ class Groups:
         self.versions: list[int | None] = []
         self.values: list[Any] = []
         self.uniform: Any = None
+        self.host: bool = True
         self.separate: bool = True
         self.one: float | None = None
         self.last: list[Any] = []
@@ -187,7 +190,8 @@ class Groups:
         """Return new records for another look, so that a step that fails keeps these."""
         new = Groups(groups)
         if groups is self.source and self.same(groups):
-            new.held, new.uniform, new.separate = [*self.held], self.uniform, self.separate
+            new.held, new.uniform, new.host = [*self.held], self.uniform, self.host
+            new.separate = self.separate
             new.versions, new.values = [*self.versions], [*self.values]
         new.last = self.aligned(self.lasts(), groups)
         return new
@@ -243,10 +247,10 @@ class Groups:
         lrs = lrs_of(self.source, at)
         # No generator: that makes another error of a StopIteration of somebody's number.
         if {*map(type, lrs)} <= {float} or True not in [isinstance(lr, Tensor) for lr in lrs]:
-            self.held, self.uniform = [], None
+            self.held, self.uniform, self.host = [], None, True
             return lrs
         if self.uniform is not None and self.unchanged(self.source):
-            return [*self.values]
+            return self._known(self.held)
         tensors = [lr if isinstance(lr, Tensor) else None for lr in lrs]
         if len(self.held) != len(tensors) or not all(map(is_, tensors, self.held)):
             for i, lr in enumerate(tensors):
@@ -255,9 +259,14 @@ class Groups:
             self.versions = [None] * len(tensors)
             self.values = [None] * len(tensors)
             self.separate = False
-            simple = [on_host(lr) and not (lr.requires_grad or lr.is_inference()) for lr in lrs]
-            dtypes = {lr.dtype if one else None for lr, one in zip(lrs, simple)}
-            self.uniform = dtypes.pop() if len(dtypes) == 1 else None
+            kinds = {
+                None
+                if lr is None or lr.requires_grad or lr.is_inference()
+                else (lr.dtype, lr.device, on_host(lr))
+                for lr in tensors
+            }
+            kind = kinds.pop() if len(kinds) == 1 else None
+            self.uniform, _, self.host = kind or (None, None, False)
         for i, lr in enumerate(tensors):
             if lr is not None and (version(lr) is None or version(lr) != self.versions[i]):
                 self._hold(i, lr.item() if on_host(lr) else None)
@@ -300,27 +309,39 @@ class Groups:
             raise ValueError(
                 f"{at}: got {len(new)} lrs from get_lr() and {len(self.seen)} param groups"
             )
-        if all_finite_floats(new) and (not self.held or self._can_hold(new)):
+        if self._can_hold(new) if self.held else all_finite_floats(new):
             return new
         return [self._writable(i, lr, f"{at}, group {i}: the lr") for i, lr in enumerate(new)]
+
+    @staticmethod
+    def _there(lr: object, held: Tensor) -> bool:
+        """Tell whether a lr can be copied to a tensor on its device, without a look at it."""
+        return (
+            isinstance(lr, Tensor)
+            and lr.numel() == 1
+            and lr.is_floating_point()
+            and lr.device == held.device
+        )
 
     def _writable(self, i: int, lr: Any, what: str) -> Any:
         held = self.tensor(i)
         if lr is KEEP:
             return lr
-        one = isinstance(lr, Tensor) and lr.numel() == 1 and lr.is_floating_point()
-        there = one and held is not None and not on_host(held) and lr.device == held.device
+        there = held is not None and not on_host(held) and self._there(lr, held)
         if type(lr) is Times or there:
             self.check(i, 0.0, what)
             return lr  # written on its device: to read it would wait for the GPU
         return self.check(i, real(lr, what, any_shape=True), what)
 
-    def _can_hold(self, lrs: Sequence[float]) -> bool:
+    def _can_hold(self, lrs: Sequence[Any]) -> bool:
         """Tell, without a look at each group, whether they can hold these."""
         if self.uniform is None or any(held.requires_grad for held in self.held):
             return False
-        most = limit(self.uniform)
-        return -most <= min(lrs) and max(lrs) <= most
+        most: float = limit(self.uniform)
+        if all_finite_floats(lrs):
+            largest: float = max(map(abs, lrs))
+            return largest <= most
+        return most > 0 and not self.host and all(map(self._there, lrs, self.held))
 
     def check(self, i: int, lr: float, what: str) -> float:
         """Return a lr that the group can hold, or refuse it."""
@@ -354,10 +375,11 @@ class Groups:
             if lrs[0] and lrs.count(lrs[0]) == len(lrs):
                 self._fill(lrs[0])
                 return
-            for held, lr in zip(self.held, lrs):
-                held.fill_(lr)
-            self.versions, self.values = [*map(_VERSION, self.held)], lrs
-            return
+            if self.host:
+                for held, lr in zip(self.held, lrs):
+                    held.fill_(lr)
+                self.versions, self.values = [*map(_VERSION, self.held)], lrs
+                return
         batches: dict[Any, list[int]] = defaultdict(list)
         for i, (held, lr) in enumerate(zip(self.held, lrs)):
             if lr is KEEP:
@@ -399,13 +421,12 @@ class Groups:
         """Write lrs into uniform tensor lrs, if they are still those seen and can hold them."""
         try:
             new: list[Any] = [lr.item() if on_host(lr) else lr for lr in lrs]
-        except Exception:  # of several elements, say
-            return False
-        stands = all(map(is_, map(LR, groups), self.held))
-        if not (stands and all_finite_floats(new) and self._can_hold(new)):
+            if not (all(map(is_, map(LR, groups), self.held)) and self._can_hold(new)):
+                return False
+        except Exception:  # a tensor of several elements, say
             return False
         self._write_tensors(new)
-        self.last, self.one = [*new], None
+        self.last, self.one = self._known(self.held), None
         return True
 
     def fill(self, groups: Sequence[ParamGroup], lr: float) -> bool:
@@ -417,7 +438,10 @@ class Groups:
 
     def _fill(self, lr: float) -> None:
         held = self.held
-        if len(held) == 1:
+        if not self.host:
+            torch._foreach_zero_(held)
+            torch._foreach_add_(held, lr)
+        elif len(held) == 1:
             held[0].fill_(lr)
         else:
             # Copies of one tensor take a third of the time of as many fills.

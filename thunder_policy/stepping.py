@@ -125,11 +125,12 @@ class Stepper(LRScheduler, ABC):
         self._step_count += 1
         try:
             lrs: Any = self.get_lr()
+            done = self._put(groups, lrs)
         except BaseException as error:
             add_note(error, self._at(), ALL_GROUPS)
             self._step_back()
             raise
-        if not self._put(groups, lrs):
+        if not done:
             self._step_back()
             self._step_long(None, lambda _: lrs)
 
@@ -139,8 +140,12 @@ class Stepper(LRScheduler, ABC):
 
     def _alike(self, groups: list[ParamGroup]) -> bool:
         """Tell whether the groups are those seen. `_put` asks again: get_lr is anybody's code."""
+        seen = self._lr_groups
         try:
-            return groups == self._lr_groups.alike
+            if seen.host:
+                return groups == seen.alike
+            # To compare what two dicts hold may read a lr, which waits for a GPU.
+            return seen.alike is not None and seen.same(groups)
         except Exception:
             return False
 
@@ -221,12 +226,13 @@ class Stepper(LRScheduler, ABC):
             planned = plan(lrs)
             new = None if planned is lrs else seen.writable(planned, self._at())
             allow_short_cut(seen, self.base_lrs, self._step_count)
+            written = lrs if new is None else seen.write(new)
         except BaseException as error:
             add_note(error, self._at(epoch), ALL_GROUPS)
             vars(self).update(before)
             undo()
             raise
-        seen.record(lrs if new is None else seen.write(new))
+        seen.record(written)
 
     def _at(self, epoch: int | None = None) -> str:
         """Say who and when, for an error."""
@@ -265,17 +271,17 @@ class AtMilestones(Stepper):
             else:
                 # Between two milestones it is enough to see that no lr has changed.
                 seen = self._lr_groups
-                same = groups == seen.alike
                 one = seen.one
                 if one is not None:
+                    same = groups == seen.alike
                     for group in groups:
                         if group["lr"] is not one:
                             same = False
                             break
                 elif seen.held:
-                    same = same and seen.unchanged(groups)
+                    same = self._alike(groups) and seen.unchanged(groups)
                 else:
-                    same = same and all(map(is_, map(LR, groups), seen.last))
+                    same = groups == seen.alike and all(map(is_, map(LR, groups), seen.last))
             if same:
                 self.last_epoch = now
                 self._step_count += 1
@@ -289,7 +295,8 @@ class AtMilestones(Stepper):
 
     def _changed_all(self, groups: list[ParamGroup]) -> bool:
         """Write the lrs of a milestone by the short cut, or nothing, and tell which."""
-        if self._lr_groups.alike is None:
+        seen = self._lr_groups
+        if seen.alike is None or not seen.host:
             return False
         self.last_epoch += 1
         try:
@@ -298,7 +305,7 @@ class AtMilestones(Stepper):
         finally:
             self.last_epoch -= 1
         if done:
-            self._lr_groups.record(self._lr_groups.last)
+            seen.record(seen.last)
         return done
 
 
@@ -328,16 +335,16 @@ class Called(Stepper):
         last = seen.one
         group = None
         try:
-            if groups == seen.alike:
-                if not seen.held:
-                    for group in groups:
-                        if group["lr"] is not last:
-                            break
-                        group["lr"] = lr
-                    else:
-                        seen.one = lr
-                        return
-                elif seen.fill(groups, lr):
+            if seen.held:
+                if self._alike(groups) and seen.fill(groups, lr):
+                    seen.one = lr
+                    return
+            elif groups == seen.alike:
+                for group in groups:
+                    if group["lr"] is not last:
+                        break
+                    group["lr"] = lr
+                else:
                     seen.one = lr
                     return
         except Exception:
@@ -361,11 +368,12 @@ class Called(Stepper):
         try:
             for schedule in self._lr_mapping:
                 lrs.append(schedule(now))  # noqa: PERF401  an error is that of the next group
+            done = self._put(groups, lrs)
         except BaseException as error:
             add_note(error, self._at(), which_group(len(lrs), self._lr_mapping))
             self._step_back()
             raise
-        if not self._put(groups, lrs):
+        if not done:
             self._step_back()
             self._step_long(None, lambda _: lrs)
 
@@ -376,8 +384,9 @@ def allow_short_cut(seen: Groups, base_lrs: Sequence[object], step_count: int) -
     Before anything is written: the lrs that are compared here are anybody's, and may raise.
     """
     plain = seen.uniform is not None or (seen.seen and not seen.held)
-    quick = step_count > 1 and plain and _interchangeable(seen.seen, base_lrs)
-    seen.alike = seen.seen if quick else None
+    # What a GPU holds is not compared: `Stepper._alike` asks for the same dicts.
+    same = step_count > 1 and plain and (not seen.host or _interchangeable(seen.seen, base_lrs))
+    seen.alike = seen.seen if same else None
 
 
 def _interchangeable(groups: Sequence[ParamGroup], base_lrs: Sequence[object]) -> bool:
@@ -396,4 +405,4 @@ def _interchangeable(groups: Sequence[ParamGroup], base_lrs: Sequence[object]) -
 
 def which_group(i: int, of: Sequence[object]) -> str:
     """Say for an error whose lr it is: of group i, if there is one callable a group, or of all."""
-    return f", group {i}" if len(of) > 1 else ALL_GROUPS
+    return f", group {i}" if len(of) > 1 and i < len(of) else ALL_GROUPS
