@@ -34,7 +34,7 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "capturable Adam": partial(Adam, capturable=True),
 }
 SHARED = ("one tensor", "views of one element")
-FORMS = ("float", "mixed", "0-dim", "shape [1]", "views of one buffer", "far", *SHARED)
+FORMS = ("float", "mixed", "0-dim", "shape [1]", "views of one buffer", "parameter", "far", *SHARED)
 
 # Coarse numbers have at most four significant bits, so that a product of two of them is exact in
 # every dtype: the lr at 0 does not depend on where Multiply's first product is rounded.
@@ -86,6 +86,7 @@ class Groups:
             "0-dim": own,
             "shape [1]": [lr.clone() for lr in buffer.split(1)],
             "views of one buffer": buffer.unbind(),
+            "parameter": [torch.nn.Parameter(lr.clone(), requires_grad=False) for lr in buffer],
             "far": [lr.clone().as_subclass(Far) for lr in buffer],
             "views of one element": [
                 buffer[0] if i % 2 else buffer[:1] for i in range(len(groups))

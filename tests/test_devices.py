@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
-from helpers import advance, lrs, sgd, unchanged
+from helpers import advance, lrs, parameter, sgd, unchanged
 from pace import seconds
-from strategies import Far
+from strategies import Far, change
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.optim import Adam, Optimizer
@@ -236,9 +238,7 @@ def test_groups_that_were_added_or_replaced_are_taken_in_without_a_wait(policy: 
     [Switch({9: 0.5}), Multiply({9: 0.5}), Schedule(lambda epoch: 0.5)],
     ids=["Switch", "Multiply", "Schedule"],
 )
-def test_a_replaced_group_is_noticed_without_a_comparison_of_lrs(
-    policy: Policy, size: int
-) -> None:
+def test_a_replaced_group_is_noticed_without_a_comparison_of_lrs(policy: Policy, size: int) -> None:
     with cuda(0.1, 0.2) as optimizer:
         for group in optimizer.param_groups:
             group["params"] = [nn.Parameter(torch.zeros(size, device="cuda"))]
@@ -264,6 +264,10 @@ def far(*lrs: float) -> Optimizer:
     return optimizer
 
 
+def after_zero(lr: Any, epoch: int) -> Any:
+    return lr if epoch else 0.5
+
+
 class Given(Policy):
     """A custom policy that gives what it is told to."""
 
@@ -280,21 +284,30 @@ class Given(Policy):
         pytest.param(lambda: Schedule(lambda epoch: 0.5), 0.5, id="Schedule"),
         pytest.param(lambda: Schedule([lambda epoch: 0.5] * 2), 0.5, id="a list"),
         pytest.param(lambda: Given(0.25, 0.5), 0.25, id="numbers"),
-        pytest.param(lambda: Given(*torch.tensor([0.25, 0.5]).as_subclass(Far)), 0.25, id="tensors"),
+        pytest.param(
+            lambda: Given(*torch.tensor([0.25, 0.5]).as_subclass(Far)), 0.25, id="tensors"
+        ),
     ],
 )
+@pytest.mark.parametrize("kind", [Far, torch.Tensor])
 def test_a_lr_that_has_come_to_require_grad_is_refused_with_nothing_written(
-    make: Callable[[], Policy], lr: float
+    make: Callable[[], Policy], lr: float, kind: type[torch.Tensor]
 ) -> None:
-    optimizer = far(0.1, 0.1)
+    optimizer = sgd(0.1, 0.1)
+    for group in optimizer.param_groups:
+        group["lr"] = torch.tensor(group["lr"]).as_subclass(kind)
     policy = make()(optimizer)
     advance(policy, 3)
     first, second = (group["lr"] for group in optimizer.param_groups)
     assert [float(first), float(second)] == [lr, 0.5]
     second.requires_grad_()
+    optimizer.step()
     at_four = f"{type(policy).__name__} at epoch 4, group 1: the lr cannot be written: "
-    with unchanged(policy, optimizer), pytest.raises(ValueError, match=at_four + ".*requires grad"):
-        policy.step()
+    # Without gradients torch itself would write.
+    for mode in (torch.enable_grad(), torch.no_grad()):
+        refused = pytest.raises(ValueError, match=at_four + ".*requires grad")
+        with mode, unchanged(policy, optimizer), refused:
+            policy.step()
     second.requires_grad_(False)
     advance(policy)
     assert policy.last_epoch == 4
@@ -305,7 +318,7 @@ def test_a_lr_that_has_come_to_require_grad_is_refused_with_nothing_written(
     [
         pytest.param(lambda lrs: Given(*lrs), "Given at epoch 3, all param groups", id="custom"),
         pytest.param(
-            lambda lrs: Schedule([lambda epoch, lr=lr: lr if epoch else 0.5 for lr in lrs]),
+            lambda lrs: Schedule([partial(after_zero, lr) for lr in lrs]),
             "Schedule at epoch 3, all param groups",
             id="Schedule",
         ),
@@ -326,7 +339,10 @@ def test_an_interrupted_look_at_an_answer_leaves_all_as_it_was(
         ) -> object:
             if cls.stop and func is torch.Tensor.numel:
                 raise Stop
-            return super().__torch_function__(func, types, args, kwargs)
+            answer: object = super().__torch_function__(  # type: ignore[no-untyped-call, unused-ignore]
+                func, types, args, kwargs
+            )
+            return answer
 
     optimizer = far(0.1, 0.1)
     policy = make([torch.tensor(0.5).as_subclass(Slow) for _ in range(2)])(optimizer)
@@ -338,6 +354,55 @@ def test_an_interrupted_look_at_an_answer_leaves_all_as_it_was(
     Slow.stop = False
     advance(policy)
     assert lrs(optimizer) == [0.5, 0.5]
+
+
+def test_one_groups_lr_can_be_the_answer_for_another_whatever_they_hold() -> None:
+    optimizer = far(0.25, 0.5)
+    for lr in (0.125, torch.tensor(1.0, dtype=torch.float64).as_subclass(Far)):
+        optimizer.add_param_group({"params": [parameter()], "lr": lr})
+    held = [group["lr"] for group in optimizer.param_groups]
+    policy = Given(*[2.0] * 4)(optimizer)
+    for group, value in zip(optimizer.param_groups, (0.25, 0.5, 0.125, 1.0), strict=True):
+        change(group, value)
+    policy.lrs = [held[3], held[0], 4.0, held[1]]
+    advance(policy)
+    assert lrs(optimizer) == [1.0, 0.25, 4.0, 0.5]
+
+
+@pytest.mark.parametrize("kind", [Far, torch.Tensor])
+def test_a_group_that_was_replaced_by_its_copy_is_written_where_it_is(
+    kind: type[torch.Tensor],
+) -> None:
+    optimizer = sgd(0.1, 0.1)
+    policy = Switch([{4: 0.5}, {4: 0.25}])(optimizer)
+    advance(policy, 2)
+    shared = torch.tensor(0.3).as_subclass(kind)
+    for group in optimizer.param_groups:
+        group["lr"] = shared
+    advance(policy)
+    optimizer.param_groups = [{**group} for group in optimizer.param_groups]
+    advance(policy)
+    assert lrs(optimizer) == [0.5, 0.25]
+    assert [float(lr) for lr in policy.get_last_lr()] == [0.5, 0.25]
+
+
+def test_a_parameter_can_be_a_lr_and_a_shared_one_too() -> None:
+    lr = nn.Parameter(torch.tensor(0.5), requires_grad=False)
+    optimizer = sgd(0.1, 0.1)
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+    policy = Given(0.25, 0.5)(optimizer)
+    advance(policy, 3)
+    policy.lrs = [lr, torch.tensor(math.nan)]
+    optimizer.step()
+    at_four = r"Given at epoch 4, group 1: the lr must be finite"
+    with unchanged(policy, optimizer), pytest.raises(ValueError, match=at_four):
+        policy.step()
+    answer = torch.tensor([0.75])
+    policy.lrs = [answer, answer]
+    advance(policy)
+    answer.fill_(9.0)
+    assert [float(last) for last in policy.get_last_lr()] == lrs(optimizer) == [0.75, 0.75]
 
 
 @pytest.mark.parametrize("steps", [0, 2], ids=["long way", "short cut"])

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from .checks import all_finite_floats, real, short
 
@@ -22,7 +23,7 @@ ParamGroup = dict[str, Any]
 LR = itemgetter("lr")
 
 _VERSION = attrgetter("_version")
-
+_GRAD = attrgetter("requires_grad")
 
 KEEP = object()
 """Stands for a lr that is left as it is."""
@@ -88,7 +89,7 @@ def version(lr: object) -> int | None:
 
 def on_host(lr: object) -> bool:
     """Tell whether a lr can be read without waiting: fake tensors and subclasses cannot."""
-    return type(lr) is Tensor and lr.is_cpu
+    return (type(lr) is Tensor or type(lr) is Parameter) and lr.is_cpu
 
 
 @cache
@@ -152,7 +153,7 @@ class Groups:
         versions: The version of each of these when last seen, and ``values`` what it then held;
             None where that is not known, or there is no tensor.
         uniform: The dtype, if all groups hold tensors of one dtype on one device.
-        host: Whether these can be read without waiting, as numbers can.
+        far: Whether these are off the CPU, where to read one is to wait.
         separate: Whether it is known that no two of ``held`` share an element.
         one: The float that all groups held after the last step, if it was one object.
         last: What each of them held then; it counts only where ``one`` is None.
@@ -161,8 +162,8 @@ class Groups:
 
     __slots__ = (
         "alike",
+        "far",
         "held",
-        "host",
         "last",
         "one",
         "seen",
@@ -180,7 +181,7 @@ class Groups:
         self.versions: list[int | None] = []
         self.values: list[Any] = []
         self.uniform: Any = None
-        self.host: bool = True
+        self.far: bool = False
         self.separate: bool = True
         self.one: float | None = None
         self.last: list[Any] = []
@@ -190,8 +191,8 @@ class Groups:
         """Return new records for another look, so that a step that fails keeps these."""
         new = Groups(groups)
         if groups is self.source and self.same(groups):
-            new.held, new.uniform, new.host = [*self.held], self.uniform, self.host
-            new.separate = self.separate
+            new.held, new.separate = [*self.held], self.separate
+            new.uniform, new.far = self.uniform, self.far
             new.versions, new.values = [*self.versions], [*self.values]
         new.last = self.aligned(self.lasts(), groups)
         return new
@@ -247,7 +248,7 @@ class Groups:
         lrs = lrs_of(self.source, at)
         # No generator: that makes another error of a StopIteration of somebody's number.
         if {*map(type, lrs)} <= {float} or True not in [isinstance(lr, Tensor) for lr in lrs]:
-            self.held, self.uniform, self.host = [], None, True
+            self.held, self.uniform, self.far = [], None, False
             return lrs
         if self.uniform is not None and self.unchanged(self.source):
             return self._known(self.held)
@@ -259,18 +260,22 @@ class Groups:
             self.versions = [None] * len(tensors)
             self.values = [None] * len(tensors)
             self.separate = False
-            kinds = {
-                None
-                if lr is None or lr.requires_grad or lr.is_inference()
-                else (lr.dtype, lr.device, on_host(lr))
-                for lr in tensors
-            }
-            kind = kinds.pop() if len(kinds) == 1 else None
-            self.uniform, _, self.host = kind or (None, None, False)
+            self._compare()
         for i, lr in enumerate(tensors):
             if lr is not None and (version(lr) is None or version(lr) != self.versions[i]):
                 self._hold(i, lr.item() if on_host(lr) else None)
         return self._known(lrs)
+
+    def _compare(self) -> None:
+        """Note what all tensor lrs have in common."""
+        kinds = {
+            None
+            if lr is None or lr.requires_grad or lr.is_inference()
+            else (lr.dtype, lr.device, not on_host(lr))
+            for lr in self.held
+        }
+        kind = kinds.pop() if len(kinds) == 1 else None
+        self.uniform, _, self.far = kind or (None, None, False)
 
     def _known(self, lrs: list[Any]) -> list[Any]:
         return [lr if value is None else value for lr, value in zip(lrs, self.values)]
@@ -309,15 +314,17 @@ class Groups:
             raise ValueError(
                 f"{at}: got {len(new)} lrs from get_lr() and {len(self.seen)} param groups"
             )
-        if self._can_hold(new) if self.held else all_finite_floats(new):
+        can_hold = self._can_hold if self.held else all_finite_floats
+        if can_hold(new):
             return new
         return [self._writable(i, lr, f"{at}, group {i}: the lr") for i, lr in enumerate(new)]
 
     @staticmethod
     def _there(lr: object, held: Tensor) -> bool:
-        """Tell whether a lr can be copied to a tensor on its device, without a look at it."""
+        """Tell whether a lr can be copied to a tensor that is far, without a look at it."""
         return (
             isinstance(lr, Tensor)
+            and not on_host(lr)
             and lr.numel() == 1
             and lr.is_floating_point()
             and lr.device == held.device
@@ -334,14 +341,13 @@ class Groups:
         return self.check(i, real(lr, what, any_shape=True), what)
 
     def _can_hold(self, lrs: Sequence[Any]) -> bool:
-        """Tell, without a look at each group, whether they can hold these."""
-        if self.uniform is None or any(held.requires_grad for held in self.held):
+        """Tell at once whether uniform lrs can hold these; if not, `check` says why."""
+        if self.uniform is None or True in map(_GRAD, self.held):
             return False
-        most: float = limit(self.uniform)
         if all_finite_floats(lrs):
             largest: float = max(map(abs, lrs))
-            return largest <= most
-        return most > 0 and not self.host and all(map(self._there, lrs, self.held))
+            return largest <= limit(self.uniform)
+        return self.far and limit(self.uniform) > 0 and all(map(self._there, lrs, self.held))
 
     def check(self, i: int, lr: float, what: str) -> float:
         """Return a lr that the group can hold, or refuse it."""
@@ -375,11 +381,16 @@ class Groups:
             if lrs[0] and lrs.count(lrs[0]) == len(lrs):
                 self._fill(lrs[0])
                 return
-            if self.host:
+            if not self.far:
                 for held, lr in zip(self.held, lrs):
                     held.fill_(lr)
                 self.versions, self.values = [*map(_VERSION, self.held)], lrs
                 return
+        if True in [isinstance(lr, Tensor) for lr in lrs]:
+            # One group's lr may be another's answer: none is read after it was written.
+            live = {element(held) for held in self.held if held is not None}
+            own = [isinstance(lr, Tensor) and element(lr) in live for lr in lrs]
+            lrs = [lr.clone() if one else lr for lr, one in zip(lrs, own)]
         batches: dict[Any, list[int]] = defaultdict(list)
         for i, (held, lr) in enumerate(zip(self.held, lrs)):
             if lr is KEEP:
@@ -406,9 +417,6 @@ class Groups:
         elif kind is Times:
             torch._foreach_mul_(held, [times.factor for times in new])
         else:
-            # One group's lr may be another's answer: none is read after it was written.
-            live = {*map(element, held)}
-            new = [lr.clone() if element(lr) in live else lr for lr in new]
             new = [
                 lr if lr.shape == to.shape else lr.reshape(to.shape) for lr, to in zip(new, held)
             ]
@@ -431,14 +439,16 @@ class Groups:
 
     def fill(self, groups: Sequence[ParamGroup], lr: float) -> bool:
         """Write one lr into uniform tensor lrs, if they are still those seen and can hold it."""
-        if abs(lr) > limit(self.uniform) or not all(map(is_, map(LR, groups), self.held)):
+        if abs(lr) > limit(self.uniform) or True in map(_GRAD, self.held):
+            return False
+        if not all(map(is_, map(LR, groups), self.held)):
             return False
         self._fill(lr)
         return True
 
     def _fill(self, lr: float) -> None:
         held = self.held
-        if not self.host:
+        if self.far:
             torch._foreach_zero_(held)
             torch._foreach_add_(held, lr)
         elif len(held) == 1:
@@ -464,3 +474,4 @@ class Groups:
                 else:
                     taken.add(memory)
         self.separate = True
+        self._compare()  # a clone may be of another class

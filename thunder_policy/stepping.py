@@ -142,7 +142,7 @@ class Stepper(LRScheduler, ABC):
         """Tell whether the groups are those seen. `_put` asks again: get_lr is anybody's code."""
         seen = self._lr_groups
         try:
-            if seen.host:
+            if not seen.held:
                 return groups == seen.alike
             # To compare what two dicts hold may read a lr, which waits for a GPU.
             return seen.alike is not None and seen.same(groups)
@@ -296,7 +296,7 @@ class AtMilestones(Stepper):
     def _changed_all(self, groups: list[ParamGroup]) -> bool:
         """Write the lrs of a milestone by the short cut, or nothing, and tell which."""
         seen = self._lr_groups
-        if seen.alike is None or not seen.host:
+        if seen.alike is None or seen.far:
             return False
         self.last_epoch += 1
         try:
@@ -384,9 +384,9 @@ def allow_short_cut(seen: Groups, base_lrs: Sequence[object], step_count: int) -
     Before anything is written: the lrs that are compared here are anybody's, and may raise.
     """
     plain = seen.uniform is not None or (seen.seen and not seen.held)
-    # What a GPU holds is not compared: `Stepper._alike` asks for the same dicts.
-    same = step_count > 1 and plain and (not seen.host or _interchangeable(seen.seen, base_lrs))
-    seen.alike = seen.seen if same else None
+    # Where there are tensors, `Stepper._alike` asks for the same dicts.
+    same = bool(seen.held) or _interchangeable(seen.seen, base_lrs)
+    seen.alike = seen.seen if step_count > 1 and plain and same else None
 
 
 def _interchangeable(groups: Sequence[ParamGroup], base_lrs: Sequence[object]) -> bool:
