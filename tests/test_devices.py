@@ -386,6 +386,47 @@ def test_a_group_that_was_replaced_by_its_copy_is_written_where_it_is(
     assert [float(lr) for lr in policy.get_last_lr()] == [0.5, 0.25]
 
 
+@pytest.mark.parametrize("kind", [Far, torch.Tensor])
+@pytest.mark.parametrize(
+    ("policy", "lr"),
+    [
+        pytest.param(Switch({0: 0.5}), 0.25, id="Switch"),
+        pytest.param(Multiply({0: 0.5}, lr_init=1.0), 0.25, id="Multiply"),
+        pytest.param(Schedule(lambda epoch: 0.5), 0.5, id="Schedule"),
+    ],
+)
+def test_a_group_that_comes_or_goes_is_seen_by_the_next_step(
+    policy: Policy, lr: float, kind: type[torch.Tensor]
+) -> None:
+    optimizer = sgd(0.1, 0.1)
+    for group in optimizer.param_groups:
+        group["lr"] = torch.tensor(0.1).as_subclass(kind)
+    advance(policy(optimizer), 3)
+    added = torch.tensor(0.25).as_subclass(kind)
+    optimizer.add_param_group({"params": [parameter()], "lr": added})
+    advance(policy)
+    assert [float(last) for last in policy.get_last_lr()] == lrs(optimizer) == [0.5, 0.5, lr]
+    assert optimizer.param_groups[2]["lr"] is added
+    advance(policy)
+    del optimizer.param_groups[0]
+    advance(policy)
+    assert [float(last) for last in policy.get_last_lr()] == lrs(optimizer) == [0.5, lr]
+
+
+@pytest.mark.parametrize("kind", [Far, torch.Tensor])
+def test_a_list_of_schedules_refuses_a_group_that_came(kind: type[torch.Tensor]) -> None:
+    optimizer = sgd(0.1, 0.1)
+    for group in optimizer.param_groups:
+        group["lr"] = torch.tensor(0.1).as_subclass(kind)
+    policy = Schedule([lambda epoch: 0.5 / (1 + epoch)] * 2)(optimizer)
+    advance(policy, 3)
+    optimizer.add_param_group({"params": [parameter()], "lr": torch.tensor(0.25).as_subclass(kind)})
+    optimizer.step()
+    counts = "Got 2 mappings and 3 param groups"
+    with unchanged(policy, optimizer), pytest.raises(ValueError, match=counts):
+        policy.step()
+
+
 def test_a_parameter_can_be_a_lr_and_a_shared_one_too() -> None:
     lr = nn.Parameter(torch.tensor(0.5), requires_grad=False)
     optimizer = sgd(0.1, 0.1)

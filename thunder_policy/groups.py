@@ -235,12 +235,28 @@ class Groups:
 
     def unchanged(self, groups: Sequence[ParamGroup]) -> bool:
         """Tell whether each group still holds its tensor lr, and nobody has written into it."""
-        versions = self.versions
+        if len(groups) != len(self.held):
+            return False
+        held, versions = self.held, self.versions
         i = 0
-        for lr in self.held:
-            if groups[i]["lr"] is not lr or lr._version != versions[i]:
+        for group in self.seen:
+            lr = held[i]
+            if groups[i] is not group or group["lr"] is not lr or lr._version != versions[i]:
                 return False
             i += 1  # noqa: SIM113  enumerate takes as long as one group
+        return True
+
+    def _stand(self, groups: Sequence[ParamGroup]) -> bool:
+        """Tell whether each group still holds its tensor lr, and it can be written."""
+        if len(groups) != len(self.held):
+            return False
+        held = self.held
+        i = 0
+        for group in self.seen:
+            lr = held[i]
+            if groups[i] is not group or group["lr"] is not lr or lr.requires_grad:
+                return False
+            i += 1  # noqa: SIM113
         return True
 
     def look(self, at: str) -> list[Any]:
@@ -429,7 +445,7 @@ class Groups:
         """Write lrs into uniform tensor lrs, if they are still those seen and can hold them."""
         try:
             new: list[Any] = [lr.item() if on_host(lr) else lr for lr in lrs]
-            if not (all(map(is_, map(LR, groups), self.held)) and self._can_hold(new)):
+            if not (self._stand(groups) and self._can_hold(new)):
                 return False
         except Exception:  # a tensor of several elements, say
             return False
@@ -439,9 +455,7 @@ class Groups:
 
     def fill(self, groups: Sequence[ParamGroup], lr: float) -> bool:
         """Write one lr into uniform tensor lrs, if they are still those seen and can hold it."""
-        if abs(lr) > limit(self.uniform) or True in map(_GRAD, self.held):
-            return False
-        if not all(map(is_, map(LR, groups), self.held)):
+        if abs(lr) > limit(self.uniform) or not self._stand(groups):
             return False
         self._fill(lr)
         return True

@@ -156,7 +156,7 @@ class Stepper(LRScheduler, ABC):
         if type(lrs) is not list or len(lrs) != len(last_lr):
             return False
         if seen.held:
-            return self._alike(groups) and seen.fill_each(groups, lrs)
+            return seen.alike is not None and seen.fill_each(groups, lrs)
         i = 0
         try:
             if groups == seen.alike:
@@ -279,7 +279,7 @@ class AtMilestones(Stepper):
                             same = False
                             break
                 elif seen.held:
-                    same = self._alike(groups) and seen.unchanged(groups)
+                    same = seen.alike is not None and seen.unchanged(groups)
                 else:
                     same = groups == seen.alike and all(map(is_, map(LR, groups), seen.last))
             if same:
@@ -336,7 +336,7 @@ class Called(Stepper):
         group = None
         try:
             if seen.held:
-                if self._alike(groups) and seen.fill(groups, lr):
+                if seen.alike is not None and seen.fill(groups, lr):
                     seen.one = lr
                     return
             elif groups == seen.alike:
