@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 import torch
 from helpers import advance, lrs, parameter, sgd, unchanged
-from pace import seconds
 from strategies import Far, change
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -461,41 +460,6 @@ def test_an_answer_that_no_op_can_copy_leaves_all_as_it_was(steps: int) -> None:
     policy.lrs = [0.25, 0.25]
     advance(policy)
     assert lrs(optimizer) == [0.25, 0.25]
-
-
-@pytest.mark.parametrize("n", [1, 10])
-@pytest.mark.parametrize(
-    ("make", "enough"),
-    [
-        pytest.param(lambda n: Switch({9: 0.5}), 4, id="Switch"),
-        pytest.param(lambda n: Multiply({9: 0.5}), 4, id="Multiply"),
-        pytest.param(lambda n: Schedule(lambda epoch: 0.5), 8, id="Schedule"),
-        pytest.param(lambda n: Schedule([lambda epoch: 0.5] * n), 8, id="a list"),
-        pytest.param(lambda n: Given(*[0.5] * n), 8, id="custom"),
-    ],
-)
-def test_the_host_takes_the_short_cut_for_a_gpu_too(
-    make: Callable[[int], Policy], enough: float, n: int
-) -> None:
-    """Beside tensors on the CPU; the long way takes 15 times as long and more."""
-
-    def step_of(device: str) -> Callable[[], None]:
-        optimizer = sgd(*[0.1] * n)
-        for group in optimizer.param_groups:
-            group["lr"] = torch.tensor(0.1, device=device)
-        policy = make(n)(optimizer)
-        advance(policy, 2)
-        at: Any = policy
-
-        def steps() -> None:
-            for _ in range(500):
-                at.last_epoch = 2
-                at.step()
-
-        return steps
-
-    # A meta tensor cannot be read either, and an op on it costs no more than its call.
-    assert seconds(step_of("meta")) < enough * seconds(step_of("cpu"))
 
 
 @pytest.mark.parametrize(

@@ -18,14 +18,15 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import POLICIES, MakePolicy, advance, lrs, sgd, tensor
+from helpers import POLICIES, MakePolicy, advance, lrs, reciprocal, sgd, tensor
+from torch import Tensor
 from torch.optim import SGD
 from torch.optim.lr_scheduler import MultiStepLR
 from torch.utils.benchmark import Timer
 
 import thunder_policy
 from benchmarks.overhead import in_turns
-from thunder_policy import Multiply, Policy, Switch, simulate
+from thunder_policy import Multiply, Policy, Schedule, Switch, simulate
 
 MILLION = 1_000_000
 FAR = 10**9
@@ -170,6 +171,41 @@ def test_loading_at_a_billion_takes_as_long_as_at_ten(make: MakePolicy) -> None:
         return float(far.median / near.median)
 
     assert best(ratio, enough=1.5) < 2
+
+
+# A lr on a GPU
+
+
+class Constant(Policy):
+    """A custom policy of numbers."""
+
+    def get_lr(self) -> list[float | Tensor]:
+        return [0.5] * len(self.optimizer.param_groups)
+
+
+@pytest.mark.parametrize("n", [1, 10])
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda n: Switch({9: 0.5}), id="Switch"),
+        pytest.param(lambda n: Multiply({9: 0.5}), id="Multiply"),
+        pytest.param(lambda n: Schedule(reciprocal), id="Schedule"),
+        pytest.param(lambda n: Schedule([reciprocal] * n), id="a list"),
+        pytest.param(lambda n: Constant(), id="custom"),
+    ],
+)
+def test_the_host_takes_the_short_cut_for_a_gpu_too(make: Callable[[int], Policy], n: int) -> None:
+    def calls_of_step(device: str) -> int:
+        optimizer = sgd(*[0.1] * n)
+        for group in optimizer.param_groups:
+            # A meta tensor cannot be read either.
+            group["lr"] = torch.tensor(0.1, device=device)
+        policy = make(n)(optimizer)
+        advance(policy, 2)
+        return calls(policy.step)
+
+    # What torch calls for an op on meta tensors is some twelve a group; our long way is fifty.
+    assert calls_of_step("meta") <= calls_of_step("cpu") + 15 * n
 
 
 # Simulation

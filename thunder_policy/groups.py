@@ -92,6 +92,13 @@ def on_host(lr: object) -> bool:
     return (type(lr) is Tensor or type(lr) is Parameter) and lr.is_cpu
 
 
+def set_far(held: list[Tensor], lrs: float | list[float]) -> None:
+    """Set tensors on a GPU to one number, or to one each."""
+    # A CPU tensor as the source would be n copies to the device; numbers are arguments.
+    torch._foreach_zero_(held)
+    torch._foreach_add_(held, lrs)
+
+
 @cache
 def limit(dtype: torch.dtype) -> float:
     """Return the largest lr that fill_ takes; an integer tensor can hold none at all."""
@@ -397,11 +404,13 @@ class Groups:
             if lrs[0] and lrs.count(lrs[0]) == len(lrs):
                 self._fill(lrs[0])
                 return
-            if not self.far:
+            if self.far:
+                set_far(self.held, lrs)
+            else:
                 for held, lr in zip(self.held, lrs):
                     held.fill_(lr)
-                self.versions, self.values = [*map(_VERSION, self.held)], lrs
-                return
+            self.versions, self.values = [*map(_VERSION, self.held)], lrs
+            return
         if True in [isinstance(lr, Tensor) for lr in lrs]:
             # One group's lr may be another's answer: none is read after it was written.
             live = {element(held) for held in self.held if held is not None}
@@ -427,9 +436,7 @@ class Groups:
         held = [self.held[i] for i in batch]
         new = [lrs[i] for i in batch]
         if kind is float:
-            # A CPU tensor as the source would be n copies to the device; numbers are arguments.
-            torch._foreach_zero_(held)
-            torch._foreach_add_(held, new)
+            set_far(held, new)
         elif kind is Times:
             torch._foreach_mul_(held, [times.factor for times in new])
         else:
@@ -463,8 +470,7 @@ class Groups:
     def _fill(self, lr: float) -> None:
         held = self.held
         if self.far:
-            torch._foreach_zero_(held)
-            torch._foreach_add_(held, lr)
+            set_far(held, lr)
         elif len(held) == 1:
             held[0].fill_(lr)
         else:
