@@ -72,6 +72,16 @@ class Halving(Policy):
         return [group["lr"] * 0.5 for group in self.optimizer.param_groups]
 
 
+class Given(Policy):
+    """A custom policy that gives what it is told to."""
+
+    def __init__(self, *lrs: object) -> None:
+        self.lrs: list[Any] = [*lrs]
+
+    def get_lr(self) -> list[Any]:
+        return self.lrs
+
+
 @pytest.mark.parametrize("n", [1, 3, 20])
 @pytest.mark.parametrize(
     ("bind", "at_a_change"),
@@ -234,8 +244,8 @@ def test_groups_that_were_added_or_replaced_are_taken_in_without_a_wait(policy: 
 @pytest.mark.parametrize("size", [1, 2])
 @pytest.mark.parametrize(
     "policy",
-    [Switch({9: 0.5}), Multiply({9: 0.5}), Schedule(lambda epoch: 0.5)],
-    ids=["Switch", "Multiply", "Schedule"],
+    [Switch({9: 0.5}), Multiply({9: 0.5}), Schedule(lambda epoch: 0.5), Given(0.5, 0.5)],
+    ids=["Switch", "Multiply", "Schedule", "custom"],
 )
 def test_a_replaced_group_is_noticed_without_a_comparison_of_lrs(policy: Policy, size: int) -> None:
     with cuda(0.1, 0.2) as optimizer:
@@ -265,16 +275,6 @@ def far(*lrs: float) -> Optimizer:
 
 def after_zero(lr: Any, epoch: int) -> Any:
     return lr if epoch else 0.5
-
-
-class Given(Policy):
-    """A custom policy that gives what it is told to."""
-
-    def __init__(self, *lrs: object) -> None:
-        self.lrs: list[Any] = [*lrs]
-
-    def get_lr(self) -> list[Any]:
-        return self.lrs
 
 
 @pytest.mark.parametrize(
@@ -385,6 +385,13 @@ def test_a_group_that_was_replaced_by_its_copy_is_written_where_it_is(
     assert [float(lr) for lr in policy.get_last_lr()] == [0.5, 0.25]
 
 
+class AtBase(Policy):
+    """A custom policy that goes by the records of the groups."""
+
+    def get_lr(self) -> list[Any]:
+        return [lr * 1.0 for lr in self.base_lrs]
+
+
 @pytest.mark.parametrize("kind", [Far, torch.Tensor])
 @pytest.mark.parametrize(
     ("policy", "lr"),
@@ -392,14 +399,15 @@ def test_a_group_that_was_replaced_by_its_copy_is_written_where_it_is(
         pytest.param(Switch({0: 0.5}), 0.25, id="Switch"),
         pytest.param(Multiply({0: 0.5}, lr_init=1.0), 0.25, id="Multiply"),
         pytest.param(Schedule(lambda epoch: 0.5), 0.5, id="Schedule"),
+        pytest.param(AtBase(), 0.25, id="custom"),
     ],
 )
 def test_a_group_that_comes_or_goes_is_seen_by_the_next_step(
     policy: Policy, lr: float, kind: type[torch.Tensor]
 ) -> None:
-    optimizer = sgd(0.1, 0.1)
+    optimizer = sgd(0.5, 0.5)
     for group in optimizer.param_groups:
-        group["lr"] = torch.tensor(0.1).as_subclass(kind)
+        group["lr"] = torch.tensor(0.5).as_subclass(kind)
     advance(policy(optimizer), 3)
     added = torch.tensor(0.25).as_subclass(kind)
     optimizer.add_param_group({"params": [parameter()], "lr": added})
@@ -410,6 +418,21 @@ def test_a_group_that_comes_or_goes_is_seen_by_the_next_step(
     del optimizer.param_groups[0]
     advance(policy)
     assert [float(last) for last in policy.get_last_lr()] == lrs(optimizer) == [0.5, lr]
+
+
+@pytest.mark.parametrize("kind", [Far, torch.Tensor])
+@pytest.mark.parametrize(
+    "policy",
+    [Switch({9: 0.5}), Multiply({9: 0.5}), Schedule(lambda epoch: 0.5), Given(0.5)],
+    ids=["Switch", "Multiply", "Schedule", "custom"],
+)
+def test_the_first_step_warns_of_the_order_as_torch_does(
+    policy: Policy, kind: type[torch.Tensor]
+) -> None:
+    optimizer = sgd(torch.tensor(0.1).as_subclass(kind))
+    policy(optimizer)
+    with pytest.warns(UserWarning, match=r"`lr_scheduler.step\(\)` before `optimizer.step\(\)`"):
+        policy.step()
 
 
 @pytest.mark.parametrize("kind", [Far, torch.Tensor])
