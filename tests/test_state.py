@@ -697,6 +697,14 @@ def test_the_saved_lr_init_is_used(cls: Any) -> None:
     policy.load_state_dict(saved.state_dict())
     assert policy.lr_init is None
     assert policy.lr_at(0) == policy.base_lrs == policy.current_lr_init == [0.25]
+
+
+@pytest.mark.parametrize("cls", [Switch, Multiply])
+def test_where_the_state_has_no_lr_init_that_of_the_policy_stays(cls: Any) -> None:
+    saved = cls({3: 0.5}, lr_init=0.25)(sgd(0.1))
+    policy = cls({3: 0.5}, lr_init=0.75)(sgd(0.1))
+    policy.load_state_dict(saved.prepare_state_dict("lr_init"))
+    assert policy.lr_init == 0.75
     assert repr(policy) == repr(saved)
 
 
