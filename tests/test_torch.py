@@ -68,7 +68,9 @@ def close(dtype: torch.dtype | None, ours: float, theirs: float, changes: int) -
 
 def split(held: Groups) -> Groups:
     """The same groups with a tensor of its own each: torch writes twice into a shared one."""
-    form = {"one tensor": "0-dim", "views of one element": "shape [1]"}.get(held.form, held.form)
+    # An older torch's get_last_lr gives the live parameter out, a newer one's a tensor like it.
+    forms = {"one tensor": "0-dim", "views of one element": "shape [1]", "parameter": "0-dim"}
+    form = forms.get(held.form, held.form)
     if form == "shape [1]" and not FILLS_ANY_SHAPE:
         form = "0-dim"
     return replace(held, form=form)

@@ -384,9 +384,9 @@ def allow_short_cut(seen: Groups, base_lrs: Sequence[object], step_count: int) -
     Before anything is written: the lrs that are compared here are anybody's, and may raise.
     """
     plain = seen.uniform is not None or (seen.seen and not seen.held)
-    # Where there are tensors, `Stepper._alike` asks for the same dicts.
-    same = bool(seen.held) or _interchangeable(seen.seen, base_lrs)
-    seen.alike = seen.seen if step_count > 1 and plain and same else None
+    # Where there are tensors, the short cuts ask for the same dicts.
+    quick = step_count > 1 and plain and (seen.held or _interchangeable(seen.seen, base_lrs))
+    seen.alike = seen.seen if quick else None
 
 
 def _interchangeable(groups: Sequence[ParamGroup], base_lrs: Sequence[object]) -> bool:
