@@ -34,7 +34,10 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "capturable Adam": partial(Adam, capturable=True),
 }
 SHARED = ("one tensor", "views of one element")
-FORMS = ("float", "mixed", "0-dim", "shape [1]", "views of one buffer", "parameter", "far", *SHARED)
+# What the package must not read: a stand-in for a lr on a GPU and, where there is one, a real one.
+DISTANT = ("far", *["cuda"] * torch.cuda.is_available())
+NEAR = ("0-dim", "shape [1]", "views of one buffer", "parameter")
+FORMS = ("float", "mixed", *NEAR, *DISTANT, *SHARED)
 
 # Coarse numbers have at most four significant bits, so that a product of two of them is exact in
 # every dtype: the lr at 0 does not depend on where Multiply's first product is rounded.
@@ -58,6 +61,11 @@ class Far(torch.Tensor):
 
 
 torch.serialization.add_safe_globals([Far])
+
+
+def distant(form: str, lr: torch.Tensor) -> torch.Tensor:
+    """Return a copy of a lr that the package must not read."""
+    return lr.clone().as_subclass(Far) if form == "far" else lr.to("cuda")
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,7 @@ class Groups:
             "shape [1]": [lr.clone() for lr in buffer.split(1)],
             "views of one buffer": buffer.unbind(),
             "parameter": [torch.nn.Parameter(lr.clone(), requires_grad=False) for lr in buffer],
-            "far": [lr.clone().as_subclass(Far) for lr in buffer],
+            **{kind: [distant(kind, lr) for lr in buffer] for kind in DISTANT},
             "views of one element": [
                 buffer[0] if i % 2 else buffer[:1] for i in range(len(groups))
             ],

@@ -574,6 +574,7 @@ RANGE = r"does not fit|must be finite|must fit a float"
 @example("custom", "one group", "LambdaLR", [], "state")
 @example("custom", "floats", "ConstantLR", [("''", "torch.tensor(0.5, device='meta')")], "state")
 @example("custom", "floats", "ConstantLR", [("''", "torch.tensor(1j)")], "state")
+@example("custom", "floats", "ConstantLR", [("''", "hostile(OrderedDict, '__class__')")], "state")
 def test_a_state_is_loaded_wholly_or_refused(
     name: str, form: str, source: str, changes: list[tuple[str, str]], wrapped: str
 ) -> None:
@@ -621,7 +622,7 @@ def goes_on(policy: Policy, optimizer: SGD) -> None:
     error, state = outcome(lambda: through_disk(policy.state_dict()))
     if error is not None:
         assert isinstance(policy, Halving)
-        assert "weights_only" in str(error)
+        assert error in RAISED or "weights_only" in str(error)
         return
     seen = lrs(optimizer)
     policy.load_state_dict(state)

@@ -19,7 +19,18 @@ from hypothesis.stateful import (
     rule,
 )
 from oracle import lr_after, lr_at, lrs, stored
-from strategies import ORDERS, Case, Far, cases, change, coarse, parameter, resume, save
+from strategies import (
+    DISTANT,
+    ORDERS,
+    Case,
+    cases,
+    change,
+    coarse,
+    distant,
+    parameter,
+    resume,
+    save,
+)
 from torch.optim import Optimizer
 
 
@@ -196,7 +207,7 @@ class Runs(RuleBasedStateMachine):
     @invariant()
     def the_last_lrs_are_those_of_the_last_step(self) -> None:
         last = [float(lr) for lr in self.policy.get_last_lr()]
-        if self.case.groups.form == "far":
+        if self.case.groups.form in DISTANT:
             # What others have filled on a GPU since may show: to have read it would wait.
             seen = zip(last, self.model.last, self.model.lrs[: len(last)], strict=True)
             assert all(lr in (then, now) for lr, then, now in seen)
@@ -256,8 +267,8 @@ class Runs(RuleBasedStateMachine):
             lr = 0.5
         if lr is not None:
             group["lr"] = lr if dtype is None else torch.tensor(lr, dtype=dtype)
-            if self.case.groups.form == "far":
-                group["lr"] = torch.tensor(lr, dtype=dtype).as_subclass(Far)
+            if self.case.groups.form in DISTANT:
+                group["lr"] = distant(self.case.groups.form, torch.tensor(lr, dtype=dtype))
         return group
 
     def fresh_optimizer(self, n: int) -> Optimizer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import random
 import re
@@ -682,6 +683,30 @@ def test_the_groups_that_load_state_dict_brings_are_the_ones_that_are_written(
         assert numbers(old) == before
 
 
+@EVERY_FORM
+@pytest.mark.parametrize("epoch", [1, 2, 3, 4])
+@pytest.mark.parametrize("many", [False, True], ids=["one callable", "a list"])
+def test_a_callable_may_take_the_optimizer_back(
+    many: bool, epoch: int, optimize: Callable[[], Optimizer]
+) -> None:
+    """The groups that load_state_dict brings while a schedule is called are those written."""
+    optimizer = optimize()
+    kept = copy.deepcopy(optimizer.state_dict())
+
+    def rolling_back(now: int) -> float:
+        if now == epoch:
+            optimizer.load_state_dict(kept)
+        return 1 / (1 + now)
+
+    n = len(optimizer.param_groups)
+    policy = Schedule([rolling_back] * n if many else rolling_back)(optimizer)
+    for now in range(1, 6):
+        advance(policy)
+        expected = pytest.approx([1 / (1 + now)] * n, rel=1e-6)
+        assert lrs(optimizer) == expected
+        assert [float(lr) for lr in policy.get_last_lr()] == expected
+
+
 def test_what_load_state_dict_brings_is_multiplied() -> None:
     optimizer = sgd(tensor(0.5))
     policy = Multiply({2: 0.5})(optimizer)
@@ -689,6 +714,17 @@ def test_what_load_state_dict_brings_is_multiplied() -> None:
     optimizer.load_state_dict(sgd(tensor(0.75)).state_dict())
     advance(policy)
     assert lrs(optimizer) == [0.375]
+
+
+def test_an_initial_lr_of_another_kind_gives_what_the_binding_wrote() -> None:
+    """In float32 a third of it would be another number."""
+    optimizer = sgd(0.1)
+    optimizer.param_groups[0]["initial_lr"] = tensor(0.1, torch.float32)
+    policy = Multiply({0: 0.3}, lr_init=None)(optimizer)
+    bound = lrs(optimizer)
+    assert policy.get_lr() == policy.lr_at(0) == bound == [0.3 * float(np.float32(0.1))]
+    policy._update_lr(0)  # as a SequentialLR begins again
+    assert lrs(optimizer) == bound
 
 
 Added: TypeAlias = tuple[MakePolicy, list[list[float]]]
@@ -991,6 +1027,23 @@ def test_the_note_on_a_get_lr_says_when(epoch: int) -> None:
         policy.step()
     note = f"Fails at epoch {epoch}, all param groups"
     assert getattr(caught.value, "__notes__", []) == [note] * NOTES
+
+
+def test_the_note_of_a_policy_stands_beside_that_of_the_policy_it_asks() -> None:
+    """Though the one at epoch 1 begins as that at epoch 11 does."""
+
+    def fails(epoch: int) -> float:
+        if epoch > 10:
+            raise OSError("no file")
+        return 0.5
+
+    inner = Schedule(fails)
+    policy = Schedule(lambda epoch: inner.lr_at(epoch + 10)[0] if epoch else 0.5)(sgd())
+    policy.optimizer.step()
+    with pytest.raises(OSError, match="no file") as caught:
+        policy.step()
+    notes = [f"Schedule at epoch {epoch}, all param groups" for epoch in (11, 1)]
+    assert getattr(caught.value, "__notes__", []) == notes * NOTES
 
 
 @pytest.mark.parametrize("answer", [np.float64(0.5), np.array([0.5]), torch.tensor([0.5]), 1])

@@ -290,6 +290,28 @@ def test_groups_that_share_a_lr_after_loading_are_parted_again(make: Callable[[]
     assert optimizer.param_groups[1]["lr"] is not live
 
 
+def test_lrs_that_share_a_number_of_numpy_are_parted() -> None:
+    """Tensors made of views of one array begin at other addresses, and share their elements."""
+    array = np.array([0.5, 0.5])
+    optimizer = sgd(torch.from_numpy(array)[1], torch.from_numpy(array[1:])[0])
+    Schedule([lambda epoch: 0.5, lambda epoch: 0.25])(optimizer)
+    assert lrs(optimizer) == [0.5, 0.25]
+
+
+def test_an_initial_lr_that_torch_makes_the_lr_is_not_written() -> None:
+    """A SequentialLR puts the tensor itself into a group whose lr somebody made a float."""
+    optimizer = sgd(torch.tensor(1.0))
+    policy = Switch({0: 0.5, 2: 0.25}, lr_init=None)(optimizer)
+    (group,) = optimizer.param_groups
+    group["lr"] = 0.3
+    sequence = SequentialLR(optimizer, [policy], milestones=[])
+    for lr in (0.5, 0.5, 0.25):
+        assert lrs(optimizer) == [lr]
+        assert group["initial_lr"].item() == 1.0
+        assert group["initial_lr"] is not group["lr"]
+        advance(optimizer, sequence)
+
+
 def test_writing_in_place_leaves_the_base_alone() -> None:
     """pytorch#126854: with a tensor lr, LambdaLR's factor was applied to its own last result."""
     optimizer = sgd(torch.ones(1), torch.tensor(1.0))

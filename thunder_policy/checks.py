@@ -140,9 +140,10 @@ def said(error: BaseException) -> str:
     return " ".join(text.split())
 
 
-def add_note(error: BaseException, where: str, rest: str = "") -> None:
+def add_note(error: BaseException, where: str, rest: str) -> None:
     """Note on somebody else's exception where it was raised, unless it says that already."""
+    already = f"{where},", f"{where}:"  # with what follows, as epoch 11 begins as epoch 1 does
     with suppress(Exception):  # Python 3.10 has no notes; an exception may have its own ideas
         texts = [*error.args, *getattr(error, "__notes__", [])]
-        if not any(isinstance(text, str) and text.startswith(where) for text in texts):
+        if not any(isinstance(text, str) and text.startswith(already) for text in texts):
             error.add_note(where + rest)  # type: ignore[attr-defined, unused-ignore]

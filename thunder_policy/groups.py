@@ -50,8 +50,10 @@ def as_one(lrs: list[Any]) -> list[Any]:
 
 
 def like(form: object, lr: float | Tensor) -> float | Tensor:
-    """Return a copy of a lr, as a tensor where the form is one and can hold it."""
-    if isinstance(lr, Tensor) or not isinstance(form, Tensor) or abs(lr) > limit(form.dtype):
+    """Return a copy of a lr, as a tensor or a number as the form is, where a tensor can hold it."""
+    if not isinstance(form, Tensor):
+        return float(lr)
+    if isinstance(lr, Tensor) or abs(lr) > limit(form.dtype):
         return copy_of(lr)
     return torch.full_like(form, lr)
 
@@ -76,10 +78,11 @@ def plain(lr: object, what: str) -> None:
 def element(lr: Tensor) -> tuple[object, ...]:
     """Name the memory of a one-element tensor: equal for two tensors that share it."""
     storage = lr.untyped_storage()
-    # Fake and meta tensors have no address; their storage object still tells them apart.
-    fake = storage.device.type == "meta"
-    start = storage._cdata if fake else storage.data_ptr()
-    return storage.device, start, lr.storage_offset() * lr.element_size()
+    offset = lr.storage_offset() * lr.element_size()
+    if storage.device.type == "meta":
+        # Fake and meta tensors have no address; their storage object still tells them apart.
+        return storage.device, storage._cdata, offset
+    return storage.device, storage.data_ptr() + offset
 
 
 def version(lr: object) -> int | None:
@@ -481,10 +484,15 @@ class Groups:
         self.values = [lr] * len(held)
 
     def _separate(self) -> None:
-        """Give each group that shares its tensor lr with an earlier one a clone of its own."""
+        """Give each group that shares its tensor lr with an earlier one a clone of its own.
+
+        One that holds an ``initial_lr`` too: a SequentialLR puts that tensor itself where somebody
+        has made the lr a float.
+        """
         if self.separate:
             return
-        taken = set()
+        initial = [group.get("initial_lr") for group in self.source]
+        taken = {element(lr) for lr in initial if isinstance(lr, Tensor)}
         for i, held in enumerate(self.held):
             if held is not None:
                 if (memory := element(held)) in taken:

@@ -125,7 +125,7 @@ class Stepper(LRScheduler, ABC):
         self._step_count += 1
         try:
             lrs: Any = self.get_lr()
-            done = self._put(groups, lrs)
+            done = self._put(self.optimizer.param_groups, lrs)
         except BaseException as error:
             add_note(error, self._at(), ALL_GROUPS)
             self._step_back()
@@ -316,7 +316,6 @@ class Called(Stepper):
 
     def step(self, epoch: int | None = None) -> None:
         """Go on to the next epoch, as `Policy.step` does."""
-        groups = self.optimizer.param_groups
         schedule = self._lr_rule
         if epoch is not None or schedule is None:
             self._step_each(epoch)
@@ -331,6 +330,7 @@ class Called(Stepper):
             add_note(error, self._at(), ALL_GROUPS)
             self._step_back()
             raise
+        groups = self.optimizer.param_groups  # not before: a callable may bring others
         seen = self._lr_groups
         last = seen.one
         group = None
@@ -358,7 +358,7 @@ class Called(Stepper):
 
     def _step_each(self, epoch: int | None) -> None:
         """Step where there is a callable a group, or a subclass has a get_lr of its own."""
-        groups = self.optimizer.param_groups
+        self.optimizer  # noqa: B018  an unbound policy raises here
         if epoch is not None or self._lr_restart:
             super().step(epoch)
             return
@@ -368,7 +368,7 @@ class Called(Stepper):
         try:
             for schedule in self._lr_mapping:
                 lrs.append(schedule(now))  # noqa: PERF401  an error is that of the next group
-            done = self._put(groups, lrs)
+            done = self._put(self.optimizer.param_groups, lrs)
         except BaseException as error:
             add_note(error, self._at(), which_group(len(lrs), self._lr_mapping))
             self._step_back()
