@@ -122,18 +122,8 @@ def _micro(seconds: float) -> str:
 def markdown(results: Sequence[Result], where: dict[str, Any]) -> str:
     """Return the README's tables: ratios of both schedulers, and their shares of a whole step."""
     on_cpu = [one for one in results if one.case.device == "cpu"]
-    ratios = {
-        (one.case.policy, one.case.lr, one.case.groups): f"{one.ratio:.2f}"
-        for one in results
-        if one.case.is_standard
-    }
-    more = [f"{n:,}" for n in GROUPS[1:]]
-    rows = [["policy", "against", "float lr, 1 group", *more, "tensor lr, 1 group", *more]]
-    rows.append(["---", "---", *["--:"] * (len(rows[0]) - 2)])
-    for policy, pair in PAIRS.items():
-        cells = [ratios.get((policy, lr, n), "") for lr in KINDS for n in GROUPS]
-        rows.append([policy, f"`{pair.against}`", *cells])
-
+    standard = [one for one in on_cpu if one.case.is_standard]
+    on_cuda = [one for one in results if one.case.device == "cuda"]
     shares = {
         (one.case.lr, one.case.optimizer): [f"{share:.1%}" for share in one.shares]
         for one in on_cpu
@@ -141,19 +131,38 @@ def markdown(results: Sequence[Result], where: dict[str, Any]) -> str:
         and (one.case.policy, one.case.groups, one.case.milestones) == (STANDARD, 1, 2)
     }
     optimizers = [*dict.fromkeys(optimizer for _, optimizer in shares)]
-    whole = [
-        ["share of `optimizer.step()`, 1 group", *optimizers],
-        ["---", *["--:"] * len(optimizers)],
-    ]
+    whole = [["share of `optimizer.step()`, 1 group", *optimizers]]
     for lr in KINDS:
         for i, name in enumerate((STANDARD, f"`{PAIRS[STANDARD].against}`")):
             whole.append([f"{name}, {lr} lr", *(shares[lr, one][i] for one in optimizers)])
+    tables = [_lines(_ratios(standard, "policy", KINDS), names=2), _lines(whole, names=1)]
+    if on_cuda:
+        tables.append(_lines(_ratios(on_cuda, "on CUDA", KINDS[1:]), names=2))
     made = f"Made by `{where['command']}` on {sentence(where)}. {cuda_line(where)}"
-    return "\n\n".join([_lines(rows), _lines(whole), made])
+    return "\n\n".join([*tables, made])
 
 
-def _lines(rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+def _ratios(results: Sequence[Result], what: str, kinds: Sequence[str]) -> list[list[str]]:
+    """Return a row a policy, with a ratio for each kind of lr and number of groups."""
+    ratios = {
+        (one.case.policy, one.case.lr, one.case.groups): f"{one.ratio:.2f}" for one in results
+    }
+    more = [f"{n:,}" for n in GROUPS[1:]]
+    head = [what, "against"]
+    for lr in kinds:
+        head += [f"{lr} lr, 1 group", *more]
+    rows = [head]
+    for policy, pair in PAIRS.items():
+        cells = [ratios.get((policy, lr, n), "") for lr in kinds for n in GROUPS]
+        rows.append([policy, f"`{pair.against}`", *cells])
+    return rows
+
+
+def _lines(rows: Sequence[Sequence[str]], names: int) -> str:
+    """Write a table, whose first columns are names and the others numbers."""
+    head, *rest = rows
+    rule = ["---"] * names + ["--:"] * (len(head) - names)
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rest])
 
 
 def to_json(results: Sequence[Result], where: dict[str, Any]) -> dict[str, Any]:

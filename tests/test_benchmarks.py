@@ -15,6 +15,7 @@ from torch.utils.benchmark.utils.common import TaskSpec
 
 from benchmarks.__main__ import PICTURE, main
 from benchmarks.overhead import GOALS, GROUPS, OPTIMIZERS, PAIRS, Case, Result, cases, schedule
+from benchmarks.report import environment, markdown
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -99,11 +100,32 @@ def test_the_readme_has_the_table_that_is_printed(capsys: pytest.CaptureFixture[
     head_of_shares = re.compile(r"^\| share of `optimizer.step\(\)`.+\n.+$", re.MULTILINE)
     share = re.compile(r"^\| [^|]+, (?:float|tensor) lr(?: \| [\d.]+%)+ \|$", re.MULTILINE)
     assert head.findall(printed) == head.findall(README) != []
-    assert row.findall(printed) == row.findall(README)
-    assert len(row.findall(printed)) == len(PAIRS)
+    tables = 1 + torch.cuda.is_available()
+    assert row.findall(printed) == row.findall(README)[: tables * len(PAIRS)]
+    assert len(row.findall(printed)) == tables * len(PAIRS)
     assert head_of_shares.findall(printed) == head_of_shares.findall(README) != []
     assert len(share.findall(printed)) == len(share.findall(README)) == 4
     assert PICTURE.relative_to(PICTURE.parents[2]).as_posix() in README
+
+
+def test_the_readme_has_the_table_of_a_gpu_as_it_is_printed_where_there_is_one() -> None:
+    """Of made-up times: no GPU is needed."""
+    made_up = [
+        Case(policy, lr, n, optimizer, device=device)
+        for device, optimizer in (("cpu", "SGD"), ("cuda", "Adam(capturable)"))
+        for policy in PAIRS
+        for lr in ("float", "tensor")[device == "cuda" :]
+        for n in GROUPS
+    ]
+    one, two = (Measurement(1, [seconds] * 3, TaskSpec("step()", "pass")) for seconds in (1.0, 2.0))
+    found = [Result(case, one, two, two) for case in made_up]
+    printed = markdown(found, environment("made up"))
+    table = re.compile(r"^\| on CUDA \| .+(?:\n\|.+)+", re.MULTILINE)
+    (shown,) = table.findall(printed)
+    (of_the_readme,) = table.findall(README)
+    number = re.compile(r" \d+\.\d\d ")
+    assert number.findall(shown) == [" 0.50 "] * len(PAIRS) * len(GROUPS)
+    assert number.sub(" ", shown) == number.sub(" ", of_the_readme)
 
 
 def test_everything_has_every_kind_of_case() -> None:
