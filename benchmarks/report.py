@@ -135,17 +135,20 @@ def markdown(results: Sequence[Result], where: dict[str, Any]) -> str:
     for lr in KINDS:
         for i, name in enumerate((STANDARD, f"`{PAIRS[STANDARD].against}`")):
             whole.append([f"{name}, {lr} lr", *(shares[lr, one][i] for one in optimizers)])
-    tables = [_lines(_ratios(standard, "policy", KINDS), names=2), _lines(whole, names=1)]
+    tables = [_lines(_ratios(standard, "policy", KINDS, 2), names=2), _lines(whole, names=1)]
     if on_cuda:
-        tables.append(_lines(_ratios(on_cuda, "on CUDA", KINDS[1:]), names=2))
+        tables.append(_lines(_ratios(on_cuda, "on CUDA", KINDS[1:], 3), names=2))
     made = f"Made by `{where['command']}` on {sentence(where)}. {cuda_line(where)}"
     return "\n\n".join([*tables, made])
 
 
-def _ratios(results: Sequence[Result], what: str, kinds: Sequence[str]) -> list[list[str]]:
+def _ratios(
+    results: Sequence[Result], what: str, kinds: Sequence[str], digits: int
+) -> list[list[str]]:
     """Return a row a policy, with a ratio for each kind of lr and number of groups."""
     ratios = {
-        (one.case.policy, one.case.lr, one.case.groups): f"{one.ratio:.2f}" for one in results
+        (one.case.policy, one.case.lr, one.case.groups): f"{one.ratio:.{digits}f}"
+        for one in results
     }
     more = [f"{n:,}" for n in GROUPS[1:]]
     head = [what, "against"]

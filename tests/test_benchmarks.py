@@ -123,8 +123,8 @@ def test_the_readme_has_the_table_of_a_gpu_as_it_is_printed_where_there_is_one()
     table = re.compile(r"^\| on CUDA \| .+(?:\n\|.+)+", re.MULTILINE)
     (shown,) = table.findall(printed)
     (of_the_readme,) = table.findall(README)
-    number = re.compile(r" \d+\.\d\d ")
-    assert number.findall(shown) == [" 0.50 "] * len(PAIRS) * len(GROUPS)
+    number = re.compile(r" \d+\.\d+ ")
+    assert number.findall(shown) == [" 0.500 "] * len(PAIRS) * len(GROUPS)
     assert number.sub(" ", shown) == number.sub(" ", of_the_readme)
 
 

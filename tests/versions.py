@@ -77,11 +77,12 @@ SECOND_OF_A_SEQUENCE = {
 }
 
 # For pytest: what torch warns of in calls of its own.
-FILTERS = (
-    []
-    if SEQUENCE_IS_CLEAN
-    else [
+FILTERS = [
+    # Where there is a GPU: a capturable optimizer that is copied, and steps outside of a graph.
+    "ignore:This instance was constructed with capturable=True:UserWarning",
+]
+if not SEQUENCE_IS_CLEAN:
+    FILTERS += [
         "ignore:The epoch parameter in `scheduler.step:UserWarning:torch.optim.lr_scheduler",
         "ignore:TypedStorage is deprecated:UserWarning",  # Distributed Checkpoint
     ]
-)
