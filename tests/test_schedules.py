@@ -616,7 +616,8 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
         lambda: ONE.then(math.cos, at=3),
         TypeError,
         "Then: second must be a ScheduleFunction, not <built-in function cos>: "
-        "use Constant for a number, a subclass for a formula",
+        "use Constant for a number, Constant(a).then(Constant(b), at=epoch) for a Switch, "
+        "a subclass for a formula",
     ),
     (lambda: ONE.then(ONE, at=-3), ValueError, "Then: at must be at least 0, not -3"),
     (

@@ -12,6 +12,7 @@ from numbers import Integral, Real
 from typing import Any, SupportsFloat, TypeVar, cast
 
 from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
 
 T = TypeVar("T")
 
@@ -109,6 +110,11 @@ def schedule_fn(value: Any, what: str) -> Callable[[int], SupportsFloat]:
         raise TypeError(
             f"{what} must be a callable from epoch to lr, not {short(value)}: "
             "use Switch or Multiply for a mapping"
+        )
+    if isinstance(value, LRScheduler):
+        raise TypeError(
+            f"{what} must be a callable from epoch to lr, not the policy {short(value)}: bind that "
+            "by itself, or give lambda epoch: policy.lr_at(epoch)[0]"
         )
     if not callable(value):
         raise TypeError(

@@ -244,7 +244,7 @@ class _EpochPolicy(AtMilestones, MappingPolicy[dict[int, float]]):
     def _rule(self, mapping: Any) -> Any:
         return merge(*mapping) if isinstance(mapping, list) else mapping
 
-    def get_lr(self) -> list[float | Tensor]:
+    def get_lr(self) -> Sequence[float | Tensor]:  # type: ignore[override, unused-ignore]
         """Compute the lrs to be written at ``last_epoch``: one a param group."""
         now, groups = self.last_epoch, self.optimizer.param_groups
         if now:
@@ -403,7 +403,7 @@ class Schedule(Called, MappingPolicy[ScheduleFn]):
     def _rule(self, mapping: Any) -> Any:
         return mapping if callable(mapping) else None
 
-    def get_lr(self) -> list[float | Tensor]:
+    def get_lr(self) -> Sequence[float | Tensor]:  # type: ignore[override, unused-ignore]
         """Compute the lrs to be written at ``last_epoch``: one a param group."""
         return self._lrs(self.last_epoch, len(self.optimizer.param_groups))
 

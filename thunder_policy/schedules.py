@@ -811,7 +811,8 @@ def _points(value: Any, what: str) -> tuple[tuple[int, float], ...]:
 
 def _schedule(value: Any, what: str) -> ScheduleFunction:
     if not isinstance(value, ScheduleFunction):
-        hint = "use Constant for a number, a subclass for a formula"
+        switch = "Constant(a).then(Constant(b), at=epoch) for a Switch"
+        hint = f"use Constant for a number, {switch}, a subclass for a formula"
         raise TypeError(f"{what} must be a ScheduleFunction, not {short(value)}: {hint}")
     return value
 

@@ -45,7 +45,10 @@ def simulate(policy: Policy, epochs: int, groups: int | None = None, lr: float =
         [[0.5], [0.5], [0.25], [0.25]]
     """
     if not isinstance(policy, Policy):
-        raise TypeError(f"simulate takes a policy, not {short(policy)} ({type(policy).__name__})")
+        raise TypeError(
+            f"simulate takes a policy, not {short(policy)} ({type(policy).__name__})"
+            f"{': put a schedule into Schedule(...)' * callable(policy)}"
+        )
     epochs = epoch_number(epochs, "simulate: epochs")
     if groups is not None:
         groups = count(groups, "simulate: groups")
@@ -80,7 +83,7 @@ def plot(
         per_group: Whether to draw all groups, and not the first one alone.
 
     Returns:
-        The axes, which Matplotlib can go on with: ``plot(policy, 90).figure.savefig("lr.png")``.
+        The axes, which Matplotlib can go on with.
 
     Raises:
         ImportError: If Matplotlib is not installed.

@@ -1583,3 +1583,53 @@ pair("deepcopy", "the policy has: expected its copied optimizer", CopiesItsKind,
 pair("pickle", "the policy has: expected its copied optimizer", CopiesItsKind, PickleKeeps)
 pair("late_group", "the lr of a group added at epoch", LeavesLater, Decay)
 pair("state_weights_only", "refuses numpy", SavesNumpy, SavesNumber)
+
+
+# What was found in review, once each.
+
+
+class SeedsTheSame(Decay):
+    """Draws nothing after it, so that the generator is where another 0 would have put it."""
+
+    def factor(self) -> float:
+        torch.manual_seed(0)
+        random.seed(0)
+        np.random.seed(0)
+        return 0.9**self.last_epoch
+
+
+class SeedsOnLoading(Loads):
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        random.seed(1)
+
+
+class GoesWhereItIsAsked(Form):
+    def lr_at(self, epoch: int) -> list[float]:
+        self.last_epoch = epoch
+        return super().lr_at(epoch)
+
+
+class KeepsParams(WritesOld):
+    """Only keeps the params alive, and no optimizer."""
+
+    def set_optimizer(self, optimizer: Optimizer) -> None:
+        Policy.set_optimizer(self, optimizer)
+        self.all.extend(group["params"] for group in optimizer.param_groups)
+
+    def step(self, epoch: int | None = None) -> None:
+        Policy.step(self, epoch)
+
+
+class LoadsMomentum(Loads):
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        for group in self.optimizer.param_groups:
+            group["momentum"] = 0.9
+
+
+pair("rng", "the global generator of random: expected left where it was", SeedsTheSame, Decay)
+pair("rng", "the global generator of random: expected left where it was", SeedsOnLoading, Loads)
+pair("closed_form", "the lr of a run that was asked", GoesWhereItIsAsked, Form)
+pair("rebind_frees", "a param of the old optimizer: expected freed", KeepsParams, Replaces)
+pair("only_lr", "after saving and loading, group 0, momentum", LoadsMomentum, Loads)

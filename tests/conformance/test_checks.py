@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from pace import seconds
 from torch.optim.lr_scheduler import ChainedScheduler, ConstantLR, StepLR
 
-from thunder_policy import Switch
+from thunder_policy import Policy, Switch
 from thunder_policy.conformance import (
     LAWS,
     SCHEDULE_LAWS,
@@ -55,11 +55,33 @@ def test_the_error_has_one_line_a_broken_law() -> None:
     subject = Subject(broken.OneLate, expected=broken.base, epochs=4)
     with pytest.raises(ConformanceError) as raised:
         check_policy(subject)
-    assert str(raised.value).splitlines() == [
-        f"OneLate breaks 1 law of {len(LAWS)}",
-        "  values: the lr: expected 0.09000000000000001, saw 0.1, at epoch 1, group 0",
-    ]
-    assert by_law(raised.value.results)["values"].error is not None
+    reason = "values: the lr: expected 0.09000000000000001, saw 0.1, at epoch 1, group 0"
+    said, _, program = str(raised.value).partition("\n\n")
+    assert said.splitlines() == [f"OneLate breaks 1 law of {len(LAWS)}", f"  {reason}"]
+    broken_law = by_law(raised.value.results)["values"]
+    assert program == f"# {reason}\n{broken_law.reproduction}".rstrip()
+    assert str(broken_law.error) == f"{broken_law.reason}\n\n{broken_law.reproduction}"
+
+
+def test_a_binding_that_fails_asks_for_how_many_groups_it_is() -> None:
+    def zips() -> Any:
+        return type("Zips", (broken.Decay,), {"get_lr": lambda self: [][len(self.base_lrs)]})()
+
+    hint = "binding to 1 param group (if it is for an exact number, say so: groups=2): expected"
+    assert by_law(check_policy(zips, on_fail="collect"))["bound"].reason.startswith(hint)
+    known = by_law(check_policy(Subject(zips, groups=1), on_fail="collect"))["bound"]
+    assert known.reason.startswith("binding to 1 param group: expected")
+
+
+def test_an_unbound_policy_inside_is_no_scheduler_that_is_stepped() -> None:
+    class Scaled(Policy):
+        def __init__(self) -> None:
+            self.inner = Switch({0: 0.5, 3: 0.1})
+
+        def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+            return self.inner.lr_at(self.last_epoch) * len(self.base_lrs)
+
+    assert by_law(check_policy(few(Scaled)))["step_atomic"].status == "passed"
 
 
 def test_an_error_says_what_was_expected_and_seen_at_which_epoch_and_group() -> None:
@@ -289,6 +311,16 @@ def monotone() -> Callable[[int], float]:
     return schedule
 
 
+class Latch:
+    """Is at its end for ever, once it was there."""
+
+    ended = False
+
+    def __call__(self, epoch: int) -> float:
+        self.ended = self.ended or epoch >= 5
+        return 0.01 if self.ended else 0.1
+
+
 def reused() -> Callable[[int], torch.Tensor]:
     lr = torch.zeros(())
     return lambda epoch: lr.fill_(1 / (1 + epoch))
@@ -329,10 +361,24 @@ def test_a_bad_schedule_breaks_the_law_that_names_its_fault(name: str) -> None:
             exec(result.reproduction or "", {})
 
 
+def test_a_schedule_that_latches_is_held_to_what_it_answered_at_first() -> None:
+    result = by_law(check_schedule(Latch(), epochs=8, on_fail="collect"))["any_order"]
+    assert result.status == "failed"
+    assert "expected 0.1, saw 0.01" in result.reason
+    with pytest.raises(Broken, match=r"expected 0\.1, saw 0\.01"):
+        exec(result.reproduction or "", {"schedule": Latch()})
+
+
 @pytest.mark.parametrize(
     "schedule",
-    [sound.reciprocal, np.cos, lambda t: torch.tensor(0.1 / (1 + t)), lambda t: 1],
-    ids=["reciprocal", "np.cos", "tensor", "int"],
+    [
+        sound.reciprocal,
+        np.cos,
+        lambda t: torch.tensor(0.1 / (1 + t)),
+        lambda t: np.array([0.1 / (1 + t)]),
+        lambda t: 1,
+    ],
+    ids=["reciprocal", "np.cos", "tensor", "array", "int"],
 )
 def test_a_good_schedule_passes(schedule: Callable[[int], Any]) -> None:
     results = check_schedule(schedule, epochs=100)

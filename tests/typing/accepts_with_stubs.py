@@ -58,6 +58,16 @@ class OfMapping(MappingPolicy[dict[int, float]]):
         return [0.1 for _ in self.base_lrs]
 
 
+class OfSwitch(Switch):
+    def get_lr(self) -> list[float]:
+        return [float(lr) / 2 for lr in super().get_lr()]
+
+
+class OfSchedule(Schedule):
+    def get_lr(self) -> list[float]:
+        return [float(lr) / 2 for lr in super().get_lr()]
+
+
 class OfStepLR(StepLR):
     def get_lr(self) -> list[float]:
         return [float(lr) / 2 for lr in super().get_lr()]
@@ -68,6 +78,8 @@ assert_type(Floats()(optimizer).get_lr(), list[float])
 assert_type(ASequence()(optimizer).get_lr(), Sequence[float])
 for policy in (Floats(), FloatsAndTensors(), Tensors(), ASequence(), ATuple(), OfMapping({0: 1})):
     policy(optimizer).get_last_lr()
+assert_type(OfSwitch({0: 1})(optimizer).get_lr(), list[float])
+assert_type(OfSchedule(lambda epoch: 0.1)(optimizer).get_lr(), list[float])
 OfStepLR(optimizer, 3)
 
 # A list is invariant, and these are correct arguments

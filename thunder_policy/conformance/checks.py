@@ -142,7 +142,7 @@ def examine(law: Law, subject: Subject) -> Result:
     except NotApplicable as reason:
         return Result(law.name, "skipped", str(reason))
     except Broken as error:
-        return Result(law.name, "failed", str(error), error, error.reproduction)
+        return Result(law.name, "failed", error.reason, error, error.reproduction)
     return Result(law.name, "passed")
 
 

@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from ..checks import cut, said, short
 from .checks import check_policy
 from .kit import sgd
-from .report import table, to_json
+from .report import programs, table, to_json
 from .subject import Copies, Subject, check_fresh, needs_optimizer
 
 GOOD, BROKEN, BAD_TARGET = 0, 1, 2
@@ -50,9 +50,8 @@ def check_command(target: str, groups: int | None, expected: str | None, as_json
     results = check_policy(subject, on_fail="collect")
     print(to_json(target, results) if as_json else table(results))
     if not as_json:
-        for result in results:
-            if result.reproduction:
-                print(f"\n# {result.law}: {result.reason}\n{result.reproduction}", end="")
+        for program in programs(results):
+            print(program)
     good = not any(result.bad() for result in results)
     return GOOD if good and any(result.status == "passed" for result in results) else BROKEN
 

@@ -26,6 +26,9 @@ from .kit import plain
 _OURS = (Policy.__module__.partition(".")[0] + ".", "torch.")
 _CONTAINERS = (list, dict, set)
 
+SEED = 0x5EED
+"""None that anybody would set: to set the same again would go unnoticed."""
+
 
 @contextmanager
 def isolated(factory: object) -> Generator[None, None, None]:
@@ -34,7 +37,8 @@ def isolated(factory: object) -> Generator[None, None, None]:
     That is: the states of the random generators, the warnings filters, the default dtype, grad
     mode, the number of threads, gc, and what the factory's containers and classes hold.
 
-    In the block the generators start from 0, so that a report does not depend on what was drawn.
+    In the block the generators start from `SEED`, so that a report does not depend on what was
+    drawn.
     """
     numpy = sys.modules.get("numpy")
     python_state, numpy_state = random.getstate(), numpy and numpy.random.get_state()
@@ -46,10 +50,10 @@ def isolated(factory: object) -> Generator[None, None, None]:
     devices = range(torch.cuda.device_count()) if in_use() else ()
     with torch.random.fork_rng(devices), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        random.seed(0)
-        torch.default_generator.manual_seed(0)
+        random.seed(SEED)
+        torch.default_generator.manual_seed(SEED)
         if numpy:
-            numpy.random.seed(0)
+            numpy.random.seed(SEED)
         try:
             yield
         finally:

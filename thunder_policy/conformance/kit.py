@@ -14,7 +14,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FunctionType
 from typing import Any, NoReturn, TypeGuard
 
@@ -70,6 +70,14 @@ class Broken(AssertionError):
         where = "" if epoch is None else f", at epoch {epoch}"
         where += "" if group is None else f", group {group}"
         super().__init__(f"{what}: expected {_short(expected)}, saw {_short(seen)}{where}")
+
+    @property
+    def reason(self) -> str:
+        """What was expected and seen, and where, in one line."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return f"{self.reason}\n\n{self.reproduction}" if self.reproduction else self.reason
 
     def __reduce__(self) -> tuple[object, ...]:
         arguments = self.what, self.expected, self.seen, self.epoch, self.group
@@ -165,10 +173,10 @@ def train(scheduler: LRScheduler, steps: int = 1) -> None:
             raise Broken("step()", "no error", said(error), to) from error
 
 
-def bind(policy: Any, optimizer: Optimizer) -> LRScheduler:
+def bind(policy: Any, optimizer: Optimizer, hint: str = "") -> LRScheduler:
     """Bind a policy, or make a scheduler; where that is an error, say so."""
     n = len(optimizer.param_groups)
-    what = f"binding to {n} param group{'s' if n > 1 else ''}"
+    what = f"binding to {n} param group{'s' if n > 1 else ''}{hint}"
     try:
         scheduler = policy(optimizer)
     except Exception as error:
@@ -193,6 +201,12 @@ def run(scheduler: LRScheduler, steps: int) -> Trace:
         train(scheduler)
         trace.append(lrs(scheduler.optimizer))
     return trace
+
+
+def save_and_load(scheduler: LRScheduler) -> None:
+    """Load a scheduler's own state, if it has one: what is wrong with that, other laws say."""
+    with suppress(Exception):
+        scheduler.load_state_dict(scheduler.state_dict())
 
 
 def public(scheduler: LRScheduler) -> dict[str, object]:
@@ -370,8 +384,9 @@ def by_count(make: Make, groups: int, epochs: int) -> bool:
 
 
 def own_schedulers(scheduler: LRScheduler) -> bool:
-    """Tell whether a scheduler holds others, which it steps."""
-    return any(isinstance(value, LRScheduler) for value in flat(vars(scheduler)))
+    """Tell whether a scheduler holds others, which it steps: an unbound policy is a value."""
+    held = [value for value in flat(vars(scheduler)) if isinstance(value, LRScheduler)]
+    return any(hasattr(value, "optimizer") for value in held)
 
 
 def through_disk(state: Any) -> Any:

@@ -60,10 +60,20 @@ class ConformanceError(AssertionError):
         bad = [result for result in results if result.bad(strict)]
         lines = [f"  {result.law}: {result.reason}" for result in bad]
         laws = "1 law" if len(bad) == 1 else f"{len(bad)} laws"
-        super().__init__("\n".join([f"{subject} breaks {laws} of {len(results)}", *lines]))
+        lines = [f"{subject} breaks {laws} of {len(results)}", *lines]
+        super().__init__("\n".join([*lines, *programs(bad)]))
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.subject, self.results, self.strict)
+
+
+def programs(results: Sequence[Result]) -> list[str]:
+    """Return the program that shows each broken law, under what it shows."""
+    return [
+        f"\n# {result.law}: {result.reason}\n{result.reproduction.rstrip()}"
+        for result in results
+        if result.reproduction
+    ]
 
 
 def counted(results: Sequence[Result]) -> str:

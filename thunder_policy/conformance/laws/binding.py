@@ -53,11 +53,12 @@ def construct(make: MakePolicy) -> None:
 
 
 @law("late binding", root=True)
-def bound(make: Make, held: list[float]) -> None:
+def bound(make: Make, held: list[float], exact: int | None) -> None:
     """Binding returns the policy itself, at epoch 0, with the optimizer it was given."""
     optimizer = sgd(held)
     policy = make()
-    scheduler = bind(policy, optimizer)
+    hint = "" if exact else " (if it is for an exact number, say so: groups=2)"
+    scheduler = bind(policy, optimizer, hint)
     if isinstance(policy, LRScheduler):
         expect(scheduler is policy, True, "policy(optimizer) is policy")
     expect(scheduler.optimizer is optimizer, True, "policy.optimizer is optimizer")
@@ -175,9 +176,11 @@ def rebind_frees(make: MakePolicy, held: list[float]) -> None:
     first = sgd(held)
     policy = make()(first)
     train(policy, 2)
-    old = weakref.ref(first)
+    old, param = weakref.ref(first), weakref.ref(first.param_groups[0]["params"][0])
     with without_gc():
         policy(sgd(held))
         del first
         if old() is not None:
             raise Broken("the old optimizer", "freed", "something keeps it alive")
+        if param() is not None:
+            raise Broken("a param of the old optimizer", "freed", "something keeps it alive")

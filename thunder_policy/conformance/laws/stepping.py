@@ -33,6 +33,7 @@ from ..kit import (
     same_filters,
     same_rng,
     same_run,
+    save_and_load,
     sgd,
     skip,
     starts,
@@ -145,13 +146,19 @@ def only_lr(make: Make, held: list[float], epochs: int, kind: str) -> None:
         for i, (group, old) in enumerate(zip(optimizer.param_groups, groups)):
             if group is not old:
                 raise Broken("the param group after a step", "the same dict", "another", epoch, i)
+    before = others(optimizer)
+    save_and_load(scheduler)
+    expect(others(optimizer), before, "after saving and loading", epochs)
 
 
 @law("a jitter from the global generator changes every dropout mask after it")
 def rng(make: Make, held: list[float], epochs: int) -> None:
     """No global generator of random numbers is used."""
     before = rng_states()
-    run(bind(make(), sgd(held)), epochs)
+    scheduler = bind(make(), sgd(held))
+    run(scheduler, epochs)
+    same_rng(before)
+    save_and_load(scheduler)
     same_rng(before)
 
 
@@ -247,6 +254,8 @@ def closed_form(make: Make, held: list[float], epochs: int) -> None:
     for epoch in range(epochs + 1):
         if epoch:
             train(scheduler)
+        going_on = [lrs(scheduler.optimizer)]
+        same_run(going_on, [right[epoch]], "the lr of a run that was asked", since=epoch)
         if lr_at is None:
             closed = floats(form()) if form else []
             same_run([closed], [right[epoch]], "_get_closed_form_lr()", since=epoch)
