@@ -542,7 +542,7 @@ def test_sequences_of_different_lengths_are_an_error_with_both_counts(
 def test_the_error_names_the_class_to_use_instead(wrap: Callable[[Any], Any]) -> None:
     with pytest.raises(TypeError, match=r"(?s)Schedule.*(Switch|Multiply)"):
         Schedule(wrap({1: 0.5}))
-    with pytest.raises(TypeError, match=r"not the policy Switch\(.*: bind that by itself, or give"):
+    with pytest.raises(TypeError, match=r"not the scheduler Switch\(.*: bind that by itself$"):
         Schedule(Switch({0: 0.1}))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"(?s)Switch.*Schedule"):
         Switch(wrap(math.cos))

@@ -399,9 +399,7 @@ def test_what_no_memory_can_hold_is_for_torch_to_refuse() -> None:
 
 @pytest.mark.parametrize("thing", [SGD, None, {0: 0.5}, Switch, math.cos])
 def test_what_is_no_policy_is_a_type_error(thing: Any) -> None:
-    text = f"simulate takes a policy, not {thing!r} ({type(thing).__name__})"
-    if callable(thing):
-        text += ": put a schedule into Schedule(...)"
+    text = f"simulate takes a policy, not {thing!r}: use Schedule for functions"
     with pytest.raises(TypeError, match=f"^{re.escape(text)}$"):
         simulate(thing, 3)
 

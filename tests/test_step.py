@@ -683,28 +683,114 @@ def test_the_groups_that_load_state_dict_brings_are_the_ones_that_are_written(
         assert numbers(old) == before
 
 
+class Asks(Policy):
+    """A policy whose lr comes from a function."""
+
+    def __init__(self, function: Callable[[int], float]) -> None:
+        self.function = function
+
+    def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+        return [self.function(self.last_epoch)] * len(self.optimizer.param_groups)
+
+
+ASKING: dict[str, Callable[[Callable[[int], float], int], Policy]] = {
+    "one callable": lambda f, n: Schedule(f),
+    "a list": lambda f, n: Schedule([f] * n),
+    "a get_lr": lambda f, n: Asks(f),
+}
+
+
 @EVERY_FORM
-@pytest.mark.parametrize("epoch", [1, 2, 3, 4])
-@pytest.mark.parametrize("many", [False, True], ids=["one callable", "a list"])
-def test_a_callable_may_take_the_optimizer_back(
-    many: bool, epoch: int, optimize: Callable[[], Optimizer]
+@pytest.mark.parametrize("by_epoch", [False, True], ids=["step()", "step(epoch)"])
+@pytest.mark.parametrize("at", range(5))
+@pytest.mark.parametrize("make", ASKING.values(), ids=ASKING)
+@pytest.mark.filterwarnings("ignore:The epoch parameter")
+def test_who_is_asked_for_a_lr_may_take_the_optimizer_back(
+    make: Callable[[Any, int], Policy], at: int, by_epoch: bool, optimize: Callable[[], Optimizer]
 ) -> None:
-    """The groups that load_state_dict brings while a schedule is called are those written."""
+    """The groups that load_state_dict brings meanwhile are those that are written."""
     optimizer = optimize()
     kept = copy.deepcopy(optimizer.state_dict())
 
-    def rolling_back(now: int) -> float:
-        if now == epoch:
+    def taking_back(epoch: int) -> float:
+        if epoch == at:
             optimizer.load_state_dict(kept)
-        return 1 / (1 + now)
+        return 1 / (1 + epoch)
 
     n = len(optimizer.param_groups)
-    policy = Schedule([rolling_back] * n if many else rolling_back)(optimizer)
-    for now in range(1, 6):
-        advance(policy)
-        expected = pytest.approx([1 / (1 + now)] * n, rel=1e-6)
+    policy = make(taking_back, n)(optimizer)
+    for epoch in range(6):
+        if epoch:
+            optimizer.step()
+            policy.step(*[epoch] * by_epoch)
+        expected = pytest.approx([1 / (1 + epoch)] * n, rel=1e-6)
         assert lrs(optimizer) == expected
         assert [float(lr) for lr in policy.get_last_lr()] == expected
+        assert policy.last_epoch == epoch
+
+
+@pytest.mark.parametrize("make", ASKING.values(), ids=ASKING)
+def test_a_wrapper_may_list_the_same_groups_anew_each_time(
+    make: Callable[[Any, int], Policy],
+) -> None:
+    class Listing:
+        def __init__(self, optimizer: Optimizer) -> None:
+            self.optimizer = optimizer
+
+        @property
+        def param_groups(self) -> list[dict[str, Any]]:
+            return [*self.optimizer.param_groups]
+
+    optimizer = sgd(0.1, tensor(0.1))
+    policy = make(lambda epoch: 1 / (1 + epoch), 2)(optimizer)
+    advance(policy)
+    policy.optimizer = Listing(optimizer)  # type: ignore[assignment]
+    for epoch in range(2, 5):
+        optimizer.step()
+        policy.step()
+        assert lrs(optimizer) == [1 / (1 + epoch)] * 2
+
+
+@pytest.mark.parametrize("make", ASKING.values(), ids=ASKING)
+def test_so_it_is_where_what_it_brought_cannot_be_written(
+    make: Callable[[Any, int], Policy],
+) -> None:
+    optimizer = sgd(tensor(0.1))
+    kept = copy.deepcopy(optimizer.state_dict())
+    kept["param_groups"][0]["lr"] = tensor(0.1, torch.float16)
+    taken_back = False
+
+    def taking_back(epoch: int) -> float:
+        if taken_back:
+            optimizer.load_state_dict(kept)
+            return 1e6
+        return 0.5
+
+    policy = make(taking_back, 1)(optimizer)
+    advance(policy, 2)
+    optimizer.step()
+    taken_back = True
+    with pytest.raises(ValueError, match=r"at epoch 3, group 0: the lr 1000000\.0 does not fit"):
+        policy.step()
+    assert policy.last_epoch == 2
+    taken_back = False
+    policy.step()
+    assert lrs(optimizer) == [0.5]
+    assert policy.last_epoch == 3
+
+
+@pytest.mark.parametrize("make", ASKING.values(), ids=ASKING)
+def test_an_optimizer_that_is_lost_is_an_error_before_the_epoch_goes_on(
+    make: Callable[[Any, int], Policy],
+) -> None:
+    policy = make(lambda epoch: 0.5, 1)(sgd())
+    advance(policy, 2)
+    optimizer, policy.optimizer = policy.optimizer, None  # type: ignore[assignment]
+    with pytest.raises(AttributeError, match="param_groups"):
+        policy.step()
+    policy.optimizer = optimizer
+    assert policy.last_epoch == 2
+    assert policy._step_count == 3
 
 
 def test_what_load_state_dict_brings_is_multiplied() -> None:

@@ -77,10 +77,10 @@ SECOND_OF_A_SEQUENCE = {
 }
 
 # For pytest: what torch warns of in calls of its own.
-FILTERS = [
-    # Where there is a GPU: a capturable optimizer that is copied, and steps outside of a graph.
-    "ignore:This instance was constructed with capturable=True:UserWarning",
-]
+FILTERS = []
+if torch.cuda.is_available():
+    # A capturable optimizer that is copied, and steps outside of a graph.
+    FILTERS += ["ignore:This instance was constructed with capturable=True:UserWarning"]
 if not SEQUENCE_IS_CLEAN:
     FILTERS += [
         "ignore:The epoch parameter in `scheduler.step:UserWarning:torch.optim.lr_scheduler",

@@ -113,8 +113,8 @@ def schedule_fn(value: Any, what: str) -> Callable[[int], SupportsFloat]:
         )
     if isinstance(value, LRScheduler):
         raise TypeError(
-            f"{what} must be a callable from epoch to lr, not the policy {short(value)}: bind that "
-            "by itself, or give lambda epoch: policy.lr_at(epoch)[0]"
+            f"{what} must be a callable from epoch to lr, not the scheduler {short(value)}: "
+            "bind that by itself"
         )
     if not callable(value):
         raise TypeError(

@@ -164,7 +164,8 @@ class Groups:
             None where that is not known, or there is no tensor.
         uniform: The dtype, if all groups hold tensors of one dtype on one device.
         far: Whether these are off the CPU, where to read one is to wait.
-        separate: Whether it is known that no two of ``held`` share an element.
+        separate: Whether it is known that no two of ``held`` share an element, nor one of them
+            with an ``initial_lr``.
         one: The float that all groups held after the last step, if it was one object.
         last: What each of them held then; it counts only where ``one`` is None.
         alike: What the groups have to equal for the next step to take the short cut, if it may.
@@ -486,8 +487,8 @@ class Groups:
     def _separate(self) -> None:
         """Give each group that shares its tensor lr with an earlier one a clone of its own.
 
-        One that holds an ``initial_lr`` too: a SequentialLR puts that tensor itself where somebody
-        has made the lr a float.
+        Also where the lr is the ``initial_lr``: of a group whose lr somebody has made a float, a
+        SequentialLR makes that very tensor the lr.
         """
         if self.separate:
             return

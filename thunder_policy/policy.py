@@ -70,9 +70,8 @@ class Policy(Stepper):
     def set_optimizer(self, optimizer: Optimizer) -> None:
         """Bind the policy to an optimizer, at epoch 0; a policy that was bound starts over.
 
-        Where the binding fails, policy and optimizer are as they were. A subclass with state of its
-        own resets that before, as `get_lr` is asked for epoch 0 here, and puts it back where this
-        raises.
+        Where that fails, policy and optimizer are as they were. A subclass resets state of its own
+        before, as `get_lr` is asked for epoch 0 here, and puts it back where this raises.
 
         Args:
             optimizer: Its groups get the lrs at epoch 0.

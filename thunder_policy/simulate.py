@@ -45,10 +45,7 @@ def simulate(policy: Policy, epochs: int, groups: int | None = None, lr: float =
         [[0.5], [0.5], [0.25], [0.25]]
     """
     if not isinstance(policy, Policy):
-        raise TypeError(
-            f"simulate takes a policy, not {short(policy)} ({type(policy).__name__})"
-            f"{': put a schedule into Schedule(...)' * callable(policy)}"
-        )
+        raise TypeError(f"simulate takes a policy, not {short(policy)}: use Schedule for functions")
     epochs = epoch_number(epochs, "simulate: epochs")
     if groups is not None:
         groups = count(groups, "simulate: groups")

@@ -209,8 +209,8 @@ def saved(value: object, what: str) -> object:
     except Exception as error:
         raise TypeError(
             f"{what} is {short(value)} ({type(value).__name__}), which torch.load(..., "
-            "weights_only=True) refuses: leave it out, by def state_dict(self): "
-            f"return self.prepare_state_dict({what.rpartition('.')[2]!r})"
+            "weights_only=True) refuses: leave it out, by "
+            f"prepare_state_dict({what.rpartition('.')[2]!r}) in a state_dict() of your own"
         ) from error
 
 

@@ -224,6 +224,11 @@ class Stepper(LRScheduler, ABC):
                 undo = Undo([], groups)
                 seen.write(seen.writable(self.base_lrs, self._at()))
             planned = plan(lrs)
+            loaded = self.optimizer.param_groups
+            if loaded is not groups and not seen.same(loaded):
+                # Whoever was asked has loaded the optimizer: these lrs are for what that brought.
+                self._advance(epoch, lambda _: planned)
+                return
             new = None if planned is lrs else seen.writable(planned, self._at())
             allow_short_cut(seen, self.base_lrs, self._step_count)
             written = lrs if new is None else seen.write(new)
@@ -326,11 +331,11 @@ class Called(Stepper):
             lr = schedule(now)
             if type(lr) is not float or lr - lr != 0.0:  # nan or inf
                 lr = real(lr, f"{self._at()}{ALL_GROUPS}: the lr", any_shape=True)
+            groups = self.optimizer.param_groups  # not before: the callable may bring others
         except BaseException as error:
             add_note(error, self._at(), ALL_GROUPS)
             self._step_back()
             raise
-        groups = self.optimizer.param_groups  # not before: a callable may bring others
         seen = self._lr_groups
         last = seen.one
         group = None

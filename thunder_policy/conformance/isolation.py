@@ -27,7 +27,7 @@ _OURS = (Policy.__module__.partition(".")[0] + ".", "torch.")
 _CONTAINERS = (list, dict, set)
 
 SEED = 0x5EED
-"""None that anybody would set: to set the same again would go unnoticed."""
+"""A seed that nobody sets: a policy that set the same one would go unnoticed."""
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def isolated(factory: object) -> Generator[None, None, None]:
     """Put back, at the end, what a law or the policy under it may have changed.
 
     That is: the states of the random generators, the warnings filters, the default dtype, grad
-    mode, the number of threads, gc, and what the factory's containers and classes hold.
+    mode, the number of threads, gc, and what the factory, its containers and its classes hold.
 
     In the block the generators start from `SEED`, so that a report does not depend on what was
     drawn.
@@ -91,7 +91,8 @@ def _sources(factory: Any) -> Iterator[tuple[str, Any]]:
 
 def _given(factory: object) -> list[Any]:
     """Return what a policy of this factory may write into, and its classes."""
-    found: list[Any] = []
+    own = getattr(factory, "__dict__", None)  # of a class it is no dict
+    found: list[Any] = [own] if isinstance(own, dict) else []
     written: list[type] = []
     classes = [factory] if isinstance(factory, type) else []
     for _, value in _sources(factory):

@@ -173,14 +173,14 @@ def train(scheduler: LRScheduler, steps: int = 1) -> None:
             raise Broken("step()", "no error", said(error), to) from error
 
 
-def bind(policy: Any, optimizer: Optimizer, hint: str = "") -> LRScheduler:
+def bind(policy: Any, optimizer: Optimizer, wanted: str = "no error") -> LRScheduler:
     """Bind a policy, or make a scheduler; where that is an error, say so."""
     n = len(optimizer.param_groups)
-    what = f"binding to {n} param group{'s' if n > 1 else ''}{hint}"
+    what = f"binding to {n} param group{'s' if n > 1 else ''}"
     try:
         scheduler = policy(optimizer)
     except Exception as error:
-        raise Broken(what, "no error", said(error), 0) from error
+        raise Broken(what, wanted, said(error), 0) from error
     if not isinstance(scheduler, LRScheduler):
         raise Broken(what, "an LRScheduler", type(scheduler).__name__, 0)
     return scheduler
@@ -384,9 +384,8 @@ def by_count(make: Make, groups: int, epochs: int) -> bool:
 
 
 def own_schedulers(scheduler: LRScheduler) -> bool:
-    """Tell whether a scheduler holds others, which it steps: an unbound policy is a value."""
-    held = [value for value in flat(vars(scheduler)) if isinstance(value, LRScheduler)]
-    return any(hasattr(value, "optimizer") for value in held)
+    """Tell whether a scheduler holds others, which it may bind and step."""
+    return any(isinstance(value, LRScheduler) for value in flat(vars(scheduler)))
 
 
 def through_disk(state: Any) -> Any:

@@ -57,8 +57,8 @@ def bound(make: Make, held: list[float], exact: int | None) -> None:
     """Binding returns the policy itself, at epoch 0, with the optimizer it was given."""
     optimizer = sgd(held)
     policy = make()
-    hint = "" if exact else " (if it is for an exact number, say so: groups=2)"
-    scheduler = bind(policy, optimizer, hint)
+    counted = "" if exact else ", or that groups= (--groups) says for how many it is"
+    scheduler = bind(policy, optimizer, f"no error{counted}")
     if isinstance(policy, LRScheduler):
         expect(scheduler is policy, True, "policy(optimizer) is policy")
     expect(scheduler.optimizer is optimizer, True, "policy.optimizer is optimizer")

@@ -104,7 +104,7 @@ def step_atomic(make: Make, held: list[float], at: int, how: str) -> None:
     """A step that fails changes nothing that anybody can see from outside."""
     scheduler = bind(make(), sgd(held))
     if own_schedulers(scheduler):
-        skip("it steps schedulers of its own")
+        skip("it holds schedulers, and may step them")
     train(scheduler, at)
 
     def get_lr() -> list[float]:
