@@ -1,11 +1,19 @@
 """Learning-rate policies for PyTorch: values first, schedulers once bound to an optimizer."""
 
-from .mapping import EpochMapping, InitialLR, MappingPolicy, Multiply, Schedule, Switch
-from .policy import Policy, ScheduleFn
+from .mapping import (
+    EpochMapping,
+    InitialLR,
+    MappingPolicy,
+    Multiply,
+    Scale,
+    Schedule,
+    ScheduleFn,
+    Switch,
+)
+from .policy import Policy, UnboundPolicyError
 from .simulate import plot, simulate
-from .stepping import UnboundPolicyError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "EpochMapping",
@@ -13,6 +21,7 @@ __all__ = [
     "MappingPolicy",
     "Multiply",
     "Policy",
+    "Scale",
     "Schedule",
     "ScheduleFn",
     "Switch",

@@ -5,18 +5,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from numbers import Integral, Real
-from typing import Any, SupportsFloat, TypeVar, cast
+from typing import Any, TypeVar
 
 from torch import Tensor
-from torch.optim.lr_scheduler import LRScheduler
 
 T = TypeVar("T")
-
-_FLOAT = {float}
 
 
 def real(value: Any, what: str, *, any_shape: bool = False) -> float:
@@ -81,14 +78,21 @@ def count(value: Any, what: str) -> int:
 def all_finite_floats(values: Collection[Any]) -> bool:
     """Tell, in C loops, whether the values are ``float`` objects, none nan or inf."""
     # Finite numbers can have an infinite sum, but not the other way round.
-    return {*map(type, values)} == _FLOAT and (
+    return {*map(type, values)} == {float} and (
         math.isfinite(sum(values)) or all(map(math.isfinite, values))
     )
 
 
 def each(values: Any, what: str, one: Callable[[Any, str], T]) -> Any:
-    """Apply a check to a value, or to each of a list or tuple of them."""
-    if not isinstance(values, (list, tuple)):
+    """Apply a check to a value, or to each of a sequence of them; text is no sequence here.
+
+    Raises:
+        TypeError: For an array or a tensor in the place of a sequence.
+        ValueError: For an empty sequence.
+    """
+    if getattr(values, "shape", ()) != () and hasattr(values, "tolist"):
+        raise TypeError(f"{what} must be a list, not {short(values)}: write .tolist()")
+    if not isinstance(values, Sequence) or isinstance(values, (str, bytes, bytearray)):
         return one(values, what)
     if not values:
         raise ValueError(f"{what} is an empty {type(values).__name__}: give one a param group")
@@ -104,52 +108,25 @@ def per_group(values: Any, n: int, what: str) -> list[Any]:
     return values
 
 
-def schedule_fn(value: Any, what: str) -> Callable[[int], SupportsFloat]:
-    """Let a callable from epoch to lr through."""
-    if isinstance(value, Mapping):
-        raise TypeError(
-            f"{what} must be a callable from epoch to lr, not {short(value)}: "
-            "use Switch or Multiply for a mapping"
-        )
-    if isinstance(value, LRScheduler):
-        raise TypeError(
-            f"{what} must be a callable from epoch to lr, not the scheduler {short(value)}: "
-            "bind that by itself"
-        )
-    if not callable(value):
-        raise TypeError(
-            f"{what} must be a callable from epoch to lr, or a list or tuple with one a param "
-            f"group, not {short(value)} ({type(value).__name__})"
-        )
-    return cast("Callable[[int], SupportsFloat]", value)
+def one_of(value: str, choices: tuple[str, ...], what: str) -> str:
+    """Let one of a few words through."""
+    if not isinstance(value, str) or value not in choices:
+        raise ValueError(f"{what} must be {' or '.join(map(repr, choices))}, not {short(value)}")
+    return value
 
 
 def short(value: object) -> str:
     """Repr for an error message, cut where it is long."""
     try:
-        return cut(repr(value), 80)
+        text = repr(value)
     except Exception:  # an int of over 4,300 digits, a list in a list in a list, a bad __repr__
         return f"<{type(value).__name__} that cannot be printed>"
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def cut(text: str, length: int) -> str:
-    """Return a text, or as much of it as fits."""
-    return text if len(text) <= length else f"{text[: length - 3]}..."
-
-
-def said(error: BaseException) -> str:
-    """Return the type of an exception and its message, in one line."""
-    try:
-        text = f"{type(error).__name__}: {error}"
-    except Exception:  # somebody else's has a message that raises
-        text = type(error).__name__
-    return " ".join(text.split())
-
-
-def add_note(error: BaseException, where: str, rest: str) -> None:
+def add_note(error: BaseException, where: str) -> None:
     """Note on somebody else's exception where it was raised, unless it says that already."""
-    already = f"{where},", f"{where}:"  # with what follows, as epoch 11 begins as epoch 1 does
     with suppress(Exception):  # Python 3.10 has no notes; an exception may have its own ideas
         texts = [*error.args, *getattr(error, "__notes__", [])]
-        if not any(isinstance(text, str) and text.startswith(already) for text in texts):
-            error.add_note(where + rest)  # type: ignore[attr-defined, unused-ignore]
+        if not any(isinstance(text, str) and text.startswith(where) for text in texts):
+            error.add_note(where)  # type: ignore[attr-defined, unused-ignore]

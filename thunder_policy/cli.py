@@ -25,9 +25,10 @@ import torch
 from torch import Tensor
 
 from . import __version__
-from .checks import cut, said, short
+from .checks import short
 from .drawing import distinct, draw, finish, group_names, is_stepwise, milestones, wants_log
 from .expression import ExpressionError, load
+from .messages import cut, said
 from .policy import Policy
 from .simulate import simulate
 

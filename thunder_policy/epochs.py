@@ -9,39 +9,54 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, SupportsFloat
 
+from torch.optim.lr_scheduler import LRScheduler
+
 from .checks import all_finite_floats, epoch_number, non_negative, short
+
+
+def mapping_or_callable(value: Any, what: str) -> Any:
+    """Copy a mapping from epoch to number, sorted by epoch; or let a callable through."""
+    if isinstance(value, Mapping):
+        return _sorted(value, what)
+    if callable(value) and not isinstance(value, LRScheduler):
+        return value
+    raise TypeError(
+        f"{what} must be a mapping from epoch to number or a callable, or a sequence with one a "
+        f"param group, not {short(value)} ({type(value).__name__})"
+    )
 
 
 def epoch_mapping(value: Any, what: str) -> dict[int, float]:
     """Copy a mapping from epoch to number, sorted by epoch."""
-    if not isinstance(value, Mapping):
-        use = ": use Schedule for a callable" if callable(value) else ""
+    value = mapping_or_callable(value, what)
+    if callable(value):
+        use = "use Schedule or Scale for a callable"
+        raise TypeError(f"{what} must be a mapping from epoch to number, not {short(value)}: {use}")
+    return value  # type: ignore[no-any-return]
+
+
+def schedule_or_none(value: Any, what: str) -> Any:
+    """Let a callable from epoch to number through; and None, which leaves a group alone."""
+    value = value and mapping_or_callable(value, what)
+    if isinstance(value, Mapping):
+        use = "use Switch or Multiply for a mapping"
         raise TypeError(
-            f"{what} must be a mapping from epoch to number, or a list or tuple with one a param "
-            f"group, not {short(value)} ({type(value).__name__}){use}"
+            f"{what} must be a callable from epoch to number, not {short(value)}: {use}"
         )
-    plain = {*map(type, value)} == {int} and all_finite_floats(value.values())
-    if plain and min(value) >= 0 and min(value.values()) >= 0:
-        return {epoch: value[epoch] for epoch in sorted(value)}  # a million epochs in a blink
+    return value
+
+
+def _sorted(mapping: Mapping[Any, Any], what: str) -> dict[int, float]:
+    plain = {*map(type, mapping)} == {int} and all_finite_floats(mapping.values())
+    if plain and min(mapping) >= 0 and min(mapping.values()) >= 0:
+        return {epoch: mapping[epoch] for epoch in sorted(mapping)}  # a million in a blink
     numbers = {
         epoch_number(epoch, f"{what}: the epoch"): non_negative(
             number, f"{what}: the value at epoch {short(epoch)}"
         )
-        for epoch, number in value.items()
+        for epoch, number in mapping.items()
     }
     return dict(sorted(numbers.items()))
-
-
-def mapping_or_callable(value: Any, what: str) -> Any:
-    """Copy a mapping, or let a callable through."""
-    if isinstance(value, Mapping):
-        return epoch_mapping(value, what)
-    if callable(value):
-        return value
-    raise TypeError(
-        f"{what} must be a mapping from epoch to number, a callable, or a list or tuple with one a "
-        f"param group, not {short(value)} ({type(value).__name__})"
-    )
 
 
 @dataclass(frozen=True)
@@ -60,6 +75,8 @@ def in_steps(one: Any, k: int) -> Any:
     """Count in steps what is counted in epochs, k steps each: a mapping, a callable, or several."""
     if isinstance(one, list):
         return [in_steps(each, k) for each in one]
+    if one is None:
+        return None
     if isinstance(one, Mapping):
         return {k * epoch: value for epoch, value in one.items()}
     return one.in_steps(k) if hasattr(one, "in_steps") else InSteps(one, k)
@@ -82,6 +99,11 @@ def path(
     epochs = [epoch for epoch in sorted(mapping) if epoch <= until]
     values: list[Any] = [start, *(mapping[epoch] for epoch in epochs)]
     return [0, *epochs], [*accumulate(values, changed)]
+
+
+def is_callable(mapping: object) -> bool:
+    """Tell whether any of what a policy maps by is code, which no state holds."""
+    return any(map(callable, mapping if isinstance(mapping, list) else [mapping]))
 
 
 def pairs(mapping: Any) -> list[Any]:

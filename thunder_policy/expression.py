@@ -17,8 +17,9 @@ from inspect import signature
 from typing import Any
 
 from . import schedules
-from .checks import cut, said, short
-from .mapping import Multiply, Schedule, Switch
+from .checks import short
+from .mapping import Multiply, Scale, Schedule, Switch
+from .messages import cut, said
 from .policy import Policy
 from .schedules import ScheduleFunction
 
@@ -29,7 +30,7 @@ MAX_INT = 10**18
 MAX_BITS = 1_000  # of a power, before it is computed
 
 _NAMES: dict[str, Callable[..., Any]] = {
-    **{policy.__name__: policy for policy in (Switch, Multiply, Schedule)},
+    **{policy.__name__: policy for policy in (Switch, Multiply, Schedule, Scale)},
     **{name: getattr(schedules, name) for name in schedules.__all__ if name != "ScheduleFunction"},
 }
 _METHODS = ("then", "clamp", "in_steps")

@@ -1,4 +1,4 @@
-"""The policies of a mapping: Switch and Multiply by epoch, Schedule by a callable."""
+"""The policies of a mapping: Switch and Multiply by epoch, Schedule and Scale by a callable."""
 
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false, reportUnnecessaryIsInstance=false
@@ -6,27 +6,43 @@
 from __future__ import annotations
 
 import copy
+import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from math import inf
-from typing import TYPE_CHECKING, Any, Generic, SupportsFloat, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from itertools import repeat
+from typing import Any, Generic, SupportsFloat, TypeVar
 
-import torch
 from toolz import merge  # type: ignore[import-untyped, unused-ignore]  # toolz has no types
-from torch import Tensor
+from torch.optim import Optimizer
 
-from . import epochs
+from . import epochs, groups
 from . import state as states
-from .checks import add_note, count, each, epoch_number, non_negative, per_group, real, schedule_fn
-from .groups import KEEP, LR, Times, copy_of, like, on_host
-from .policy import Policy, ScheduleFn, is_bound
-from .stepping import AtMilestones, Called, Plan, which_group
+from .call_order import warn
+from .checks import (
+    add_note,
+    count,
+    each,
+    epoch_number,
+    non_negative,
+    one_of,
+    per_group,
+    real,
+    short,
+)
+from .policy import LRs, Policy, is_bound
 
 EpochMapping = Mapping[int, SupportsFloat]
 """Epoch to lr (Switch) or factor (Multiply)."""
 
+ScheduleFn = Callable[[int], SupportsFloat]
+"""Epoch to lr (Schedule) or factor (Scale)."""
+
 InitialLR = SupportsFloat | Sequence[SupportsFloat] | None
 """One lr for all groups, one a group, or None: see `MappingPolicy`."""
+
+# The default of lr_init, as in the document. This very object tells that nothing was given.
+DEFAULT_LR_INIT: float = float("1e-3")
 
 M = TypeVar("M")
 AnyMappingPolicy = TypeVar("AnyMappingPolicy", bound="MappingPolicy[Any]")
@@ -46,22 +62,27 @@ class MappingPolicy(Policy, Generic[M]):
     """Base of the policies of a mapping, for all groups or one a group.
 
     Args:
-        mapping: A mapping from epoch to number, or a callable; or a list or tuple with one a group.
-        lr_init: What epoch 0 starts from: one number for all groups, or a list or tuple with one a
+        mapping: A mapping from epoch to number, or a callable; or a sequence with one a group.
+        lr_init: What a group starts from: one number for all groups, or a sequence with one a
             group. ``None``: each group's ``initial_lr``, where another scheduler left one, else its
-            own lr.
+            own lr. Where it is not given and the optimizer has another lr, binding warns.
+        option: The key of the param groups that is scheduled, as in `Policy`. Another one than
+            ``"lr"`` starts from what the groups hold, unless ``lr_init`` is given.
+        on_load: What counts after `load_state_dict`: ``"restore"`` goes on with the saved run, and
+            warns where the plan written here is another. ``"override"`` takes the epoch alone from
+            the state, and what is written here counts at once.
 
     Attributes:
         mapping: The mapping, copied: sorted by epoch, with ``int`` keys and ``float`` values. A
-            bound policy goes by the one that it was bound with, which nobody may edit in place.
+            bound policy goes by the one that it was bound with.
         lr_init: What was given, as ``float``.
         current_mapping: The mapping of each group; ``None`` before the policy is bound.
         current_lr_init: What each group started from; ``None`` before the policy is bound.
 
     Raises:
         TypeError: For an epoch that is no integer, or a value that is no real number.
-        ValueError: For a negative epoch, a value that is negative, nan or inf, an empty list, or
-            lists of different lengths.
+        ValueError: For a negative epoch, a value that is negative, nan or inf, an empty sequence,
+            or sequences of different lengths.
 
     Example:
         >>> from torch import nn, optim
@@ -76,49 +97,66 @@ class MappingPolicy(Policy, Generic[M]):
 
     mapping: M | list[M]
     lr_init: float | list[float] | None
-    _lr_mapping: Any  # the one that it is bound with
+    current_mapping: list[M] | None = _PerGroup(  # type: ignore[assignment]
+        lambda self: [*self._mappings(len(self.base_lrs))]
+    )
+    current_lr_init: list[float] | None = _PerGroup(lambda self: [*self.base_lrs])  # type: ignore[assignment]
     _checked: Callable[[Any, str], Any] = staticmethod(epochs.mapping_or_callable)
-    if TYPE_CHECKING:
-        current_mapping: list[M] | None
-        current_lr_init: list[float | Tensor] | None
-    else:
-        current_mapping = _PerGroup(lambda self: [*self._mappings(len(self.base_lrs))])
-        current_lr_init = _PerGroup(lambda self: [*map(copy_of, self.base_lrs)])
 
-    def __init__(self, mapping: M | Sequence[M], lr_init: InitialLR = 1e-3) -> None:
+    def __new__(cls: type[AnyMappingPolicy], *args: Any, **kwargs: Any) -> AnyMappingPolicy:
+        """Refuse an optimizer, even where ``mapping=`` is given beside it (skorch#348)."""
+        if any(isinstance(value, Optimizer) for value in (*args, *kwargs.values())):
+            raise TypeError(
+                f"{cls.__name__} is made without an optimizer, and bound by a call: write "
+                f"{cls.__name__}({{...}})(optimizer), with its mapping"
+            )
+        return super().__new__(cls)
+
+    def __init__(
+        self,
+        mapping: M | Sequence[M],
+        lr_init: InitialLR = DEFAULT_LR_INIT,
+        *,
+        option: str = "lr",
+        on_load: str = "restore",
+    ) -> None:
+        super().__init__(option=option)
         who = type(self).__name__
+        self._by_default = lr_init is DEFAULT_LR_INIT and option == "lr"
+        if lr_init is DEFAULT_LR_INIT and not self._by_default:
+            lr_init = None
         self.mapping = each(mapping, f"{who}: mapping", self._checked)
         self.lr_init = None if lr_init is None else each(lr_init, f"{who}: lr_init", non_negative)
+        self.on_load = one_of(on_load, ("restore", "override"), f"{who}: on_load")
         counts = self._counts()
         if len({*counts}) > 1:
-            raise ValueError(f"{who}: got {counts[0]} mappings and {counts[1]} lr_init")
+            raise ValueError(f"Got {counts[0]} mappings and {counts[1]} lr_init")
 
     def _counts(self) -> list[int]:
         """Return how many mappings and how many lr_init there are, if they are lists."""
         return [len(given) for given in (self.mapping, self.lr_init) if isinstance(given, list)]
 
-    def __repr__(self) -> str:
-        bound = is_bound(self)
-        mapping = self.current_mapping if bound else self.mapping
-        lr_init = [*map(float, self.base_lrs)] if bound else self.lr_init
-        return f"{type(self).__name__}({mapping=}, {lr_init=})"
+    def _mappings(self, n: int) -> list[Any]:
+        """Return one mapping for each of n groups: the same one n times, or the list."""
+        return per_group(self.mapping, n, "mappings")
 
-    def lr_at(self, epoch: int) -> list[float]:
-        """Return the lrs at an epoch in closed form, as if nobody else changed any.
+    def _value(self) -> dict[str, Any]:
+        value = super()._value()
+        if is_bound(self):
+            value |= {"mapping": self.current_mapping, "lr_init": self.current_lr_init}
+        hidden = {"_by_default"} | ({"on_load"} if self.on_load == "restore" else set())
+        return {name: value[name] for name in value if name not in hidden}
 
-        Args:
-            epoch: An integer of at least 0; any, in any order.
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self) or is_bound(self) or is_bound(other):
+            return self is other
+        try:
+            return self._value() == other._value()
+        except Exception:  # somebody's callable that compares as an array does, say
+            return False
 
-        Returns:
-            One lr a param group. Before the policy is bound: one, if nothing was given a group.
-
-        Raises:
-            TypeError: If the epoch is no integer, or a callable returns no number.
-            ValueError: If the epoch is negative, a lr is not finite, or it depends on a group that
-                is not known yet: ``lr_init=None`` before the policy is bound.
-            NotImplementedError: If a subclass has no closed form.
-        """
-        raise NotImplementedError(f"{type(self).__name__} has no closed form: define lr_at")
+    def __hash__(self) -> int:
+        return hash(type(self))
 
     def in_steps(self: AnyMappingPolicy, steps_per_epoch: int) -> AnyMappingPolicy:
         """Return the same policy counted in steps: written in epochs, stepped in batches.
@@ -146,180 +184,256 @@ class MappingPolicy(Policy, Generic[M]):
         new.mapping = epochs.in_steps(self.mapping, k)
         return new
 
-    def _to_bind(self, n: int) -> tuple[list[float] | None, dict[str, object]]:
-        lr_init = per_group(self.lr_init, n, "lr_init")
-        return None if self.lr_init is None else lr_init, self._goes_by(self.mapping)
+    def _is_closed(self) -> bool:
+        """Tell whether get_lr is the one that `_values_at` is the closed form of."""
+        owner = next(owner for owner in type(self).__mro__ if "get_lr" in vars(owner))
+        return "_values_at" in vars(owner) and "get_lr" not in self.__dict__
 
-    def _goes_by(self, mapping: Any) -> dict[str, object]:
-        """Return the attributes of a policy that is bound with a mapping."""
-        own = type(self).get_lr in (_EpochPolicy.get_lr, Schedule.get_lr)
-        own = own and "get_lr" not in vars(self)
-        rule = self._rule(mapping)
-        return {
-            "_lr_mapping": mapping,
-            "_lr_rule": rule if own else None,
-            # A get_lr that multiplies what the groups hold finds lr_init there, as in the document.
-            "_lr_restart": not own,
-        }
+    def _depends_on_start(self, mapping: Any, epoch: int) -> bool:
+        """Tell whether any lr of a group from an epoch on depends on what it starts from."""
+        return True
 
-    def _rule(self, mapping: Any) -> Any:
-        """Return what a step looks at instead of asking get_lr: its milestones, or one callable."""
-        return None
+    def _uses_start(self, mapping: Any, epoch: int) -> bool:
+        return mapping is not None and (
+            not self._is_closed() or self._depends_on_start(mapping, epoch)
+        )
 
-    def _current(self) -> Any:
-        """Return the mapping to go by, for all groups or a list with one a group."""
-        return self._lr_mapping if is_bound(self) else self.mapping
+    def _check_counts(self, n: int) -> None:
+        self._mappings(n)
+        per_group(self.lr_init, n, "lr_init")
 
-    def _mappings(self, n: int) -> list[M]:
-        """Return one mapping for each of n groups: the same one n times, or the list."""
-        return per_group(self._current(), n, "mappings")
+    def _starts_at_binding(self, optimizer: Optimizer, epoch: int) -> list[float]:
+        lrs = self._held(optimizer)
+        self._check_counts(len(lrs))
+        if self.lr_init is None:
+            starts = super()._starts_at_binding(optimizer, epoch)
+        else:
+            starts = [*per_group(self.lr_init, len(lrs), "lr_init")]
+        for i, mapping in enumerate(self._mappings(len(lrs))):
+            if mapping is None or (self._by_default and not self._uses_start(mapping, epoch)):
+                starts[i] = self._number(lrs[i], i)
+            elif self._by_default:
+                initial_lr = optimizer.param_groups[i].get("initial_lr", lrs[i])
+                if not (_is_default(lrs[i]) or _is_default(initial_lr)):
+                    self._warn_of_default(i, lrs[i])
+                    break
+        return starts
 
-    def _start_lrs(self, groups: int | None = None) -> list[Any]:
-        """Return what each group starts from, ``None`` where that is not known."""
-        if groups is None and is_bound(self):
-            return [*map(float, self.base_lrs)]
-        return per_group(self.lr_init, groups or [*self._counts(), 1][0], "lr_init")
+    def _warn_of_default(self, i: int, lr: Any) -> None:
+        warn(
+            f"{type(self).__name__}, group {i}: lr_init was not given, so it starts from "
+            f"{DEFAULT_LR_INIT}, and not from the group's lr, {float(lr)!r}: give lr_init=None to start "
+            "from that, or lr_init=1e-3"
+        )
 
-    def _advance(self, epoch: int, plan: Plan) -> None:
-        self._check_counts(self._lr_mapping, self.lr_init)
-        super()._advance(epoch, plan)
+    def _initial_lrs(self) -> list[Any]:
+        own = super()._initial_lrs()
+        if self.lr_init is None or self._by_default:
+            return own  # never a number that nobody wrote
+        mappings = self._mappings(len(own))
+        return [
+            lr if mapping is None else start
+            for lr, start, mapping in zip(own, self.base_lrs, mappings)
+        ]
 
-    def _check_counts(self, mapping: object, lr_init: object) -> None:
-        """Refuse groups that came or went, where something was given a group."""
-        n = len(self.optimizer.param_groups)
-        per_group(mapping, n, "mappings")
-        per_group(lr_init, n, "lr_init")
-
-    def _closed_state(self) -> bool:
-        return type(self) in (Switch, Multiply, Schedule)
+    def _prepare_steps(self) -> None:
+        mapping: Any = self.mapping
+        several: list[Any] = mapping if isinstance(mapping, list) else []
+        closed = self._is_closed()
+        self._restarts = not closed
+        self._left_alone = {i for i, one in enumerate(several) if one is None}
+        by_epoch = closed and not self._overridden and not epochs.is_callable(mapping)
+        self._milestones = (merge(*several) if several else mapping) if by_epoch else None
 
     def prepare_state_dict(self, *keys: str) -> dict[str, Any]:
         """Return a state without some of its keys, as `Policy.prepare_state_dict` does.
 
         Returns:
-            Beside what is there, ``lr_init`` and ``mapping``: pairs of epoch and value sorted by
-            epoch, or a list of such lists. A dict would not outlive Distributed Checkpoint, which
-            makes its keys strings. Callables are left out.
+            Beside what is there, ``lr_init``, and ``mapping`` as pairs of epoch and value sorted by
+            epoch, or a list of such lists: a dict would not outlive Distributed Checkpoint, which
+            makes its keys strings. Callables are left out; for Schedule and Scale there is
+            ``_planned``, what they give at ``last_epoch``, to see later whether they are others.
         """
-        state = super().prepare_state_dict("mapping", *keys)
-        if "mapping" not in keys and not states.is_callable(self._lr_mapping):
-            state["mapping"] = epochs.pairs(self._lr_mapping)
-        if "lr_init" not in keys:
-            state["lr_init"] = copy.copy(self.lr_init)
-        return state
+        state = super().prepare_state_dict("mapping", "on_load", "_by_default", *keys)
+        state["lr_init"] = copy.copy(self.lr_init)
+        if self._policy is not None:
+            state["_policy"] = self._policy
+        if not epochs.is_callable(self.mapping):
+            state["mapping"] = epochs.pairs(self.mapping)
+        elif self._is_closed() and self.last_epoch >= 0:
+            with suppress(Exception):  # a checkpoint is never lost to it
+                state["_planned"] = self._values_at(self.last_epoch, self.base_lrs)
+        return {key: value for key, value in state.items() if key not in keys}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore a `state_dict`, as `Policy.load_state_dict` does.
 
-        The mapping in the state replaces that of this policy; leave it out to keep this one's.
+        With ``on_load="restore"`` a mapping and ``lr_init`` in the state count, and the saved lrs
+        until the next change; callables, which no state holds, go on from the next step. With
+        ``on_load="override"`` the epoch alone is taken from the state: mapping, starts and lrs are
+        those that are written here, at once, and again at the next step.
 
         Warns:
-            UserWarning: If the two differ.
+            UserWarning: If what is written here differs from what was saved, and that counts.
         """
-        self.optimizer  # noqa: B018  an unbound policy raises here
-        read = states.read_mapping(state_dict, self._lr_mapping, self.lr_init, type(self).__name__)
-        self._check_counts(read.mapping, read.lr_init)
-        new = {"mapping": read.mapping, **self._goes_by(read.mapping)}
-        same = read.mapping is self._lr_mapping
-        self._load(read.rest, {"lr_init": read.lr_init, **({} if same else new)}, read.warning)
+        super().load_state_dict(state_dict)
 
+    def _read(self, state: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], LRs]]:
+        if self.on_load == "override":
+            return self._read_epoch(state), self._planned_lrs
+        known = {key: state[key] for key in _PLAN if key in state} if type(state) is dict else {}
+        rest = {key: state[key] for key in state if key not in known} if known else state
+        attributes, lrs = super()._read(rest)
+        who, n = type(self).__name__, len(self.base_lrs)
+        plan: dict[str, Any] = {}
+        if "mapping" in known and not epochs.is_callable(self.mapping):
+            plan["mapping"] = epochs.unpaired(known["mapping"], f"{who}: mapping in the state")
+            per_group(plan["mapping"], n, "mappings")
+        if known.get("lr_init") is not None:
+            what = f"{who}: lr_init in the state"
+            plan["lr_init"] = each(known["lr_init"], what, non_negative)
+            per_group(plan["lr_init"], n, "lr_init")
+        starts = attributes.get("base_lrs", self.base_lrs)
+        differences = self._differences(plan, starts, [*lrs()])
+        if "_planned" in state and self._is_closed():
+            saved = states.read_lrs(state, "_planned", n, who)
+            differences += self._value_differs(attributes["last_epoch"], starts, saved)
+        if differences:
+            warn(
+                f"{who}: what is written here is not what was saved: {'; '.join(differences)}. "
+                f"What was saved counts{self._until}; to have what is written here count from now "
+                'on, give it on_load="override"'
+            )
+        if epochs.is_callable(self.mapping):
+            return attributes, lrs
+        return attributes | plan | {"_by_default": False}, lrs
 
-def _closed_form(policy: MappingPolicy[Any]) -> Sequence[float | Tensor]:
-    """Return the lrs at ``last_epoch``; at 0, from SequentialLR, without waiting for a GPU."""
-    return policy.lr_at(policy.last_epoch) if policy.last_epoch else policy.get_lr()
+    # Until when what was saved counts, for the warning.
+    _until: str = ""
 
-
-class _EpochPolicy(AtMilestones, MappingPolicy[dict[int, float]]):
-    """What Switch and Multiply share: lrs that change at the epochs of a mapping alone."""
-
-    _checked = staticmethod(epochs.epoch_mapping)
-    _get_closed_form_lr = _closed_form
-
-    def __init__(
-        self, mapping: EpochMapping | Sequence[EpochMapping], lr_init: InitialLR = 1e-3
-    ) -> None:
-        numbers: Any = mapping
-        super().__init__(numbers, lr_init)
-
-    def _rule(self, mapping: Any) -> Any:
-        return merge(*mapping) if isinstance(mapping, list) else mapping
-
-    def get_lr(self) -> Sequence[float | Tensor]:  # type: ignore[override, unused-ignore]
-        """Compute the lrs to be written at ``last_epoch``: one a param group."""
-        now, groups = self.last_epoch, self.optimizer.param_groups
-        if now:
-            lrs = [*map(LR, groups)]
+    def _differences(
+        self, plan: dict[str, Any], starts: list[float], lrs: Sequence[Any]
+    ) -> list[str]:
+        """Say in what the mapping and the start of a state are others than those written here."""
+        n = len(starts)
+        mapping = plan.get("mapping", self.mapping)
+        differences = []
+        if mapping != self.mapping and per_group(mapping, n, "mappings") != self._mappings(n):
+            differences.append(f"mapping was {short(mapping)} and is {short(self.mapping)}")
+        if not any(self._uses_start(one, 0) for one in self._mappings(n)):
+            return differences
+        if self.lr_init is not None and "lr_init" in plan:
+            was, now = (per_group(one, n, "lr_init") for one in (plan["lr_init"], self.lr_init))
+            differ = was != now
         else:
-            base = self._lr_groups.aligned(self.base_lrs, groups)
-            lrs = [like(group["lr"], lr) for group, lr in zip(groups, base)]
-        return [
-            self._changed(lr, mapping[now]) if now in mapping else copy_of(lr)
-            for lr, mapping in zip(lrs, self._mappings(len(lrs)))
-        ]
+            # A group that was bound after the optimizer was loaded starts from the saved lr.
+            was, now = starts, self.base_lrs
+            differ = any(here not in (there, lr) for here, there, lr in zip(now, was, lrs))
+        return (
+            [*differences, f"lr_init was {short(was)} and is {short(now)}"]
+            if differ
+            else differences
+        )
 
-    def _plan(self, standing: list[Any]) -> Sequence[Any]:
-        now, rule = self.last_epoch, self._lr_rule
-        if rule is None:
-            return self.get_lr()
-        if now and now not in rule:
-            return standing
-        lrs = standing if now else self.base_lrs
-        others = [KEEP] * len(lrs) if now else lrs
-        return [
-            self._to_write(i, lr, mapping[now]) if now in mapping else other
-            for i, (lr, other, mapping) in enumerate(zip(lrs, others, self._mappings(len(lrs))))
-        ]
+    def _value_differs(self, epoch: int, starts: list[float], saved: list[float]) -> list[str]:
+        """Say where the lrs at the saved epoch are others than they were, but for rounding."""
+        try:
+            values = self._values_at(epoch, starts)
+        except Exception:
+            return []  # the next step says so
+        if all(map(_is_close, values, saved, self._held(self.optimizer))):
+            return []
+        return [f"at epoch {epoch} it gave {short(saved)} and gives {short(values)}"]
+
+    def _read_epoch(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Take the epoch from a state, for a policy that overrides the rest."""
+        epoch = states.read_epoch(state, self.option, type(self).__name__)
+        starts = self.base_lrs
+        if self.lr_init is None:
+            # Where the optimizer was loaded before the binding, that took the lr for a start.
+            with suppress(KeyError, TypeError, ValueError):
+                pairs = zip(starts, state["base_lrs"], state["_last_lr"], strict=True)
+                starts = [old if now == lr else now for now, old, lr in pairs]
+        return {
+            "last_epoch": epoch,
+            "_step_count": max(epoch + 1, 1),
+            "base_lrs": starts,
+            "_overridden": epoch >= 0,
+        }
+
+    def _values_at(self, epoch: int, starts: Sequence[Any]) -> list[Any]:
+        """Return the lrs at an epoch from some starts; ``None`` is one that is not known."""
+        raise NotImplementedError
 
     def lr_at(self, epoch: int) -> list[float]:
-        """Return the lrs at an epoch in closed form, as `MappingPolicy.lr_at` does."""
+        """Return the lrs at an epoch, as `Policy.lr_at` does, in closed form."""
+        if not self._is_closed():
+            return super().lr_at(epoch)
         epoch = epoch_number(epoch, f"{type(self).__name__}: the epoch")
-        lrs = [lrs[-1] for _, lrs in self._paths(self._start_lrs(), epoch)]
-        if None in lrs:
+        values = self._values_at(epoch, self._known_starts())
+        where = f"{type(self).__name__} at epoch {epoch}, group %d: the {self.option}"
+        if None in values:
             raise ValueError(
-                f"{self._at(epoch)}, group {lrs.index(None)}: with lr_init=None the lr is the "
-                "optimizer's: call policy(optimizer) first, or give an lr_init"
+                f"{where % values.index(None)} depends on the optimizer: call policy(optimizer) "
+                "first, or give lr_init"
             )
-        return lrs
+        return [real(value, where % i) for i, value in enumerate(values)]
 
-    def _trajectory(self, length: int, starts: Sequence[float]) -> Tensor:
-        """Return the lrs of the first epochs, as `simulate` does."""
-        columns = []
-        for since, lrs in self._paths(starts, length - 1):
-            lengths = torch.tensor([*since, length], device="cpu").diff()
-            column = torch.tensor(lrs, dtype=torch.float64, device="cpu")
-            columns.append(column.repeat_interleave(lengths))
-        return torch.stack(columns, dim=1)
+    def _known_starts(self) -> list[Any]:
+        if is_bound(self):
+            return self._starts_now()
+        n = [*self._counts(), 1][0]
+        pairs = zip(self._mappings(n), per_group(self.lr_init, n, "lr_init"))
+        return [None if mapping is None else start for mapping, start in pairs]
 
-    def _paths(self, starts: Sequence[Any], until: int) -> list[tuple[list[int], list[Any]]]:
-        """Return the `epochs.path` of each group up to an epoch, or refuse a lr that overflows."""
-        paths = []
-        for i, (mapping, start) in enumerate(zip(self._mappings(len(starts)), starts)):
-            since, lrs = epochs.path(mapping, start, until, self._changed)
-            if inf in lrs:
-                real(inf, f"{self._at(since[lrs.index(inf)])}, group {i}: the lr")
-            paths.append((since, lrs))
-        return paths
+    @property
+    def _get_closed_form_lr(self) -> Callable[[], list[float]]:
+        """Where there is a closed form, torch finds it by this name."""
+        if not self._is_closed() and type(self).lr_at is MappingPolicy.lr_at:
+            raise AttributeError(f"{type(self).__name__} has a get_lr of its own")
+        return self._planned_lrs
+
+
+class _ByEpoch(MappingPolicy[EpochMapping]):
+    """What Switch and Multiply share: lrs that change at the epochs of a mapping alone."""
+
+    mapping: dict[int, float] | list[dict[int, float]]  # type: ignore[assignment]
+    _checked = staticmethod(epochs.epoch_mapping)
+
+    def get_lr(self) -> LRs:  # type: ignore[override, unused-ignore]
+        """Compute the lrs to be written at ``last_epoch``: one a param group."""
+        now, option, mapping = self.last_epoch, self.option, self.mapping
+        lrs = groups.held(self.optimizer.param_groups, option) if now else self._starts_now()
+        return [
+            self._changed(lr, one[now]) if now in one else groups.copy_of(lr)
+            for lr, one in zip(lrs, mapping if isinstance(mapping, list) else repeat(mapping))
+        ]
+
+    def _values_at(self, epoch: int, starts: Sequence[Any]) -> list[Any]:
+        return [lrs[-1] for _, lrs in self._paths(epoch, starts)]
+
+    def _paths(self, until: int, starts: Sequence[Any]) -> list[tuple[list[int], list[Any]]]:
+        """Return the `epochs.path` of each group up to an epoch."""
+        pairs = zip(self._mappings(len(starts)), starts)
+        return [epochs.path(mapping, start, until, self._changed) for mapping, start in pairs]
 
     @staticmethod
     @abstractmethod
     def _changed(lr: Any, value: float) -> Any:
-        """Return what the value of an epoch makes of a lr; ``None`` is a lr that is not known."""
-
-    def _to_write(self, i: int, lr: Any, value: float) -> Any:
-        """Return what the value of an epoch writes into group i, whose lr is ``lr``."""
-        return self._changed(lr, value)
+        """Return what the value of an epoch makes of a lr; ``None`` is one that is not known."""
 
 
-class Switch(_EpochPolicy):
+class Switch(_ByEpoch):
     """Switch to the given lr at each epoch of a mapping, and keep it until the next.
 
     ``lr(t) = mapping[t]`` where t is a key, else the lr as it stands; ``lr(0) = lr_init`` where 0
     is no key.
 
     Args:
-        mapping: Epoch to lr, for all groups, or a list or tuple with one a group.
-        lr_init: The lr at epoch 0: one for all groups, a list or tuple with one a group, or
-            ``None``, as in `MappingPolicy`.
+        mapping: Epoch to lr, for all groups, or a sequence with one a group.
+        lr_init: The lr at epoch 0: one for all groups, a sequence with one a group, or ``None``, as
+            in `MappingPolicy`.
+        option, on_load: As in `MappingPolicy`.
 
     Raises:
         TypeError, ValueError: As `MappingPolicy` does.
@@ -330,20 +444,26 @@ class Switch(_EpochPolicy):
         [[0.0001], [0.0001], [1e-10], [1e-10]]
     """
 
+    _policy = "Switch"
+
+    def _depends_on_start(self, mapping: Any, epoch: int) -> bool:
+        return min(mapping, default=math.inf) > epoch
+
     @staticmethod
     def _changed(lr: Any, value: float) -> Any:
         return value
 
 
-class Multiply(_EpochPolicy):
+class Multiply(_ByEpoch):
     """Multiply the lr by the given factor at each epoch of a mapping, and keep it until the next.
 
     ``lr(t) = lr * mapping.get(t, 1)`` for the lr as it stands; at 0 that is ``lr_init``.
 
     Args:
-        mapping: Epoch to factor, for all groups, or a list or tuple with one a group.
-        lr_init: The lr before the first factor: one for all groups, a list or tuple with one a
-            group, or ``None``, as in `MappingPolicy`.
+        mapping: Epoch to factor, for all groups, or a sequence with one a group.
+        lr_init: The lr before the first factor: one for all groups, a sequence with one a group, or
+            ``None``, as in `MappingPolicy`.
+        option, on_load: As in `MappingPolicy`.
 
     Raises:
         TypeError, ValueError: As `MappingPolicy` does.
@@ -354,34 +474,63 @@ class Multiply(_EpochPolicy):
         [[1.0], [0.5], [0.5], [0.05], [0.05]]
     """
 
+    _policy = "Multiply"
+
     @staticmethod
     def _changed(lr: Any, value: float) -> Any:
         return None if lr is None else lr * value
 
-    def _to_write(self, i: int, lr: Any, value: float) -> Any:
-        held = self._lr_groups.tensor(i)
-        where = f"{self._at()}, group {i}: the lr"
-        if held is None:
-            return real(lr, where, any_shape=True) * value
-        if self.last_epoch and not on_host(held):
-            return Times(value)
-        if isinstance(lr, Tensor):
-            return lr * value
-        # A write through .data or NumPy is not known of: the tensor is asked.
-        lr = real(held.item() if self.last_epoch else lr, where)
-        lr = self._lr_groups.check(i, lr, where)
-        # In the dtype of the tensor, as torch's schedulers multiply.
-        return (torch.full((), lr, dtype=held.dtype, device="cpu") * value).item()
+
+class _ByCall(MappingPolicy[ScheduleFn | None]):
+    """What Schedule and Scale share: a callable is asked at every epoch."""
+
+    _checked = staticmethod(epochs.schedule_or_none)
+    _until = " until the next step, which calls what is written here"
+
+    def _numbers(self, epoch: int, n: int) -> list[Any]:
+        """Call each callable once: a number for each of n groups, None for one that has none."""
+        mapping: Any = self.mapping
+        numbers: list[Any] = []
+        try:
+            if not isinstance(mapping, list):
+                number = mapping(epoch)
+                if type(number) is not float or number - number != 0.0:  # nan or inf
+                    number = real(
+                        number, f"{self._where(epoch, numbers)}: the {self.option}", any_shape=True
+                    )
+                return [number] * n
+            # No juxt: that hides which one raised, and turns StopIteration into RuntimeError.
+            for schedule in mapping:
+                number = None if schedule is None else schedule(epoch)
+                if type(number) is not float or number - number != 0.0:  # nan or inf
+                    what = f"{self._where(epoch, numbers)}: the {self.option}"
+                    number = schedule and real(number, what, any_shape=True)
+                numbers.append(number)
+        except BaseException as error:
+            add_note(error, self._where(epoch, numbers))
+            raise
+        return numbers
+
+    def _where(self, epoch: int, numbers: list[Any]) -> str:
+        which = f"group {len(numbers)}" if isinstance(self.mapping, list) else "all param groups"
+        return f"{type(self).__name__} at epoch {short(epoch)}, {which}"
+
+    def _with_lrs_left_alone(self, values: list[Any]) -> LRs:
+        for i in self._left_alone:
+            values[i] = groups.copy_of(self._held(self.optimizer)[i])
+        return values
 
 
-class Schedule(Called, MappingPolicy[ScheduleFn]):
+class Schedule(_ByCall):
     """Take the lr of each epoch from a callable: ``lr(t) = mapping(t)``.
 
     Args:
-        mapping: Epoch to lr, for all groups and then called once a step, or a list or tuple with
-            one a group. It returns a finite real number: ``int``, ``float``, a NumPy scalar, a
-            tensor of one element. The thunder_policy module ``schedules`` has some to use here.
+        mapping: Epoch to lr, for all groups and then called once a step, or a sequence with one a
+            group, ``None`` for a group to leave alone. It returns a finite real number: ``int``,
+            ``float``, a NumPy scalar, a tensor of one element. The thunder_policy module
+            ``schedules`` has some to use here.
         lr_init: ``base_lrs`` of the bound policy. The lrs do not depend on it.
+        option, on_load: As in `MappingPolicy`.
 
     Raises:
         TypeError, ValueError: As `MappingPolicy` does.
@@ -392,63 +541,81 @@ class Schedule(Called, MappingPolicy[ScheduleFn]):
         [[0.1], [0.05], [0.01]]
     """
 
-    _checked = staticmethod(schedule_fn)
-    _get_closed_form_lr = _closed_form
+    _policy = "Schedule"
+
+    def get_lr(self) -> LRs:  # type: ignore[override, unused-ignore]
+        """Compute the lrs to be written at ``last_epoch``: one a param group."""
+        numbers = self._numbers(self.last_epoch, len(self.optimizer.param_groups))
+        return self._with_lrs_left_alone(numbers) if self._left_alone else numbers
+
+    def _values_at(self, epoch: int, starts: Sequence[Any]) -> list[Any]:
+        values = self._numbers(epoch, len(starts))
+        return [start if value is None else value for start, value in zip(starts, values)]
+
+    def _depends_on_start(self, mapping: Any, epoch: int) -> bool:
+        return False
+
+
+class Scale(_ByCall):
+    """Multiply what each group started from by a factor: ``lr(t) = start * mapping(t)``.
+
+    The groups may start from lrs of their own, which is why ``lr_init`` is ``None`` by default: it
+    is ``torch.optim.lr_scheduler.LambdaLR``, bound late.
+
+    Args:
+        mapping: Epoch to factor, for all groups and then called once a step, or a sequence with one
+            a group, as in `Schedule`.
+        lr_init: What is multiplied: ``None`` for the lr of each group, one number for all groups,
+            or a sequence with one a group.
+        option, on_load: As in `MappingPolicy`.
+
+    Raises:
+        TypeError, ValueError: As `MappingPolicy` does.
+
+    Example:
+        >>> from torch import nn, optim
+        >>> groups = [{"params": nn.Linear(2, 1).parameters(), "lr": lr} for lr in (0.1, 0.001)]
+        >>> policy = Scale(lambda epoch: 1 / (1 + epoch))(optim.SGD(groups))
+        >>> policy.lr_at(1)
+        [0.05, 0.0005]
+    """
+
+    _policy = "Scale"
 
     def __init__(
-        self, mapping: ScheduleFn | Sequence[ScheduleFn], lr_init: InitialLR = 1e-3
+        self,
+        mapping: ScheduleFn | Sequence[ScheduleFn | None],
+        lr_init: InitialLR = None,
+        *,
+        option: str = "lr",
+        on_load: str = "restore",
     ) -> None:
-        super().__init__(mapping, lr_init)
+        callables: Any = mapping
+        super().__init__(callables, lr_init, option=option, on_load=on_load)
 
-    def _rule(self, mapping: Any) -> Any:
-        return mapping if callable(mapping) else None
-
-    def get_lr(self) -> Sequence[float | Tensor]:  # type: ignore[override, unused-ignore]
+    def get_lr(self) -> LRs:  # type: ignore[override, unused-ignore]
         """Compute the lrs to be written at ``last_epoch``: one a param group."""
-        return self._lrs(self.last_epoch, len(self.optimizer.param_groups))
+        values = self._values_at(self.last_epoch, self._starts_now())
+        return self._with_lrs_left_alone(values) if self._left_alone else values
 
-    def lr_at(self, epoch: int) -> list[float]:
-        """Return the lrs at an epoch in closed form, as `MappingPolicy.lr_at` does."""
-        epoch = epoch_number(epoch, f"{type(self).__name__}: the epoch")
-        return self._lrs(epoch, len(self._start_lrs()))
+    def _values_at(self, epoch: int, starts: Sequence[Any]) -> list[Any]:
+        factors = self._numbers(epoch, len(starts))
+        return [
+            start if factor is None or start is None else start * factor
+            for start, factor in zip(starts, factors)
+        ]
 
-    def _lrs(self, epoch: int, n: int) -> list[Any]:
-        one = self._current()
-        return (
-            self._called(one, [epoch])
-            if isinstance(one, list)
-            else self._called([one], [epoch]) * n
-        )
 
-    def _trajectory(self, length: int, starts: Sequence[float]) -> Tensor:
-        """Return the lrs of the first epochs, as `simulate` does."""
-        from .tables import tabled  # here, as to import every schedule takes long
+# What is in a state for a mapping; the original package saved what a binding makes of that, too.
+_PLAN = ("mapping", "lr_init", "current_mapping", "current_lr_init")
 
-        mappings = self._mappings(len(starts))
-        once = mappings if isinstance(self._current(), list) else mappings[:1]
-        schedules = [tabled(schedule, length) for schedule in once]
-        called = self._called(schedules, range(length))
-        lrs = torch.tensor(called, dtype=torch.float64, device="cpu")
-        return lrs.reshape(length, len(schedules)).expand(length, len(starts)).clone()
 
-    def _called(self, schedules: Sequence[ScheduleFn], at: Iterable[int]) -> list[Any]:
-        """Call the callable of each group, or the one for all of them, at each of the epochs."""
-        lrs: list[float] = []
-        n, epoch = len(schedules), 0
-        try:
-            # No juxt: that hides which one raised, and turns StopIteration into RuntimeError.
-            for epoch in at:
-                for schedule in schedules:
-                    lr: Any = schedule(epoch)
-                    if type(lr) is not float or lr - lr != 0.0:  # nan or inf
-                        what = f"{self._at(epoch)}{which_group(len(lrs) % n, schedules)}: the lr"
-                        lr = real(lr, what, any_shape=True)
-                    lrs.append(lr)
-        except BaseException as error:
-            add_note(error, self._at(epoch), which_group(len(lrs) % n, schedules))
-            raise
-        return lrs
+def _is_default(lr: Any) -> bool:
+    """Tell whether a lr is the default of lr_init, as its dtype holds that, or has no data."""
+    value = groups.number(lr, "the lr")
+    return not isinstance(value, float) or _is_close(value, DEFAULT_LR_INIT, lr)
 
-    def prepare_state_dict(self, *keys: str) -> dict[str, Any]:
-        """Return a state without some of its keys; it has neither ``mapping`` nor ``lr_init``."""
-        return super().prepare_state_dict("lr_init", *keys)
+
+def _is_close(one: float, other: float, held: Any) -> bool:
+    """Tell whether two numbers are the same but for rounding, as a group holds them."""
+    return math.isclose(one, other, rel_tol=4 * groups.rounding(held))

@@ -5,31 +5,60 @@
 
 from __future__ import annotations
 
-import warnings
-from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, SupportsFloat, TypeVar
+import re
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Container, Sequence
+from typing import Any, NoReturn, TypeVar
 
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import EPOCH_DEPRECATION_WARNING, LRScheduler
 
+from . import dry_run, groups
 from . import state as states
-from .checks import short
-from .groups import LR, Groups, ParamGroup, Undo, copy_of, lrs_of, plain, separate_initial_lrs
-from .order import watch
-from .stepping import BINDING, Stepper, allow_short_cut
+from .call_order import warn, warn_of_order, was_stepped, watch
+from .checks import add_note, epoch_number, short
+from .groups import write
 
 AnyPolicy = TypeVar("AnyPolicy", bound="Policy")
-
-ScheduleFn = Callable[[int], SupportsFloat]
-"""Epoch to lr."""
+LRs = Sequence[float | Tensor]
 
 
-class Policy(Stepper):
+class UnboundPolicyError(RuntimeError, AttributeError):
+    """Something was asked of a policy that only a bound one can answer.
+
+    It is an ``AttributeError`` too, because accelerate and torch ask for ``optimizer`` with
+    ``getattr`` and ``hasattr``.
+    """
+
+
+class _NeedsOptimizer:
+    """Stands in for an attribute until a binding puts the real one into the instance.
+
+    A ``__getattr__`` would do too, but with one Python 3.11 caches no attribute access at all.
+    """
+
+    def __get__(self, instance: object, owner: type) -> NoReturn:
+        raise UnboundPolicyError(
+            f"{owner.__name__} is not bound to an optimizer: call policy(optimizer) first"
+        )
+
+
+class Policy(LRScheduler, ABC):
     """A learning-rate scheduler that needs no optimizer until it is called with one.
 
     A subclass has to define `get_lr` alone; it may have an ``__init__`` of its own, which need
     not call this one.
+
+    Args:
+        option: The key of the param groups that is scheduled: ``"lr"``, or another that holds a
+            number, such as ``"weight_decay"``; ``"momentum"`` is the first of ``betas`` where
+            groups have these. What is said of lrs holds for it then.
+
+    Attributes:
+        last_epoch: The epoch that the groups hold the lrs of; -1 before the policy is bound.
+        base_lrs: What each param group started from.
 
     Example:
         >>> from torch import nn, optim
@@ -45,10 +74,33 @@ class Policy(Stepper):
         [0.2]
     """
 
-    base_lrs: list[float | Tensor]
+    last_epoch: int = -1
+    option: str = "lr"
+    optimizer: Optimizer = _NeedsOptimizer()  # type: ignore[assignment]
+    base_lrs: list[float] = _NeedsOptimizer()  # type: ignore[assignment]
+    _last_lr = property(lambda self: self.get_last_lr(), lambda self, lrs: None)  # type: ignore[assignment, unused-ignore]
+    _step_count: int = 0
+    # torch warns where get_lr is called outside a step; here it is pure, and may be.
+    _get_lr_called_within_step = True
+    # The name in a state of one of the package's own.
+    _policy: str | None = None
 
-    def __init__(self) -> None:
-        """Make an unbound policy."""
+    # What a binding sets beside optimizer and base_lrs: the params of each group, by which it is
+    # known when others come or go; the only epochs at which anything changes, where they are known;
+    # the groups that are never written; whether get_lr finds the starts in the groups at epoch 0;
+    # whether the next step takes the closed form, as the state was overridden; and the optimizer
+    # that a call of the bound policy left before it was used.
+    _params: Sequence[groups.Params] = ()
+    _milestones: Container[int] | None = None
+    _left_alone: Collection[int] = ()
+    _restarts: bool = False
+    _overridden: bool = False
+    _left: weakref.ref[Optimizer] | None = None
+
+    def __init__(self, *, option: str = "lr") -> None:
+        if not isinstance(option, str):
+            raise TypeError(f"{type(self).__name__}: option must be a string, not {short(option)}")
+        self.option = option
 
     # torch declares list[float | Tensor]; list is invariant, so no subclass could say list[float].
     @abstractmethod
@@ -62,57 +114,262 @@ class Policy(Stepper):
             One finite lr a param group, in a list or another ``Sequence``.
         """
 
-    def __call__(self: AnyPolicy, optimizer: Optimizer) -> AnyPolicy:
-        """Bind the policy to an optimizer, as `set_optimizer` does, and return it."""
-        self.set_optimizer(optimizer)
+    def __call__(self: AnyPolicy, optimizer: Optimizer, last_epoch: int = -1) -> AnyPolicy:
+        """Bind the policy to an optimizer, as `set_optimizer` does, and return it.
+
+        Warns:
+            UserWarning: If the policy was at a later epoch of that optimizer already; or, at its
+                next step, if it left another one that is trained with none the less.
+        """
+        before = vars(self).get("optimizer")
+        if before is optimizer and last_epoch + 1 < self.last_epoch:
+            warn(
+                f"{type(self).__name__} is at epoch {self.last_epoch} of this optimizer, and a "
+                f"call takes it back to {last_epoch + 1}: if that is meant, write "
+                "policy.set_optimizer(optimizer); else do not call it again"
+            )
+        unused = self._step_count <= 1
+        if last_epoch == -1:
+            self.set_optimizer(optimizer)  # that of a subclass may take nothing else
+        else:
+            self.set_optimizer(optimizer, last_epoch)
+        if unused and isinstance(before, Optimizer) and _is_another(before, optimizer):
+            self._left = weakref.ref(before)
         return self
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
-        """Bind the policy to an optimizer, at epoch 0; a policy that was bound starts over.
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        """Bind the policy to an optimizer; a policy that was bound starts over.
 
         Where that fails, policy and optimizer are as they were. A subclass resets state of its own
-        before, as `get_lr` is asked for epoch 0 here, and puts it back where this raises.
+        before, as `get_lr` is asked for the first epoch here, and puts it back where this raises.
 
         Args:
-            optimizer: Its groups get the lrs at epoch 0.
+            optimizer: Its groups get the lrs at that epoch.
+            last_epoch: The last epoch that was trained, -1 if none was: the policy is at the next.
 
         Raises:
-            TypeError: If that is no ``torch.optim.Optimizer``, or a lr is no number.
-            ValueError: If there is not one finite lr a group, or one of anything given a group.
+            TypeError: If that is no ``torch.optim.Optimizer``, or the epoch no integer.
+            ValueError: If a group lacks the option or holds no number there, or there is not one
+                finite lr a group, or one of anything given a group.
         """
-        groups = param_groups(self, optimizer)
-        undo = Undo([self], groups)
+        _check_optimizer(optimizer, type(self).__name__)
+        epoch = epoch_number(last_epoch, f"{type(self).__name__}: last_epoch", least=-1) + 1
+        starts = self._starts_at_binding(optimizer, epoch)
+        undo = states.Undo(self, optimizer)
         try:
-            lr_init, attributes = self._to_bind(len(groups))
-            initial: list[Any] = [group.get("initial_lr", group["lr"]) for group in groups]
-            self.base_lrs = [copy_of(lr) for lr in lr_init or initial]
-            for group, lr in zip(groups, self.base_lrs):
-                group.setdefault("initial_lr", copy_of(lr))
-            separate_initial_lrs(groups)
-            self.optimizer = optimizer
-            self._step_count = 1
-            self._lr_groups = Groups(groups)
-            # For a get_lr that asks get_last_lr while it is bound.
-            self._lr_groups.last = [copy_of(group["lr"]) for group in groups]
-            vars(self).update(attributes)
-            self._advance(0, self._plan)
+            # Not vars(): the dict of an instance that was made for that is slow to look into.
+            self.__dict__ = {**self.__dict__, "optimizer": optimizer, "base_lrs": starts}
+            self._params = groups.params_of(optimizer.param_groups)
+            self._step_count, self._overridden, self._left = 1, False, None
+            self._prepare_steps()
+            if self.option == "lr":
+                for group, initial_lr in zip(optimizer.param_groups, self._initial_lrs()):
+                    group.setdefault("initial_lr", initial_lr)
+            self._go_to(epoch, self._closed_form if epoch else self.get_lr)
             watch(optimizer)
         except BaseException:
             undo()
             raise
 
-    def _to_bind(self, n: int) -> tuple[list[float] | None, dict[str, object]]:
-        """Return what n groups start from, None for their initial_lr, and attributes to set."""
-        return None, {}
+    def _starts_at_binding(self, optimizer: Optimizer, epoch: int) -> list[float]:
+        """Return what each group starts from: what it did before, its ``initial_lr``, or its lr."""
+        again = optimizer is vars(self).get("optimizer")
+        known = groups.places(self._params if again else [], optimizer.param_groups)
+        values = self._held(optimizer)
+        if self.option == "lr":
+            pairs = zip(optimizer.param_groups, values)
+            values = [group.get("initial_lr", value) for group, value in pairs]
+        return [
+            self._number(value, i) if place is None else self.base_lrs[place]
+            for i, (value, place) in enumerate(zip(values, known))
+        ]
+
+    def _initial_lrs(self) -> list[Any]:
+        """Return the ``initial_lr`` for groups that have none: their lr before the binding."""
+        return [groups.copy_of(lr) for lr in self._held(self.optimizer)]
+
+    def _held(self, optimizer: Optimizer) -> list[Any]:
+        try:
+            return groups.held(optimizer.param_groups, self.option)
+        except ValueError as error:
+            raise ValueError(f"{type(self).__name__}: {error}") from None
+
+    def _number(self, value: Any, i: int) -> Any:
+        return groups.number(value, f"{type(self).__name__}, group {i}: the {self.option}")
+
+    def _prepare_steps(self) -> None:
+        """Note what a step looks at, for the mapping that the policy goes by."""
+
+    def _check_counts(self, n: int) -> None:
+        """Refuse n param groups, where something was given for another number of them."""
+
+    def _starts_now(self) -> list[float]:
+        """Return what each of the groups that there are started from; a new one, from its lr."""
+        param_groups = self.optimizer.param_groups
+        if len(param_groups) == len(self.base_lrs):
+            return self.base_lrs
+        self._check_counts(len(param_groups))
+        known = groups.places(self._params, param_groups)
+        return [
+            self._number(value, i) if place is None else self.base_lrs[place]
+            for i, (value, place) in enumerate(zip(self._held(self.optimizer), known))
+        ]
+
+    def _take_in_groups(self) -> None:
+        """Take in the param groups that came, and forget those that went (pytorch#104361)."""
+        starts = self._starts_now()
+        if starts is not self.base_lrs:
+            self.base_lrs, self._params = starts, groups.params_of(self.optimizer.param_groups)
+
+    def step(self, epoch: int | None = None) -> None:
+        """Go on to the next epoch and write its lrs into the param groups.
+
+        Where `get_lr` raises, or returns something that no group can hold, nothing has changed and
+        the step can be taken again.
+
+        Args:
+            epoch: Deprecated in torch: go to this epoch, by the closed form where there is one.
+
+        Raises:
+            UnboundPolicyError: Before the policy is bound.
+            TypeError: If `get_lr` returns something else than real numbers in a sequence.
+            ValueError: If a lr is not finite or does not fit its group, or the number of lrs or of
+                what was given a group is not that of the groups.
+        """
+        # The first short cut: where no milestone comes up nothing is written, so nothing is looked
+        # at but how many groups there are. Left to the path are policies that have a get_lr of
+        # their own (no _milestones), the first step, of which torch may warn, epoch 0 in a
+        # SequentialLR, the step after a state was overridden, and groups that came or went.
+        now = self.last_epoch + 1
+        if (
+            self._milestones is not None
+            and now not in self._milestones
+            and epoch is None
+            and self._step_count > 1
+            and now > 0
+            and len(self.optimizer.param_groups) == len(self.base_lrs)
+        ):
+            self.last_epoch = now
+        else:
+            if self._step_count == 1 or epoch is not None:
+                epoch = self._warn(epoch)
+            if epoch is None and not self._overridden:
+                self._go_to(now, self.get_lr)
+            else:
+                self._update_lr(epoch)
+        self._step_count += 1
+
+    def _warn(self, epoch: int | None) -> int | None:
+        """Warn of what may be wrong with a step; return the epoch to step to, if one is given."""
+        who = type(self).__name__
+        if self._step_count == 1:
+            warn_of_order(self.optimizer)
+            left = self._left and self._left()
+            self._left = None
+            if left and was_stepped(left):
+                warn(
+                    f"{who} left an optimizer that is trained with all the same, and schedules the "
+                    "one that it was bound to after it: bind copy.copy(policy) to the second"
+                )
+        if epoch is not None:
+            epoch = epoch_number(epoch, f"{who}: the epoch to step to")
+            warn(EPOCH_DEPRECATION_WARNING)
+        return epoch
+
+    def _update_lr(self, epoch: int | None = None) -> None:
+        # SequentialLR calls this too, with 0.
+        if epoch is not None:
+            self._go_to(epoch, self._closed_form)
+        elif not self._overridden:
+            self._go_to(self.last_epoch + 1, self.get_lr)
+        else:
+            self._go_to(self.last_epoch + 1, self._planned_lrs)
+            self._overridden = False
+            self._prepare_steps()
+
+    def _go_to(self, epoch: int, lrs: Callable[[], LRs]) -> None:
+        """Go to an epoch and write the lrs there; where that fails, stay."""
+        before = self.last_epoch, self.base_lrs, self._params
+        undo = None
+        try:
+            if len(self.optimizer.param_groups) != len(self.base_lrs):
+                self._take_in_groups()
+            self.last_epoch = epoch
+            if epoch == 0 and self._restarts:
+                undo = states.Undo(self, self.optimizer)
+                self._write(self.base_lrs)
+            if epoch >= 0:  # below, a nested SequentialLR has not begun
+                values = lrs()
+                # Asked for again: get_lr is anybody's code, and may load the optimizer.
+                write(self.optimizer.param_groups, self.option, values, self._at, self._left_alone)
+        except BaseException as error:
+            add_note(error, self._at())
+            if undo is not None:
+                undo()
+            self.last_epoch, self.base_lrs, self._params = before
+            raise
+
+    def _write(self, lrs: LRs) -> None:
+        # The groups are asked for here: get_lr is anybody's code, and may load the optimizer.
+        write(self.optimizer.param_groups, self.option, lrs, self._at, self._left_alone)
+
+    def _at(self) -> str:
+        """Say who and when, for an error."""
+        return f"{type(self).__name__} at epoch {short(self.last_epoch)}"
+
+    def _closed_form(self) -> LRs:
+        """Return the lrs at ``last_epoch`` whatever the groups hold, where there is such a form."""
+        closed_form: Callable[[], LRs] = getattr(self, "_get_closed_form_lr", self.get_lr)
+        return closed_form()
+
+    def _planned_lrs(self) -> list[float]:
+        return self.lr_at(self.last_epoch)
+
+    def get_last_lr(self) -> list[float | Tensor]:
+        """Return what the param groups hold now, whoever put it there.
+
+        Returns:
+            A new list with a lr for each group: the number, or a new tensor of the same shape,
+            dtype and device where the group holds one (pytorch#163103, #163120).
+        """
+        return [groups.copy_of(lr) for lr in self._held(self.optimizer)]
+
+    def lr_at(self, epoch: int) -> list[float]:
+        """Return the lrs at an epoch, as if nobody else changed any.
+
+        In closed form where the policy has one; another steps a copy of itself up to there.
+
+        Args:
+            epoch: An integer of at least 0; any, in any order.
+
+        Returns:
+            One lr a param group. Before the policy is bound: one, if nothing was given a group.
+
+        Raises:
+            TypeError: If the epoch is no integer, or a callable returns no number.
+            ValueError: If the epoch is negative, a lr is not finite, or it depends on a start that
+                is not known yet: that of a group of the optimizer.
+        """
+        epoch = epoch_number(epoch, f"{type(self).__name__}: the epoch")
+        return dry_run.stepped(self, epoch + 1, dry_run.stand_in(self, self._known_starts()))[-1]
+
+    def _known_starts(self) -> list[Any]:
+        """Return what each group starts from, or refuse to guess."""
+        if is_bound(self):
+            return self._starts_now()
+        raise ValueError(
+            f"{type(self).__name__}: the {self.option} depends on where the param groups start: "
+            "call policy(optimizer) first, or simulate(policy, ...) for made-up groups"
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Return a snapshot of the policy that ``torch.load(..., weights_only=True)`` reads.
 
         Returns:
-            ``last_epoch``, ``_step_count``, ``base_lrs``, ``_last_lr`` and ``_group_lrs``, which is
-            what the param groups hold now: one number a group, or a 1-D tensor where all groups
-            hold tensors of one dtype and device. Beside these, a custom policy's own attributes; a
-            nested scheduler by its own ``state_dict()``, an unbound policy not at all.
+            ``last_epoch``, ``_step_count``, ``base_lrs`` and ``_last_lr``, which is what the param
+            groups hold: floats. Beside these, ``option`` if it is not lr, and a custom policy's
+            own attributes; a nested scheduler by its own ``state_dict()``, an unbound policy not at
+            all.
 
         Raises:
             UnboundPolicyError: Before the policy is bound.
@@ -126,17 +383,17 @@ class Policy(Stepper):
         Args:
             keys: Names of attributes to leave out.
         """
-        groups = self.optimizer.param_groups
+        self._take_in_groups()
         state: dict[str, Any] = {
-            # SequentialLR takes the policies that it has not come to below 0; they start at 0.
-            "last_epoch": max(self.last_epoch, 0),
+            "last_epoch": self.last_epoch,
             "_step_count": self._step_count,
-            "base_lrs": states.pack(self._lr_groups.aligned(self.base_lrs, groups)),
-            "_last_lr": states.pack(self._lr_groups.aligned(self.get_last_lr(), groups)),
-            "_group_lrs": states.pack([*map(LR, groups)]),
+            "base_lrs": [*self.base_lrs],
+            "_last_lr": [*map(float, self._held(self.optimizer))],
         }
-        if not self._closed_state():
-            state |= states.save_each(self, {*BINDING, *keys})
+        if self.option != "lr":
+            state["option"] = self.option
+        if self._has_own_attributes():
+            state |= states.save_each(self, BINDING | {*keys})
         return {key: value for key, value in state.items() if key not in keys}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -152,83 +409,106 @@ class Policy(Stepper):
             UnboundPolicyError: Before the policy is bound.
             TypeError: If that is no dict, or a value is of the wrong type.
             ValueError: If a key is missing or names something that is no attribute, or there is not
-                one finite lr a group.
+                one finite lr a group; or it is the state of another policy or another option.
         """
-        self._load(state_dict)
-
-    def _load(
-        self,
-        state: dict[str, Any],
-        attributes: Mapping[str, object] | None = None,
-        warning: str = "",
-    ) -> None:
-        """Load a state, with attributes that a subclass has made of it; a warning may be raised."""
-        groups = Groups(self.optimizer.param_groups)
-        groups.look(type(self).__name__)
-        base = self._lr_groups.aligned(self.base_lrs, groups.seen)
-        new = states.read(state, groups, base, type(self).__name__)
-        others = states.others(self, state, BINDING)
-        own = {} if self._closed_state() else others
-        allow_short_cut(groups, new.base, new.step_count)
-        undo = states.undo_load(getattr(self, key, None) for key in own)
+        all_of_them = [self, *states.bound_schedulers(self)]
+        undo = [states.Undo(scheduler, scheduler.optimizer) for scheduler in all_of_them]
         try:
-            loaded = states.load_each(self, own)
-            if warning:
-                warnings.warn(warning, UserWarning, stacklevel=3)
+            self._take_in_groups()
+            attributes, lrs = self._read(state_dict)
+            for name, value in attributes.items():
+                live = getattr(self, name, None)
+                if isinstance(live, LRScheduler):
+                    live.load_state_dict(value)
+                else:
+                    setattr(self, name, value)
+            self._prepare_steps()
+            if self.last_epoch >= 0:  # below, SequentialLR has not come to it
+                self._write(lrs())
         except BaseException:
-            undo()
+            for take_back in undo:
+                take_back()
             raise
-        for key, value in {**loaded, **(attributes or {})}.items():
-            setattr(self, key, value)
-        vars(self).update(last_epoch=new.epoch, _step_count=new.step_count, base_lrs=new.base)
-        self._lr_groups = groups
-        groups.record(groups.write(new.held))
-        if new.last != new.held:
-            groups.last, groups.one, groups.alike = new.last, None, None
 
-    def _closed_state(self) -> bool:
-        """Tell whether there is no state but the package's: other attributes are left alone."""
-        return False
+    def _read(self, state: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], LRs]]:
+        """Read a state, or refuse it: the attributes that it brings, and what gives the lrs."""
+        who, n = type(self).__name__, len(self.base_lrs)
+        epoch = states.read_epoch(state, self.option, who)
+        if state.get("_policy", self._policy) != self._policy:
+            raise ValueError(f"{who}: the state is that of a {short(state['_policy'])}")
+        lrs = states.read_lrs(state, "_last_lr", n, who)
+        if "_group_lrs" in state:  # 0.1.0: what the groups held, where others had changed it
+            lrs = states.read_lrs(state, "_group_lrs", n, who)
+        count = epoch_number(state.get("_step_count", max(epoch + 1, 0)), f"{who}: _step_count")
+        attributes: dict[str, Any] = {"last_epoch": epoch, "_step_count": count}
+        if "base_lrs" in state:
+            attributes["base_lrs"] = states.read_lrs(state, "base_lrs", n, who)
+        own = states.read_each(self, state, BINDING)
+        return attributes | (own if self._has_own_attributes() else {}), lambda: lrs
+
+    def _has_own_attributes(self) -> bool:
+        """Tell whether a state has attributes beside those that are known here."""
+        return "_policy" not in vars(type(self))
+
+    def _value(self) -> dict[str, Any]:
+        """Return the attributes that the policy has without an optimizer."""
+        own = states.attributes(self)
+        value = {name: own[name] for name in own if name not in BINDING}
+        return value if self.option == "lr" else {**value, "option": self.option}
+
+    def __repr__(self) -> str:
+        text = ", ".join(f"{name}={value!r}" for name, value in self._value().items())
+        return f"{type(self).__name__}({re.sub(' at 0x[0-9a-fA-F]+', '', text)})"
 
     def __copy__(self: AnyPolicy) -> AnyPolicy:
         """Return an unbound policy of the same value."""
         new = type(self).__new__(type(self))
-        for name, value in states.attributes(self).items():
-            if name not in BINDING:
-                setattr(new, name, value)
+        for name, value in Policy._value(self).items():
+            setattr(new, name, value)
         return new
 
     def __getstate__(self) -> dict[str, Any]:
-        state = states.attributes(self)
+        state = {**states.attributes(self), "_left": None}
         if is_bound(self):
             # An optimizer leaves behind what torch has put into it to watch the order of calls.
-            state["_opt_called"] = getattr(self.optimizer, "_opt_called", False)
+            state["_opt_called"] = was_stepped(self.optimizer)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         called = state.pop("_opt_called", False)
         for name, value in state.items():
             setattr(self, name, value)
-        self._lr_groups.forget()
         if is_bound(self) and isinstance(self.optimizer, Optimizer):  # a wrapper may be none
             watch(self.optimizer)
             vars(self.optimizer).setdefault("_opt_called", called)
 
 
+# What torch or a binding sets, which is no attribute of a custom policy's own.
+BINDING = frozenset(
+    {"optimizer", "base_lrs", "last_epoch", "option", "_step_count", "_params", "_milestones"}
+    | {"_left_alone", "_restarts", "_overridden", "_left"}
+    | {"_is_initial", "_get_lr_called_within_step"}
+)
+
+
 def is_bound(policy: Policy) -> bool:
     """Tell whether a policy has an optimizer."""
-    return "optimizer" in vars(policy)
+    return hasattr(policy, "optimizer")
 
 
-def param_groups(policy: Policy, optimizer: Optimizer) -> list[ParamGroup]:
-    """Return the param groups of an optimizer, or refuse what is none."""
-    who = type(policy).__name__
+def _check_optimizer(optimizer: object, who: str) -> None:
     if not isinstance(optimizer, Optimizer):
+        parts = getattr(optimizer, "__dict__", {}).items()
+        inside = [name for name, value in parts if isinstance(value, Optimizer)]
+        bind = f"policy(wrapper.{inside[0]}), the one inside" if inside else "policy(optimizer)"
         raise TypeError(
             f"{who} binds to a torch.optim.Optimizer, "
-            f"not to {short(optimizer)} ({type(optimizer).__name__}): call policy(optimizer)"
+            f"not to {short(optimizer)} ({type(optimizer).__name__}): call {bind}"
         )
-    for i, lr in enumerate(lrs_of(optimizer.param_groups, who)):
-        plain(lr, f"{who}, group {i}: the lr")
-        plain(optimizer.param_groups[i].get("initial_lr"), f"{who}, group {i}: the initial_lr")
-    return optimizer.param_groups
+
+
+def _is_another(left: Optimizer, optimizer: Optimizer) -> bool:
+    """Tell whether an optimizer that was left unused has no param of the one that came after."""
+    params = {id(param) for group in left.param_groups for param in group["params"]}
+    shared = any(id(p) in params for group in optimizer.param_groups for p in group["params"])
+    return not shared and not was_stepped(left)

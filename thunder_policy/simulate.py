@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
+import copy
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
-from .checks import count, epoch_number, non_negative, short
+from .checks import count, epoch_number, non_negative, per_group, real, short
 from .drawing import draw, finish
-from .mapping import Multiply, Schedule, Switch
-from .policy import Policy
-from .rehearsal import optimizer_for, stepped
+from .dry_run import stand_in, stepped
+from .mapping import MappingPolicy, Scale, Schedule
+from .policy import Policy, is_bound
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,12 +55,61 @@ def simulate(policy: Policy, epochs: int, groups: int | None = None, lr: float =
         if n > sys.maxsize:
             raise ValueError(f"simulate: {what} must fit a tensor, not {short(n)}")
     lr = non_negative(lr, "simulate: lr")
-    # These have a closed form for sure: a subclass, or an instance, may override anything.
-    ours = Switch, Multiply, Schedule
-    if isinstance(policy, ours) and type(policy) in ours and "get_lr" not in vars(policy):
-        starts = [lr if start is None else start for start in policy._start_lrs(groups)]
-        return policy._trajectory(epochs, starts)
-    return stepped(policy, epochs, optimizer_for(policy, groups, lr))
+    if groups is None and is_bound(policy):
+        starts = policy._starts_now()
+    else:
+        starts = _made_up_starts(policy, groups, lr)
+    if isinstance(policy, MappingPolicy) and policy._is_closed():
+        return _closed_form(policy, epochs, starts)
+    rows = stepped(policy, epochs, stand_in(policy, starts))
+    return torch.tensor(rows, dtype=torch.float64, device="cpu").reshape(epochs, len(starts))
+
+
+def _made_up_starts(policy: Policy, groups: int | None, lr: float) -> list[float]:
+    """Return what each new group starts from: a number for all that the policy leaves open."""
+    if not isinstance(policy, MappingPolicy):
+        return [lr] * (groups or 1)
+    n = groups or [*policy._counts(), 1][0]
+    mappings = per_group(policy.mapping, n, "mappings")
+    starts = per_group(policy.lr_init, n, "lr_init")
+    return [lr if start is None or one is None else start for start, one in zip(starts, mappings)]
+
+
+def _closed_form(policy: MappingPolicy[Any], epochs: int, starts: Sequence[float]) -> Tensor:
+    """Return what ``policy.lr_at`` gives at each of the first epochs."""
+    unbound: Any = copy.copy(policy)
+    if isinstance(unbound, (Schedule, Scale)):
+        lrs = _called(unbound, epochs, starts)
+    else:
+        columns = []
+        for since, values in unbound._paths(epochs - 1, starts):
+            lengths = torch.tensor([*since, epochs], device="cpu").diff()
+            column = torch.tensor(values, dtype=torch.float64, device="cpu")
+            columns.append(column.repeat_interleave(lengths))
+        lrs = torch.stack(columns, dim=1)
+    for epoch, group in (~lrs.isfinite()).nonzero()[:1].tolist():
+        where = f"{type(policy).__name__} at epoch {epoch}, group {group}: the {policy.option}"
+        real(float(lrs[epoch, group]), where)  # an overflow
+    return lrs
+
+
+def _called(policy: Schedule | Scale, epochs: int, starts: Sequence[float]) -> Tensor:
+    """Call each callable at each of the first epochs, by its table where it has one."""
+    from .tables import tabled  # here, as to import every schedule takes long
+
+    mapping: Any = policy.mapping
+    several = mapping if isinstance(mapping, list) else [mapping]
+    tables = [None if one is None else tabled(one, epochs) for one in several]
+    policy.mapping = tables if several is mapping else tables[0]  # a copy's, made for this
+    rows = [policy._numbers(epoch, 1) for epoch in range(epochs)]
+    alone = [one is None for one in several]
+    filled = (
+        [[0.0 if value is None else value for value in row] for row in rows] if any(alone) else rows
+    )
+    numbers = torch.tensor(filled, dtype=torch.float64, device="cpu").reshape(epochs, len(several))
+    start = torch.tensor(starts, dtype=torch.float64, device="cpu")
+    lrs = numbers * start if isinstance(policy, Scale) else numbers.expand(epochs, len(starts))
+    return torch.where(torch.tensor(alone, device="cpu"), start, lrs)
 
 
 def plot(

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
 
-from ..checks import said
+from ..messages import said
 from ..policy import Policy
 from .isolation import isolated
 from .kit import Broken, NotApplicable, skip

@@ -12,7 +12,8 @@ from typing import Any
 
 from torch.optim.lr_scheduler import LRScheduler
 
-from ..checks import cut, said, short
+from ..checks import short
+from ..messages import cut, said
 from .checks import check_policy
 from .kit import sgd
 from .report import programs, table, to_json

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ..checks import said
+from ..messages import said
 from ..policy import Policy
 
 Make = Callable[[], Any]

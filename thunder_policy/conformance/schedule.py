@@ -7,7 +7,8 @@ import random
 from collections.abc import Callable
 from typing import Any, Literal
 
-from ..checks import count, real, said, short
+from ..checks import count, real, short
+from ..messages import said
 from .isolation import isolated
 from .kit import Broken, expect, no_warnings, plain, rng_states, same_rng
 from .report import ConformanceError, Result

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch.optim.lr_scheduler import LRScheduler
 
-from ...checks import said
+from ...messages import said
 from ..kit import (
     Broken,
     Make,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any, cast
 
-from ...checks import said
+from ...messages import said
 from ..kit import (
     Broken,
     Make,

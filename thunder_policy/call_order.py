@@ -1,4 +1,4 @@
-"""The order of ``optimizer.step`` and ``scheduler.step``, which torch watches and warns about."""
+"""Warnings with the caller's line, and torch's about ``optimizer.step`` and ``scheduler.step``."""
 
 # pyright: reportPrivateUsage=false
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import EPOCH_DEPRECATION_WARNING, LRScheduler
+from torch.optim.lr_scheduler import LRScheduler
 
 
 class _Watcher(LRScheduler):
@@ -40,26 +40,25 @@ def watch(optimizer: Optimizer) -> None:
         del group["initial_lr"]
 
 
+def was_stepped(optimizer: Optimizer) -> bool:
+    """Tell whether ``optimizer.step`` was called since torch watches it."""
+    return bool(getattr(optimizer, "_opt_called", False))
+
+
 def warn_of_order(optimizer: Optimizer) -> None:
     """Warn at the first step of a scheduler, where ``optimizer.step`` was not called before it."""
-    called = getattr(optimizer, "_opt_called", False)
-    if called and hasattr(optimizer.step, "_wrapped_by_lr_sched"):
+    if was_stepped(optimizer) and hasattr(optimizer.step, "_wrapped_by_lr_sched"):
         return  # entering catch_warnings makes Python show again each warning that it shows once
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         _Watcher(optimizer).step()
     for warning in caught:
-        warnings.warn(warning.message, stacklevel=_caller())
+        warn(warning.message)
 
 
-def warn_of_epoch() -> None:
-    """Warn of ``step(epoch)``."""
-    warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=_caller())
-
-
-def _caller() -> int:
-    """Return the stacklevel of who called a policy: the first frame that is none of its modules."""
-    level, frame = 1, sys._getframe(1)
+def warn(message: str | Warning) -> None:
+    """Warn with the line of the first caller that is none of the package's modules."""
+    level, frame = 2, sys._getframe(1)
     while Path(frame.f_code.co_filename).parent == Path(__file__).parent and frame.f_back:
         level, frame = level + 1, frame.f_back
-    return level
+    warnings.warn(message, UserWarning, stacklevel=level)

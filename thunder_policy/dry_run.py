@@ -1,0 +1,57 @@
+"""A copy of a policy, stepped beside a stand-in for its optimizer: what has no closed form."""
+
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.optim import SGD, Optimizer
+
+from .groups import held, hold
+from .state import attributes, bound_schedulers
+
+if TYPE_CHECKING:
+    from .policy import Policy
+
+
+def stand_in(policy: Policy, starts: Sequence[float]) -> Optimizer:
+    """Make an optimizer with a param group for each start, with the options that a policy's has."""
+    groups = policy.optimizer.param_groups if hasattr(policy, "optimizer") else []
+    if len(groups) != len(starts):
+        groups = [{policy.option: 0.0} for _ in starts]
+    new: list[dict[str, Any]] = []
+    for group, start in zip(groups, starts):
+        options = {key: value for key, value in group.items() if key != "initial_lr"}
+        hold(options, policy.option, start)
+        new.append({**options, "params": [torch.zeros(1, device="cpu", requires_grad=True)]})
+    optimizer = SGD(new)
+    vars(optimizer)["_opt_called"] = True  # no warning that nobody calls its step
+    return optimizer
+
+
+def stepped(policy: Policy, epochs: int, optimizer: Optimizer) -> list[list[float]]:
+    """Step a copy of a policy beside an optimizer, and return the values of each epoch."""
+    bound = hasattr(policy, "optimizer")
+    # Schedulers in the policy hold its optimizer, or one of their own: swap those, not copy.
+    memo: dict[int, Any] = {}
+    new = optimizer.param_groups
+    for scheduler in [*bound_schedulers(policy), *([policy] if bound else [])]:
+        old = scheduler.optimizer.param_groups
+        memo |= {id(scheduler.optimizer): optimizer, id(old): new}
+        memo |= {id(group): new[i % len(new)] for i, group in enumerate(old)}
+    fresh = copy.copy(policy)
+    for name, value in attributes(fresh).items():
+        with suppress(Exception):  # what cannot be copied, like a lock, is shared
+            setattr(fresh, name, copy.deepcopy(value, memo))
+    fresh.set_optimizer(optimizer)
+    rows: list[list[float]] = []
+    for epoch in range(epochs):
+        if epoch:
+            fresh.step()
+        rows.append([*map(float, held(new, policy.option))])
+    return rows
