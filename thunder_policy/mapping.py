@@ -222,8 +222,8 @@ class MappingPolicy(Policy, Generic[M]):
     def _warn_of_default(self, i: int, lr: Any) -> None:
         warn(
             f"{type(self).__name__}, group {i}: lr_init was not given, so it starts from "
-            f"{DEFAULT_LR_INIT}, and not from the group's lr, {float(lr)!r}: give lr_init=None to start "
-            "from that, or lr_init=1e-3"
+            f"{DEFAULT_LR_INIT}, and not from the group's lr, {float(lr)!r}: give lr_init=None to "
+            "start from that, or lr_init=1e-3"
         )
 
     def _initial_lrs(self) -> list[Any]:

@@ -236,27 +236,25 @@ class Policy(LRScheduler, ABC):
             ValueError: If a lr is not finite or does not fit its group, or the number of lrs or of
                 what was given a group is not that of the groups.
         """
+        if self._step_count == 1 or epoch is not None:
+            epoch = self._warn(epoch)
         # The first short cut: where no milestone comes up nothing is written, so nothing is looked
         # at but how many groups there are. Left to the path are policies that have a get_lr of
-        # their own (no _milestones), the first step, of which torch may warn, epoch 0 in a
-        # SequentialLR, the step after a state was overridden, and groups that came or went.
+        # their own (no _milestones), epoch 0 in a SequentialLR, the step after a state was
+        # overridden, and groups that came or went.
         now = self.last_epoch + 1
         if (
             self._milestones is not None
             and now not in self._milestones
             and epoch is None
-            and self._step_count > 1
             and now > 0
             and len(self.optimizer.param_groups) == len(self.base_lrs)
         ):
             self.last_epoch = now
+        elif epoch is None and not self._overridden:
+            self._go_to(now, self.get_lr)
         else:
-            if self._step_count == 1 or epoch is not None:
-                epoch = self._warn(epoch)
-            if epoch is None and not self._overridden:
-                self._go_to(now, self.get_lr)
-            else:
-                self._update_lr(epoch)
+            self._update_lr(epoch)
         self._step_count += 1
 
     def _warn(self, epoch: int | None) -> int | None:
