@@ -56,7 +56,7 @@ def non_negative(value: Any, what: str) -> float:
     return result
 
 
-def epoch_number(value: Any, what: str, *, least: int = 0) -> int:
+def epoch_number(value: Any, what: str, *, least: float = 0) -> int:
     """Turn an integral number into an ``int``; 10.0 and ``True`` are no epochs.
 
     Raises:

@@ -29,18 +29,20 @@ def stand_in(policy: Policy, starts: Sequence[float]) -> Optimizer:
         options = {key: value for key, value in group.items() if key != "initial_lr"}
         hold(options, policy.option, start)
         new.append({**options, "params": [torch.zeros(1, device="cpu", requires_grad=True)]})
-    optimizer = SGD(new)
+    optimizer = SGD([{**options} for options in new])
+    for group, options in zip(optimizer.param_groups, new):
+        if "betas" in options and "momentum" not in options:
+            del group["momentum"]  # the first of the betas is what is meant
     vars(optimizer)["_opt_called"] = True  # no warning that nobody calls its step
     return optimizer
 
 
 def stepped(policy: Policy, epochs: int, optimizer: Optimizer) -> list[list[float]]:
     """Step a copy of a policy beside an optimizer, and return the values of each epoch."""
-    bound = hasattr(policy, "optimizer")
     # Schedulers in the policy hold its optimizer, or one of their own: swap those, not copy.
     memo: dict[int, Any] = {}
     new = optimizer.param_groups
-    for scheduler in [*bound_schedulers(policy), *([policy] if bound else [])]:
+    for scheduler in bound_schedulers(policy):
         old = scheduler.optimizer.param_groups
         memo |= {id(scheduler.optimizer): optimizer, id(old): new}
         memo |= {id(group): new[i % len(new)] for i, group in enumerate(old)}

@@ -36,8 +36,10 @@ def epoch_mapping(value: Any, what: str) -> dict[int, float]:
 
 
 def schedule_or_none(value: Any, what: str) -> Any:
-    """Let a callable from epoch to number through; and None, which leaves a group alone."""
-    value = value and mapping_or_callable(value, what)
+    """Let a callable from epoch to number through; and None in a list, to leave a group alone."""
+    if value is None and what.endswith("]"):
+        return None
+    value = mapping_or_callable(value, what)
     if isinstance(value, Mapping):
         use = "use Switch or Multiply for a mapping"
         raise TypeError(
@@ -102,8 +104,9 @@ def path(
 
 
 def is_callable(mapping: object) -> bool:
-    """Tell whether any of what a policy maps by is code, which no state holds."""
-    return any(map(callable, mapping if isinstance(mapping, list) else [mapping]))
+    """Tell whether what a policy maps by is code, which no state holds, or partly."""
+    several = mapping if isinstance(mapping, list) else [mapping]
+    return any(one is None or callable(one) for one in several)
 
 
 def pairs(mapping: Any) -> list[Any]:

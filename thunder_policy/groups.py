@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
+from functools import cache
 from numbers import Real
 from operator import itemgetter
 from typing import Any
@@ -22,8 +23,13 @@ ParamGroup = dict[str, Any]
 Params = tuple[Tensor, ...]
 
 
-def held(groups: Sequence[ParamGroup], option: str) -> list[Any]:
+def held(groups: Sequence[ParamGroup], option: str, who: str = "") -> list[Any]:
     """Return what each group holds: the live objects.
+
+    Args:
+        groups: The param groups.
+        option: The key.
+        who: Who asks, for an error.
 
     Raises:
         ValueError: If a group lacks the option.
@@ -31,17 +37,17 @@ def held(groups: Sequence[ParamGroup], option: str) -> list[Any]:
     try:
         return [*map(itemgetter(option), groups)]
     except KeyError:
-        return [_held(group, i, option) for i, group in enumerate(groups)]
+        return [_held(group, option, f"{who}, group {i}") for i, group in enumerate(groups)]
 
 
-def _held(group: ParamGroup, i: int, option: str) -> Any:
+def _held(group: ParamGroup, option: str, where: str) -> Any:
     if option in group:
         return group[option]
     if option == "momentum" and "betas" in group:
         return group["betas"][0]  # as torch's cyclic schedulers have it
     others = [key for key, value in group.items() if type(value) in (int, float)]
     raise ValueError(
-        f"group {i}: the param group has no {option}; it has {', '.join(others) or 'no numbers'}"
+        f"{where}: the param group has no {option}; it has {', '.join(others) or 'no numbers'}"
     )
 
 
@@ -115,9 +121,6 @@ def write(
 ) -> None:
     """Write one value into each group: into all of them, or none.
 
-    A number replaces a number. A tensor stays the same object and is filled in place
-    (pytorch#107076, #120934).
-
     Args:
         groups: The param groups.
         option: The key of what is written.
@@ -131,19 +134,54 @@ def write(
     """
     if type(values) is not list or len(values) != len(groups):
         _check_sequence(values, len(groups), at)
-    for group, value in zip(groups, values):
-        # Finite floats for groups that hold floats. Tensors, say, get a closer look.
-        if type(value) is not float or value - value != 0.0 or type(group.get(option)) is not float:
-            _write_each(groups, option, values, at, left_alone)
+    # The second short cut: one finite float for groups that all hold a float. Whatever else there
+    # is, other numbers, tensors, groups to leave alone, is left to the closer look of _write_each.
+    one = values[0] if values else None
+    if type(one) is float and one - one == 0.0 and (len(values) == 1 or _are_all(values, one)):
+        for group in groups:
+            if type(group.get(option)) is not float or left_alone:
+                break
+        else:
+            for group in groups:
+                group[option] = one
             return
-    old = held(groups, option)
-    try:
-        for group, value in zip(groups, values):
-            group[option] = value
-    except BaseException:  # an interrupt
-        for group, value in zip(groups, old):
-            group[option] = value
-        raise
+    _write_each(groups, option, values, at, left_alone)
+
+
+def _write_each(
+    groups: Sequence[ParamGroup],
+    option: str,
+    values: Sequence[Any],
+    at: Callable[[], str],
+    left_alone: Collection[int],
+) -> None:
+    """Write values that differ, or into tensors.
+
+    A number replaces a number. A tensor stays the same object and is filled in place
+    (pytorch#107076, #120934).
+    """
+    old = held(groups, option, at())
+
+    def what(i: int) -> str:
+        return f"{at()}, group {i}: the {option}"
+
+    chosen = [i for i in range(len(old)) if i not in left_alone]
+    new = {i: _fitting(values[i], old[i], i, what) for i in chosen}
+    _part(groups, option, old)
+    far = []
+    for i in chosen:
+        if on_host(old[i]):
+            old[i].fill_(new[i])
+        elif isinstance(old[i], Tensor):
+            far.append((old[i], new[i]))
+        else:
+            hold(groups[i], option, new[i])
+    _fill_far(far)
+
+
+def _are_all(values: Sequence[Any], one: float) -> bool:
+    """Tell whether values are floats, all the same; not of zeros, which have two signs."""
+    return bool(one) and {*map(type, values)} == {float} and values.count(one) == len(values)
 
 
 def _check_sequence(values: Any, n: int, at: Callable[[], str]) -> None:
@@ -156,82 +194,70 @@ def _check_sequence(values: Any, n: int, at: Callable[[], str]) -> None:
         raise ValueError(f"{at()}: got {len(values)} lrs from get_lr() and {n} param groups")
 
 
-def _write_each(
-    groups: Sequence[ParamGroup],
-    option: str,
-    values: Sequence[Any],
-    at: Callable[[], str],
-    left_alone: Collection[int],
-) -> None:
-    old = held(groups, option)
-    new = {
-        i: _fitting(values[i], old[i], lambda i: f"{at()}, group {i}: the {option}", i)
-        for i in range(len(groups))
-        if i not in left_alone
-    }
-    part(groups, option)
-    now = held(groups, option)
-    _fill([(now[i], new[i]) for i in new if isinstance(now[i], Tensor)])
-    for i in new:
-        if not isinstance(now[i], Tensor):
-            hold(groups[i], option, new[i])
-
-
-def _fitting(value: Any, old: Any, what: Callable[[int], str], i: int) -> Any:
+def _fitting(value: Any, old: Any, i: int, what: Callable[[int], str]) -> Any:
     """Return what can be written in the place of an old value, or refuse it.
 
     It is a float, or a tensor that is not on the host, as to read that would wait (pytorch#133663).
     """
+    is_finite_float = type(value) is float and value - value == 0.0
+    if type(old) is float and is_finite_float:
+        return value
     if not isinstance(old, Tensor):
         if isinstance(old, bool) or not isinstance(old, Real):
             raise ValueError(f"{what(i)} is no number: the group holds {short(old)}")
         return real(value, what(i), any_shape=True)
-    limit = torch.finfo(old.dtype).max if old.dtype.is_floating_point else -1.0
-    if old.numel() != 1 or not is_writable(old):
+    limit = _limit(old.dtype)
+    if limit < 0 or old.numel() != 1 or not is_writable(old):
         raise ValueError(
-            f"{what(i)} cannot be written: the group's tensor must have one element, not require "
-            f"grad, and not be of inference mode, unlike {short(old)}"
+            f"{what(i)} cannot be written: the group's tensor must be floating, have one element, "
+            f"not require grad and not be of inference mode, unlike {short(old)}"
         )
-    far = isinstance(value, Tensor) and not on_host(value) and value.device == old.device
-    if far and value.numel() == 1 and value.is_floating_point() and limit > 0:
-        return value
-    if type(value) is not float or value - value != 0.0:  # nan or inf
+    if not is_finite_float:
+        far = isinstance(value, Tensor) and not on_host(value) and value.device == old.device
+        if far and value.numel() == 1 and value.is_floating_point():
+            return value
         value = real(value, what(i), any_shape=True)
     if abs(value) > limit:
         raise ValueError(f"{what(i)} {value} does not fit the group's tensor, of {old.dtype}")
     return value
 
 
+@cache
+def _limit(dtype: torch.dtype) -> float:
+    """Return the largest number that a tensor can be filled with; one of integers can hold none."""
+    return torch.finfo(dtype).max if dtype.is_floating_point else -1.0
+
+
 def on_host(value: object) -> bool:
     """Tell whether a tensor can be read without waiting: fake tensors and subclasses cannot."""
-    return (type(value) is Tensor or type(value) is Parameter) and value.device.type == "cpu"
+    return (type(value) is Tensor or type(value) is Parameter) and value.is_cpu
 
 
 def is_writable(value: Tensor) -> bool:
     """Tell whether torch lets a tensor be written in place."""
-    inference = value.is_inference() and not torch.is_inference_mode_enabled()
-    return not value.requires_grad and not inference
+    return not value.requires_grad and (
+        not value.is_inference() or torch.is_inference_mode_enabled()
+    )
 
 
-def part(groups: Sequence[ParamGroup], option: str) -> None:
+def _part(groups: Sequence[ParamGroup], option: str, values: list[Any]) -> None:
     """Give tensors that share memory one each: the first keeps it, the others become clones.
 
     An ``initial_lr`` too, which SequentialLR makes the lr of a group.
     """
-    lrs = held(groups, option)
-    initial = [group.get("initial_lr") for group in groups] if option == "lr" else []
-    tensors = [value for value in (*lrs, *initial) if isinstance(value, Tensor)]
+    initial: list[Any] = [group.get("initial_lr") for group in groups] if option == "lr" else []
+    tensors: list[Any] = [one for one in (*values, *initial) if isinstance(one, Tensor)]
     if {*map(type, tensors)} <= {Tensor} and len({*map(Tensor.data_ptr, tensors)}) == len(tensors):
         return
     taken: set[object] = set()
-    for key, values in ((option, lrs), ("initial_lr", initial)):
-        for group, value in zip(groups, values):
+    for key, each in ((option, values), ("initial_lr", initial)):
+        for i, value in enumerate(each):
             if isinstance(value, Tensor):
                 if _memory(value) in taken:
                     with torch.inference_mode(False):  # else it could not be written later
-                        value = copy_of(value)
-                    hold(group, key, value)
-                taken.add(_memory(value))
+                        each[i] = copy_of(value)
+                    hold(groups[i], key, each[i])
+                taken.add(_memory(each[i]))
 
 
 def _memory(value: Tensor) -> object:
@@ -241,17 +267,14 @@ def _memory(value: Tensor) -> object:
     return value.untyped_storage()._cdata, value.storage_offset()
 
 
-def _fill(pairs: Sequence[tuple[Tensor, Any]]) -> None:
-    """Fill tensors in place: on an accelerator by two ops a device and dtype, however many."""
+def _fill_far(pairs: Sequence[tuple[Tensor, Any]]) -> None:
+    """Fill tensors on accelerators by two ops a device and dtype, however many there are."""
     live = {id(tensor) for tensor, _ in pairs}
     batches: defaultdict[tuple[object, ...], list[tuple[Tensor, Any]]] = defaultdict(list)
     for tensor, value in pairs:
-        if on_host(tensor):
-            tensor.fill_(value)
-        else:
-            # One group's tensor may be the value of another: none is read after it was written.
-            value = value.clone() if id(value) in live else value
-            batches[tensor.device, tensor.dtype, type(value) is float].append((tensor, value))
+        # One group's tensor may be the value of another: none is read after it was written.
+        value = value.clone() if id(value) in live else value
+        batches[tensor.device, tensor.dtype, type(value) is float].append((tensor, value))
     for (_, _, floats), batch in batches.items():
         tensors, values = [tensor for tensor, _ in batch], [value for _, value in batch]
         if floats:

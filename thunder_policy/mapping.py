@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import repeat
-from typing import Any, Generic, SupportsFloat, TypeVar
+from typing import Any, Generic, Literal, SupportsFloat, TypeVar
 
+import torch
 from toolz import merge  # type: ignore[import-untyped, unused-ignore]  # toolz has no types
+from torch import Tensor
 from torch.optim import Optimizer
 
 from . import epochs, groups
@@ -40,6 +43,8 @@ ScheduleFn = Callable[[int], SupportsFloat]
 
 InitialLR = SupportsFloat | Sequence[SupportsFloat] | None
 """One lr for all groups, one a group, or None: see `MappingPolicy`."""
+
+OnLoad = Literal["restore", "override"]
 
 # The default of lr_init, as in the document. This very object tells that nothing was given.
 DEFAULT_LR_INIT: float = float("1e-3")
@@ -97,11 +102,22 @@ class MappingPolicy(Policy, Generic[M]):
 
     mapping: M | list[M]
     lr_init: float | list[float] | None
+    on_load: OnLoad
     current_mapping: list[M] | None = _PerGroup(  # type: ignore[assignment]
         lambda self: [*self._mappings(len(self.base_lrs))]
     )
     current_lr_init: list[float] | None = _PerGroup(lambda self: [*self.base_lrs])  # type: ignore[assignment]
     _checked: Callable[[Any, str], Any] = staticmethod(epochs.mapping_or_callable)
+    # The original package saved what a binding makes of a mapping, too.
+    _plan_keys = ("mapping", "lr_init", "current_mapping", "current_lr_init")
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Show the arguments of ``__init__`` to whoever asks for the signature of a class."""
+        super().__init_subclass__(**kwargs)
+        # Python before 3.12 would take those of __new__.
+        init = inspect.signature(cls.__init__)
+        own: Any = init.replace(parameters=[*init.parameters.values()][1:], return_annotation=cls)
+        cls.__signature__ = own  # type: ignore[attr-defined]
 
     def __new__(cls: type[AnyMappingPolicy], *args: Any, **kwargs: Any) -> AnyMappingPolicy:
         """Refuse an optimizer, even where ``mapping=`` is given beside it (skorch#348)."""
@@ -118,7 +134,7 @@ class MappingPolicy(Policy, Generic[M]):
         lr_init: InitialLR = DEFAULT_LR_INIT,
         *,
         option: str = "lr",
-        on_load: str = "restore",
+        on_load: OnLoad = "restore",
     ) -> None:
         super().__init__(option=option)
         who = type(self).__name__
@@ -127,7 +143,8 @@ class MappingPolicy(Policy, Generic[M]):
             lr_init = None
         self.mapping = each(mapping, f"{who}: mapping", self._checked)
         self.lr_init = None if lr_init is None else each(lr_init, f"{who}: lr_init", non_negative)
-        self.on_load = one_of(on_load, ("restore", "override"), f"{who}: on_load")
+        one_of(on_load, ("restore", "override"), f"{who}: on_load")
+        self.on_load = on_load
         counts = self._counts()
         if len({*counts}) > 1:
             raise ValueError(f"Got {counts[0]} mappings and {counts[1]} lr_init")
@@ -193,11 +210,6 @@ class MappingPolicy(Policy, Generic[M]):
         """Tell whether any lr of a group from an epoch on depends on what it starts from."""
         return True
 
-    def _uses_start(self, mapping: Any, epoch: int) -> bool:
-        return mapping is not None and (
-            not self._is_closed() or self._depends_on_start(mapping, epoch)
-        )
-
     def _check_counts(self, n: int) -> None:
         self._mappings(n)
         per_group(self.lr_init, n, "lr_init")
@@ -210,7 +222,7 @@ class MappingPolicy(Policy, Generic[M]):
         else:
             starts = [*per_group(self.lr_init, len(lrs), "lr_init")]
         for i, mapping in enumerate(self._mappings(len(lrs))):
-            if mapping is None or (self._by_default and not self._uses_start(mapping, epoch)):
+            if mapping is None or (self._by_default and not self._depends_on_start(mapping, epoch)):
                 starts[i] = self._number(lrs[i], i)
             elif self._by_default:
                 initial_lr = optimizer.param_groups[i].get("initial_lr", lrs[i])
@@ -226,15 +238,8 @@ class MappingPolicy(Policy, Generic[M]):
             "start from that, or lr_init=1e-3"
         )
 
-    def _initial_lrs(self) -> list[Any]:
-        own = super()._initial_lrs()
-        if self.lr_init is None or self._by_default:
-            return own  # never a number that nobody wrote
-        mappings = self._mappings(len(own))
-        return [
-            lr if mapping is None else start
-            for lr, start, mapping in zip(own, self.base_lrs, mappings)
-        ]
+    def _start_was_given(self, i: int) -> bool:
+        return not (self.lr_init is None or self._by_default or i in self._left_alone)
 
     def _prepare_steps(self) -> None:
         mapping: Any = self.mapping
@@ -262,7 +267,7 @@ class MappingPolicy(Policy, Generic[M]):
             state["mapping"] = epochs.pairs(self.mapping)
         elif self._is_closed() and self.last_epoch >= 0:
             with suppress(Exception):  # a checkpoint is never lost to it
-                state["_planned"] = self._values_at(self.last_epoch, self.base_lrs)
+                state["_planned"] = self.lr_at(self.last_epoch)
         return {key: value for key, value in state.items() if key not in keys}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -281,28 +286,27 @@ class MappingPolicy(Policy, Generic[M]):
     def _read(self, state: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], LRs]]:
         if self.on_load == "override":
             return self._read_epoch(state), self._planned_lrs
-        known = {key: state[key] for key in _PLAN if key in state} if type(state) is dict else {}
-        rest = {key: state[key] for key in state if key not in known} if known else state
-        attributes, lrs = super()._read(rest)
-        who, n = type(self).__name__, len(self.base_lrs)
-        plan: dict[str, Any] = {}
-        if "mapping" in known and not epochs.is_callable(self.mapping):
-            plan["mapping"] = epochs.unpaired(known["mapping"], f"{who}: mapping in the state")
-            per_group(plan["mapping"], n, "mappings")
-        if known.get("lr_init") is not None:
-            what = f"{who}: lr_init in the state"
-            plan["lr_init"] = each(known["lr_init"], what, non_negative)
-            per_group(plan["lr_init"], n, "lr_init")
+        attributes, lrs = super()._read(state)
+        plan = self._read_plan(state)
         starts = attributes.get("base_lrs", self.base_lrs)
-        differences = self._differences(plan, starts, [*lrs()])
-        if "_planned" in state and self._is_closed():
-            saved = states.read_lrs(state, "_planned", n, who)
-            differences += self._value_differs(attributes["last_epoch"], starts, saved)
-        if differences:
+        for i in self._left_alone:
+            starts[i] = self.base_lrs[i]
+        planned, values = self._values_at_saved_epoch(state, attributes["last_epoch"], starts)
+        pairs = {
+            "mapping": (plan.get("mapping", self.mapping), self.mapping),
+            "lr_init": self._starts_to_compare(plan.get("lr_init"), starts, [*lrs()]),
+            f"the {self.option} at epoch {attributes['last_epoch']}": (planned, values),
+        }
+        differ = [
+            f"{name} was {short(was)} and is {short(now)}"
+            for name, (was, now) in pairs.items()
+            if was != now
+        ]
+        if differ:
             warn(
-                f"{who}: what is written here is not what was saved: {'; '.join(differences)}. "
-                f"What was saved counts{self._until}; to have what is written here count from now "
-                'on, give it on_load="override"'
+                f"{type(self).__name__}: what is written here is not what was saved: "
+                f"{'; '.join(differ)}. What was saved counts{self._until}; to have what is written "
+                'here count from now on, give it on_load="override"'
             )
         if epochs.is_callable(self.mapping):
             return attributes, lrs
@@ -311,39 +315,55 @@ class MappingPolicy(Policy, Generic[M]):
     # Until when what was saved counts, for the warning.
     _until: str = ""
 
-    def _differences(
-        self, plan: dict[str, Any], starts: list[float], lrs: Sequence[Any]
-    ) -> list[str]:
-        """Say in what the mapping and the start of a state are others than those written here."""
+    def _read_plan(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Return the mapping and lr_init of a state, as they are written in a policy."""
+        what, n = f"{type(self).__name__}: {{}} in the state", len(self.base_lrs)
+        plan: dict[str, Any] = {}
+        if "mapping" in state and not epochs.is_callable(self.mapping):
+            saved = epochs.unpaired(state["mapping"], what.format("mapping"))
+            same = per_group(saved, n, "mappings") == self._mappings(n)
+            plan["mapping"] = self.mapping if same else saved
+        if "lr_init" in state:
+            lr_init = state["lr_init"]
+            if lr_init is not None:
+                lr_init = each(lr_init, what.format("lr_init"), non_negative)
+            per_group(lr_init, n, "lr_init")
+            plan["lr_init"] = lr_init
+        return plan
+
+    def _starts_to_compare(self, lr_init: Any, starts: list[float], lrs: Sequence[Any]) -> Any:
+        """Return the saved lr_init and the one written here, or the starts where one is None.
+
+        They are the same for a group of which no value depends on them.
+        """
         n = len(starts)
-        mapping = plan.get("mapping", self.mapping)
-        differences = []
-        if mapping != self.mapping and per_group(mapping, n, "mappings") != self._mappings(n):
-            differences.append(f"mapping was {short(mapping)} and is {short(self.mapping)}")
-        if not any(self._uses_start(one, 0) for one in self._mappings(n)):
-            return differences
-        if self.lr_init is not None and "lr_init" in plan:
-            was, now = (per_group(one, n, "lr_init") for one in (plan["lr_init"], self.lr_init))
-            differ = was != now
+        if lr_init is not None and self.lr_init is not None:
+            here, there = per_group(self.lr_init, n, "lr_init"), per_group(lr_init, n, "lr_init")
+            lrs = there
         else:
             # A group that was bound after the optimizer was loaded starts from the saved lr.
-            was, now = starts, self.base_lrs
-            differ = any(here not in (there, lr) for here, there, lr in zip(now, was, lrs))
-        return (
-            [*differences, f"lr_init was {short(was)} and is {short(now)}"]
-            if differ
-            else differences
-        )
+            here, there = self.base_lrs, starts
+        now = [
+            start if start != lr and one is not None and self._depends_on_start(one, 0) else was
+            for start, was, lr, one in zip(here, there, lrs, self._mappings(n))
+        ]
+        return there, now
 
-    def _value_differs(self, epoch: int, starts: list[float], saved: list[float]) -> list[str]:
-        """Say where the lrs at the saved epoch are others than they were, but for rounding."""
-        try:
+    def _values_at_saved_epoch(
+        self, state: dict[str, Any], epoch: int, starts: list[float]
+    ) -> tuple[Any, Any]:
+        """Return what callables gave at the saved epoch, and give; the same but for rounding."""
+        if "_planned" not in state or not self._is_closed():
+            return None, None
+        saved = states.read_lrs(state, "_planned", len(starts), type(self).__name__)
+        values = saved
+        with suppress(Exception):  # the next step says so
             values = self._values_at(epoch, starts)
-        except Exception:
-            return []  # the next step says so
-        if all(map(_is_close, values, saved, self._held(self.optimizer))):
-            return []
-        return [f"at epoch {epoch} it gave {short(saved)} and gives {short(values)}"]
+        lrs = self._held(self.optimizer)
+        return saved, [
+            was if i in self._left_alone or _is_close(now, was, lrs[i]) else now
+            for i, (now, was) in enumerate(zip(values, saved))
+        ]
 
     def _read_epoch(self, state: dict[str, Any]) -> dict[str, Any]:
         """Take the epoch from a state, for a policy that overrides the rest."""
@@ -383,21 +403,29 @@ class MappingPolicy(Policy, Generic[M]):
         if is_bound(self):
             return self._starts_now()
         n = [*self._counts(), 1][0]
+        if self.lr_init is None and not self._is_closed():
+            return super()._known_starts()
         pairs = zip(self._mappings(n), per_group(self.lr_init, n, "lr_init"))
         return [None if mapping is None else start for mapping, start in pairs]
 
     @property
-    def _get_closed_form_lr(self) -> Callable[[], list[float]]:
+    def _get_closed_form_lr(self) -> Callable[[], LRs]:
         """Where there is a closed form, torch finds it by this name."""
         if not self._is_closed() and type(self).lr_at is MappingPolicy.lr_at:
             raise AttributeError(f"{type(self).__name__} has a get_lr of its own")
         return self._planned_lrs
+
+    def _planned_lrs(self) -> LRs:
+        if not self._is_closed():
+            return super()._planned_lrs()
+        return self._values_at(self.last_epoch, self._starts_now())
 
 
 class _ByEpoch(MappingPolicy[EpochMapping]):
     """What Switch and Multiply share: lrs that change at the epochs of a mapping alone."""
 
     mapping: dict[int, float] | list[dict[int, float]]  # type: ignore[assignment]
+    current_mapping: list[dict[int, float]] | None  # type: ignore[assignment]
     _checked = staticmethod(epochs.epoch_mapping)
 
     def get_lr(self) -> LRs:  # type: ignore[override, unused-ignore]
@@ -447,7 +475,7 @@ class Switch(_ByEpoch):
     _policy = "Switch"
 
     def _depends_on_start(self, mapping: Any, epoch: int) -> bool:
-        return min(mapping, default=math.inf) > epoch
+        return not self._is_closed() or min(mapping, default=math.inf) > epoch
 
     @staticmethod
     def _changed(lr: Any, value: float) -> Any:
@@ -481,11 +509,23 @@ class Multiply(_ByEpoch):
         return None if lr is None else lr * value
 
 
-class _ByCall(MappingPolicy[ScheduleFn | None]):
+class _ByCall(MappingPolicy[ScheduleFn]):
     """What Schedule and Scale share: a callable is asked at every epoch."""
 
+    mapping: ScheduleFn | list[ScheduleFn | None]  # type: ignore[assignment]
     _checked = staticmethod(epochs.schedule_or_none)
     _until = " until the next step, which calls what is written here"
+
+    def __init__(
+        self,
+        mapping: ScheduleFn | Sequence[ScheduleFn | None],
+        lr_init: InitialLR = DEFAULT_LR_INIT,
+        *,
+        option: str = "lr",
+        on_load: OnLoad = "restore",
+    ) -> None:
+        callables: Any = mapping
+        super().__init__(callables, lr_init, option=option, on_load=on_load)
 
     def _numbers(self, epoch: int, n: int) -> list[Any]:
         """Call each callable once: a number for each of n groups, None for one that has none."""
@@ -553,7 +593,7 @@ class Schedule(_ByCall):
         return [start if value is None else value for start, value in zip(starts, values)]
 
     def _depends_on_start(self, mapping: Any, epoch: int) -> bool:
-        return False
+        return not self._is_closed()
 
 
 class Scale(_ByCall):
@@ -588,10 +628,9 @@ class Scale(_ByCall):
         lr_init: InitialLR = None,
         *,
         option: str = "lr",
-        on_load: str = "restore",
+        on_load: OnLoad = "restore",
     ) -> None:
-        callables: Any = mapping
-        super().__init__(callables, lr_init, option=option, on_load=on_load)
+        super().__init__(mapping, lr_init, option=option, on_load=on_load)
 
     def get_lr(self) -> LRs:  # type: ignore[override, unused-ignore]
         """Compute the lrs to be written at ``last_epoch``: one a param group."""
@@ -606,14 +645,12 @@ class Scale(_ByCall):
         ]
 
 
-# What is in a state for a mapping; the original package saved what a binding makes of that, too.
-_PLAN = ("mapping", "lr_init", "current_mapping", "current_lr_init")
-
-
 def _is_default(lr: Any) -> bool:
     """Tell whether a lr is the default of lr_init, as its dtype holds that, or has no data."""
-    value = groups.number(lr, "the lr")
-    return not isinstance(value, float) or _is_close(value, DEFAULT_LR_INIT, lr)
+    if not isinstance(lr, Tensor):
+        return bool(lr == DEFAULT_LR_INIT)
+    default = torch.tensor(DEFAULT_LR_INIT, dtype=lr.dtype, device="cpu")
+    return not groups.has_data(lr) or lr.item() == default.item()
 
 
 def _is_close(one: float, other: float, held: Any) -> bool:

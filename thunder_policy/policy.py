@@ -82,8 +82,9 @@ class Policy(LRScheduler, ABC):
     _step_count: int = 0
     # torch warns where get_lr is called outside a step; here it is pure, and may be.
     _get_lr_called_within_step = True
-    # The name in a state of one of the package's own.
+    # The name in a state of one of the package's own, and the keys there that are no attributes.
     _policy: str | None = None
+    _plan_keys: Container[object] = ()
 
     # What a binding sets beside optimizer and base_lrs: the params of each group, by which it is
     # known when others come or go; the only epochs at which anything changes, where they are known;
@@ -163,36 +164,41 @@ class Policy(LRScheduler, ABC):
             self._step_count, self._overridden, self._left = 1, False, None
             self._prepare_steps()
             if self.option == "lr":
-                for group, initial_lr in zip(optimizer.param_groups, self._initial_lrs()):
-                    group.setdefault("initial_lr", initial_lr)
-            self._go_to(epoch, self._closed_form if epoch else self.get_lr)
+                for i, group in enumerate(optimizer.param_groups):
+                    start = starts[i] if self._start_was_given(i) else groups.copy_of(group["lr"])
+                    group.setdefault("initial_lr", start)
+            lrs = getattr(self, "_get_closed_form_lr", self._planned_lrs) if epoch else self.get_lr
+            self._go_to(epoch, lrs)
             watch(optimizer)
         except BaseException:
             undo()
             raise
 
     def _starts_at_binding(self, optimizer: Optimizer, epoch: int) -> list[float]:
-        """Return what each group starts from: what it did before, its ``initial_lr``, or its lr."""
-        again = optimizer is vars(self).get("optimizer")
-        known = groups.places(self._params if again else [], optimizer.param_groups)
-        values = self._held(optimizer)
-        if self.option == "lr":
-            pairs = zip(optimizer.param_groups, values)
-            values = [group.get("initial_lr", value) for group, value in pairs]
+        """Return what each group is to start from: its ``initial_lr``, or what it holds.
+
+        Of the same optimizer, what it started from before.
+        """
+        known = self._params if optimizer is vars(self).get("optimizer") else ()
+        return self._starts(optimizer, known, "initial_lr" if self.option == "lr" else self.option)
+
+    def _starts(
+        self, optimizer: Optimizer, known: Sequence[groups.Params], key: str
+    ) -> list[float]:
+        """Return what each group started from; one that is not known starts from what it holds."""
+        places = groups.places(known, optimizer.param_groups)
+        trios = zip(optimizer.param_groups, self._held(optimizer), places)
         return [
-            self._number(value, i) if place is None else self.base_lrs[place]
-            for i, (value, place) in enumerate(zip(values, known))
+            self._number(group.get(key, value), i) if place is None else self.base_lrs[place]
+            for i, (group, value, place) in enumerate(trios)
         ]
 
-    def _initial_lrs(self) -> list[Any]:
-        """Return the ``initial_lr`` for groups that have none: their lr before the binding."""
-        return [groups.copy_of(lr) for lr in self._held(self.optimizer)]
+    def _start_was_given(self, i: int) -> bool:
+        """Tell whether somebody wrote what a group starts from."""
+        return False
 
     def _held(self, optimizer: Optimizer) -> list[Any]:
-        try:
-            return groups.held(optimizer.param_groups, self.option)
-        except ValueError as error:
-            raise ValueError(f"{type(self).__name__}: {error}") from None
+        return groups.held(optimizer.param_groups, self.option, type(self).__name__)
 
     def _number(self, value: Any, i: int) -> Any:
         return groups.number(value, f"{type(self).__name__}, group {i}: the {self.option}")
@@ -204,16 +210,12 @@ class Policy(LRScheduler, ABC):
         """Refuse n param groups, where something was given for another number of them."""
 
     def _starts_now(self) -> list[float]:
-        """Return what each of the groups that there are started from; a new one, from its lr."""
-        param_groups = self.optimizer.param_groups
-        if len(param_groups) == len(self.base_lrs):
+        """Return what each of the groups that there are started from."""
+        n = len(self.optimizer.param_groups)
+        if n == len(self.base_lrs):
             return self.base_lrs
-        self._check_counts(len(param_groups))
-        known = groups.places(self._params, param_groups)
-        return [
-            self._number(value, i) if place is None else self.base_lrs[place]
-            for i, (value, place) in enumerate(zip(self._held(self.optimizer), known))
-        ]
+        self._check_counts(n)
+        return self._starts(self.optimizer, self._params, self.option)
 
     def _take_in_groups(self) -> None:
         """Take in the param groups that came, and forget those that went (pytorch#104361)."""
@@ -259,16 +261,16 @@ class Policy(LRScheduler, ABC):
 
     def _warn(self, epoch: int | None) -> int | None:
         """Warn of what may be wrong with a step; return the epoch to step to, if one is given."""
-        who = type(self).__name__
+        who, optimizer = type(self).__name__, self.optimizer
         if self._step_count == 1:
-            warn_of_order(self.optimizer)
+            warn_of_order(optimizer)
             left = self._left and self._left()
-            self._left = None
             if left and was_stepped(left):
                 warn(
                     f"{who} left an optimizer that is trained with all the same, and schedules the "
                     "one that it was bound to after it: bind copy.copy(policy) to the second"
                 )
+            self._left = None
         if epoch is not None:
             epoch = epoch_number(epoch, f"{who}: the epoch to step to")
             warn(EPOCH_DEPRECATION_WARNING)
@@ -278,33 +280,35 @@ class Policy(LRScheduler, ABC):
         # SequentialLR calls this too, with 0.
         if epoch is not None:
             self._go_to(epoch, self._closed_form)
-        elif not self._overridden:
-            self._go_to(self.last_epoch + 1, self.get_lr)
-        else:
+        elif self._overridden:
             self._go_to(self.last_epoch + 1, self._planned_lrs)
+        else:
+            self._go_to(self.last_epoch + 1, self.get_lr)
+        if self._overridden:
             self._overridden = False
             self._prepare_steps()
 
     def _go_to(self, epoch: int, lrs: Callable[[], LRs]) -> None:
         """Go to an epoch and write the lrs there; where that fails, stay."""
-        before = self.last_epoch, self.base_lrs, self._params
+        before, optimizer = self.last_epoch, self.optimizer
         undo = None
         try:
-            if len(self.optimizer.param_groups) != len(self.base_lrs):
+            restarts = self._restarts and epoch == 0
+            if restarts or len(optimizer.param_groups) != len(self.base_lrs):
+                undo = states.Undo(self, optimizer)
                 self._take_in_groups()
             self.last_epoch = epoch
-            if epoch == 0 and self._restarts:
-                undo = states.Undo(self, self.optimizer)
+            if restarts:
                 self._write(self.base_lrs)
             if epoch >= 0:  # below, a nested SequentialLR has not begun
                 values = lrs()
-                # Asked for again: get_lr is anybody's code, and may load the optimizer.
-                write(self.optimizer.param_groups, self.option, values, self._at, self._left_alone)
+                # Asked for afterwards: get_lr is anybody's code, and may load the optimizer.
+                write(optimizer.param_groups, self.option, values, self._at, self._left_alone)
         except BaseException as error:
             add_note(error, self._at())
+            self.last_epoch = before
             if undo is not None:
                 undo()
-            self.last_epoch, self.base_lrs, self._params = before
             raise
 
     def _write(self, lrs: LRs) -> None:
@@ -320,7 +324,8 @@ class Policy(LRScheduler, ABC):
         closed_form: Callable[[], LRs] = getattr(self, "_get_closed_form_lr", self.get_lr)
         return closed_form()
 
-    def _planned_lrs(self) -> list[float]:
+    def _planned_lrs(self) -> LRs:
+        """Return the lrs at ``last_epoch`` as if nobody else changed any."""
         return self.lr_at(self.last_epoch)
 
     def get_last_lr(self) -> list[float | Tensor]:
@@ -386,7 +391,7 @@ class Policy(LRScheduler, ABC):
             "last_epoch": self.last_epoch,
             "_step_count": self._step_count,
             "base_lrs": [*self.base_lrs],
-            "_last_lr": [*map(float, self._held(self.optimizer))],
+            "_last_lr": [*map(float, self.get_last_lr())],
         }
         if self.option != "lr":
             state["option"] = self.option
@@ -409,8 +414,8 @@ class Policy(LRScheduler, ABC):
             ValueError: If a key is missing or names something that is no attribute, or there is not
                 one finite lr a group; or it is the state of another policy or another option.
         """
-        all_of_them = [self, *states.bound_schedulers(self)]
-        undo = [states.Undo(scheduler, scheduler.optimizer) for scheduler in all_of_them]
+        self.optimizer  # noqa: B018  an unbound policy raises here
+        undo = [states.Undo(one, one.optimizer) for one in states.bound_schedulers(self)]
         try:
             self._take_in_groups()
             attributes, lrs = self._read(state_dict)
@@ -441,8 +446,9 @@ class Policy(LRScheduler, ABC):
         attributes: dict[str, Any] = {"last_epoch": epoch, "_step_count": count}
         if "base_lrs" in state:
             attributes["base_lrs"] = states.read_lrs(state, "base_lrs", n, who)
-        own = states.read_each(self, state, BINDING)
-        return attributes | (own if self._has_own_attributes() else {}), lambda: lrs
+        own = self._has_own_attributes()
+        attributes |= states.read_each(self, state, BINDING, self._plan_keys, copies=own)
+        return attributes, lambda: lrs
 
     def _has_own_attributes(self) -> bool:
         """Tell whether a state has attributes beside those that are known here."""

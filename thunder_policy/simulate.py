@@ -100,7 +100,7 @@ def _called(policy: Schedule | Scale, epochs: int, starts: Sequence[float]) -> T
     mapping: Any = policy.mapping
     several = mapping if isinstance(mapping, list) else [mapping]
     tables = [None if one is None else tabled(one, epochs) for one in several]
-    policy.mapping = tables if several is mapping else tables[0]  # a copy's, made for this
+    policy.mapping = tables if several is mapping else tables[0]  # type: ignore[assignment]  # a copy's, made for this
     rows = [policy._numbers(epoch, 1) for epoch in range(epochs)]
     alone = [one is None for one in several]
     filled = (

@@ -8,7 +8,8 @@ from __future__ import annotations
 import copy
 import inspect
 import io
-from collections.abc import Container
+import math
+from collections.abc import Container, Iterator
 from types import MemberDescriptorType
 from typing import Any
 
@@ -18,7 +19,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from .checks import epoch_number, real, short
-from .groups import copy_of, held, is_writable
+from .groups import ParamGroup, copy_of, held, is_writable
 
 # What a state holds beside attributes; `_group_lrs` is of 0.1.0, and the last two are of torch.
 NUMBERS = frozenset(
@@ -47,23 +48,32 @@ def is_unbound(value: object) -> bool:
     return isinstance(value, LRScheduler) and not hasattr(value, "optimizer")
 
 
-def bound_schedulers(instance: object) -> list[LRScheduler]:
-    """Return the attributes that are schedulers with an optimizer."""
-    values = attributes(instance).values()
-    return [value for value in values if isinstance(value, LRScheduler) and not is_unbound(value)]
+def bound_schedulers(value: object, known: set[int] | None = None) -> Iterator[LRScheduler]:
+    """Find the bound schedulers: a value, and those in it, in lists and in each other."""
+    known = set() if known is None else known
+    if id(value) not in known:
+        known.add(id(value))
+        if isinstance(value, LRScheduler):
+            if not is_unbound(value):
+                yield value
+            value = [*attributes(value).values()]
+        for item in value if isinstance(value, (list, tuple)) else ():
+            yield from bound_schedulers(item, known)
 
 
 class Undo:
     """Takes back what happens to a scheduler, and to the param groups that it writes."""
 
     def __init__(self, scheduler: Any, optimizer: Optimizer) -> None:
-        self.scheduler = scheduler
-        self.attributes = vars(scheduler).copy()
-        self.slots = {name: getattr(scheduler, name) for name in slots(scheduler)}
-        self.option = getattr(scheduler, "option", "lr")
+        self.scheduler: Any = scheduler
+        self.attributes: dict[str, Any] = vars(scheduler).copy()
+        self.slots: dict[str, Any] = {name: getattr(scheduler, name) for name in slots(scheduler)}
+        self.option: str = getattr(scheduler, "option", "lr")
         groups = optimizer.param_groups
-        values = map(copy_of, held(groups, self.option))
-        self.groups = [(group, group.copy(), value) for group, value in zip(groups, values)]
+        values = map(copy_of, held(groups, self.option, type(scheduler).__name__))
+        self.groups: list[tuple[ParamGroup, ParamGroup, Any]] = [
+            (group, group.copy(), value) for group, value in zip(groups, values)
+        ]
 
     def __call__(self) -> None:
         """Put everything back."""
@@ -91,7 +101,7 @@ def read_epoch(state: Any, option: str, who: str) -> int:
     if saved_option != option:
         raise ValueError(f"{who}: the state is of the option {short(saved_option)}, not {option!r}")
     # Below 0 is a policy that has not begun: SequentialLR takes it there.
-    return epoch_number(state["last_epoch"], f"{who}: last_epoch in the state", least=-(10**9))
+    return epoch_number(state["last_epoch"], f"{who}: last_epoch in the state", least=-math.inf)
 
 
 def read_lrs(state: dict[str, Any], key: str, n: int, who: str) -> list[float]:
@@ -151,8 +161,21 @@ def save_each(instance: object, leave_out: Container[str]) -> dict[str, object]:
     }
 
 
-def read_each(instance: object, state: dict[Any, Any], taken: Container[object]) -> dict[str, Any]:
+def read_each(
+    instance: object,
+    state: dict[Any, Any],
+    taken: Container[object],
+    others: Container[object],
+    copies: bool,
+) -> dict[str, Any]:
     """Copy what a state has for the attributes of an instance.
+
+    Args:
+        instance: Whose attributes they are.
+        state: The state.
+        taken: Keys that are refused.
+        others: Keys that are left out.
+        copies: Whether to copy the others, and not only to refuse what is to be refused.
 
     Raises:
         ValueError: If a key is taken, or names no attribute, or what it has cannot be copied; or
@@ -161,11 +184,14 @@ def read_each(instance: object, state: dict[Any, Any], taken: Container[object])
     owner = type(instance)
     found: dict[str, Any] = {}
     for key, value in state.items():
-        if key in NUMBERS or (key == "verbose" and not hasattr(instance, key)):  # torch, up to 2.6
-            continue
+        if key in NUMBERS or key in others or (key == "verbose" and not hasattr(instance, key)):
+            continue  # torch had verbose up to 2.6
         what = f"{owner.__name__}: {short(key)} in the state"
-        if key in taken or not _is_attribute(owner, key):
+        wrong = not _is_attribute(owner, key) and (copies or isinstance(key, str))
+        if wrong or key in taken:
             raise ValueError(f"{what} is no attribute that can be loaded")
+        if not copies:
+            continue
         if is_unbound(getattr(instance, key, None)):
             raise ValueError(f"{what} is that of a scheduler which is not bound: bind it first")
         try:

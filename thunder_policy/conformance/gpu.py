@@ -14,14 +14,14 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..messages import said
-from .kit import Broken, Make, flat, sgd, skip
+from .kit import Broken, Make, flat, option_of, sgd, skip
 
 # What hands a value to the host: item(), float(), bool(), ==, tolist(), cpu(), nonzero().
 _READS = ("_local_scalar_dense", "equal", "is_nonzero", "nonzero")
 _TO_HOST = ("__float__", "__int__", "__index__", "__repr__", "__format__")
 
-# A binding may wait for the device, a step may not. What a binding reads is this.
-_AT_BINDING = 0.1
+# A binding may wait for the device, and the optimizer may; a step may not. What they read is this.
+_WHAT_IS_READ = 0.1
 
 
 class Read(Exception):
@@ -34,7 +34,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call, unused-ignor
     def __init__(self) -> None:
         cast("Any", super()).__init__()  # torch has no type for it
         self.count = 0
-        self.binding = True
+        self.may_read = True
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -50,11 +50,11 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call, unused-ignor
         self.count += not name.startswith(("device", "detach", "view", "alias", "lift"))
         to_host = name == "_to_copy" and to is not None and not on_gpu
         into_host = name == "copy_" and tensors[0].device.type != "cuda"
-        if name == "_local_scalar_dense" and self.binding:
-            return _AT_BINDING
-        if self.binding and (to_host or into_host):
+        if name == "_local_scalar_dense" and self.may_read:
+            return _WHAT_IS_READ
+        if self.may_read and (to_host or into_host):
             with unset_fake_temporarily():
-                read = torch.full(tensors[-1].shape, _AT_BINDING)
+                read = torch.full(tensors[-1].shape, _WHAT_IS_READ)
                 return tensors[0].copy_(read) if into_host else read.to(tensors[0].dtype)
         if name in _READS or to_host or into_host:
             raise Read(name)
@@ -73,8 +73,8 @@ class _WithoutDriver(TorchFunctionMode):
     ) -> Any:
         if args and isinstance(args[0], FakeTensor) and args[0].device.type == "cuda":
             name = getattr(func, "__name__", "")
-            if name in ("__float__", "__int__", "__index__") and self.counter.binding:
-                return _AT_BINDING if name == "__float__" else 1
+            if name in ("__float__", "__int__", "__index__") and self.counter.may_read:
+                return _WHAT_IS_READ if name == "__float__" else 1
             if name in _TO_HOST:
                 raise Read(name)
             if name == "copy_":
@@ -95,18 +95,20 @@ def launches(make: Make, held: Sequence[Tensor], epochs: int) -> list[int]:
         Broken: If a lr is read.
     """
     counts = []
-    policy, optimizer = make(), sgd(held)
+    policy = make()
+    optimizer = sgd(held, option_of(policy))
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     with mode, _Counter() as counter, _WithoutDriver(counter):
         scheduler: Any = None
         for epoch in range(epochs + 1):
             before = counter.count
             try:
+                counter.may_read = True
                 if scheduler is None:
                     scheduler = policy(optimizer)
                 else:
-                    counter.binding = False
-                    optimizer.step()
+                    optimizer.step()  # SGD reads its momentum
+                    counter.may_read = False
                     scheduler.step()
             except Exception as error:
                 seen = said(error)

@@ -141,14 +141,24 @@ def parameter() -> torch.nn.Parameter:
     return torch.nn.Parameter(torch.zeros(1))
 
 
-def sgd(held: Sequence[float | Tensor]) -> SGD:
-    """Make an optimizer with one param group for each of these lrs."""
-    return SGD([{"params": [parameter()], "lr": lr} for lr in held], lr=0.1)
+def option_of(policy: object) -> str:
+    """Return the key of the param groups that a policy is about; a scheduler of torch has none."""
+    return policy.option if isinstance(policy, Policy) else "lr"
 
 
-def lrs(optimizer: Optimizer) -> list[float]:
-    """Return the lrs that the param groups hold."""
-    return [float(group["lr"]) for group in optimizer.param_groups]
+def sgd(held: Sequence[float | Tensor], option: str = "lr") -> SGD:
+    """Make an optimizer with one param group for each of these lrs, or of another option."""
+    return SGD([{"params": [parameter()], option: lr} for lr in held], lr=0.1)
+
+
+def numbers(optimizer: Optimizer, option: str = "lr") -> list[float]:
+    """Return the lrs that the param groups hold, or what they hold of another option."""
+    return [float(group[option]) for group in optimizer.param_groups]
+
+
+def lrs(scheduler: LRScheduler) -> list[float]:
+    """Return the lrs that the param groups of a scheduler hold; of a policy, its option."""
+    return numbers(scheduler.optimizer, option_of(scheduler))
 
 
 def floats(values: Sequence[float | Tensor]) -> list[float]:
@@ -178,12 +188,20 @@ def bind(policy: Any, optimizer: Optimizer, wanted: str = "no error") -> LRSched
     n = len(optimizer.param_groups)
     what = f"binding to {n} param group{'s' if n > 1 else ''}"
     try:
-        scheduler = policy(optimizer)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of lrs that it was not told of, or of starting over
+            scheduler = policy(optimizer)
     except Exception as error:
         raise Broken(what, wanted, said(error), 0) from error
     if not isinstance(scheduler, LRScheduler):
         raise Broken(what, "an LRScheduler", type(scheduler).__name__, 0)
     return scheduler
+
+
+def begin(make: Make, held: Sequence[float | Tensor]) -> LRScheduler:
+    """Bind a new policy to a new optimizer, whose groups hold these lrs, or its option."""
+    policy = make()
+    return bind(policy, sgd(held, option_of(policy)))
 
 
 def linked(scheduler: LRScheduler, optimizer: Optimizer, what: str, epoch: int) -> None:
@@ -194,12 +212,16 @@ def linked(scheduler: LRScheduler, optimizer: Optimizer, what: str, epoch: int) 
         raise Broken(f"{what}: the policy has", "its copied optimizer", seen, epoch)
 
 
-def run(scheduler: LRScheduler, steps: int) -> Trace:
-    """Return the lrs in the param groups now and after each of some steps."""
-    trace = [lrs(scheduler.optimizer)]
+def run(scheduler: LRScheduler, steps: int, of: LRScheduler | None = None) -> Trace:
+    """Return the lrs in the param groups now and after each of some steps.
+
+    Of another scheduler in it, where that may be about another option.
+    """
+    of = scheduler if of is None else of
+    trace = [lrs(of)]
     for _ in range(steps):
         train(scheduler)
-        trace.append(lrs(scheduler.optimizer))
+        trace.append(lrs(of))
     return trace
 
 
@@ -214,7 +236,7 @@ def public(scheduler: LRScheduler) -> dict[str, object]:
     return {
         "last_epoch": epoch_of(scheduler),
         "get_last_lr()": floats(scheduler.get_last_lr()),
-        "the lr in the param groups": lrs(scheduler.optimizer),
+        "the lr in the param groups": lrs(scheduler),
     }
 
 
@@ -234,14 +256,18 @@ def held_by(scheduler: LRScheduler) -> dict[str, object]:
     return {name: plain(value) for name, value in values.items() if _is_data(value)}
 
 
-def others(optimizer: Optimizer) -> dict[str, object]:
-    """Return all that an optimizer holds besides lrs, and what is in its params."""
+def others(optimizer: Optimizer, option: str = "lr") -> dict[str, object]:
+    """Return all that an optimizer holds besides an option, and what is in its params.
+
+    Besides the lr that is the ``initial_lr``, too.
+    """
     found: dict[str, object] = {}
     for i, group in enumerate(optimizer.param_groups):
         params = group["params"]
         options = {key: plain(value) for key, value in group.items() if key != "params"}
-        options.pop("lr", None)
-        options.pop("initial_lr", None)
+        options.pop(option, None)
+        if option == "lr":
+            options.pop("initial_lr", None)
         options["params"] = plain(params)
         options["gradients"] = [plain(param.grad) for param in params]
         options["requires_grad"] = [param.requires_grad for param in params]
@@ -360,7 +386,7 @@ def rounding(make: Make, held: Sequence[float]) -> float:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            answer = bind(make(), sgd(held)).get_lr()
+            answer = begin(make, held).get_lr()
     except NotImplementedError:
         return 0.0
     dtypes = [lr.dtype for lr in answer if isinstance(lr, Tensor) and lr.is_floating_point()]
@@ -374,12 +400,12 @@ def tolerance(make: Make, held: Sequence[float], epochs: int) -> float:
 
 def by_position(make: Make, groups: int, epochs: int) -> bool:
     """Tell whether groups that hold equal lrs are given different ones, as layer by layer."""
-    return any(len({*row}) > 1 for row in run(bind(make(), sgd([0.1] * groups)), epochs))
+    return any(len({*row}) > 1 for row in run(begin(make, [0.1] * groups), epochs))
 
 
 def by_count(make: Make, groups: int, epochs: int) -> bool:
     """Tell whether the lr of a group depends on how many there are."""
-    few, more = (run(bind(make(), sgd([0.1] * n)), epochs) for n in (groups, groups + 1))
+    few, more = (run(begin(make, [0.1] * n), epochs) for n in (groups, groups + 1))
     return any(row[0] != other[0] for row, other in zip(few, more))
 
 

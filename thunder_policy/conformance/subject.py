@@ -30,7 +30,8 @@ class Subject:
     """A policy to be checked.
 
     The param groups that it is bound to hold the lrs 0.1, 0.2, 0.3 and so on: an oracle may build
-    on that. A scheduler of torch is given as what makes one of an optimizer:
+    on that. Of a policy with another ``option`` they hold these numbers there, and all that is said
+    of lrs is said of them. A scheduler of torch is given as what makes one of an optimizer:
     ``Subject(lambda: partial(StepLR, step_size=3))``.
 
     Args:

@@ -32,7 +32,7 @@ class Law:
 
     Example:
         >>> LAWS["quiet"].sentence
-        'A correct loop is without warnings, and so are saving and loading.'
+        'A correct loop, saving and loading are without warnings; a binding may warn of lrs.'
     """
 
     name: str

@@ -17,10 +17,13 @@ from ..kit import (
     Broken,
     Make,
     MakePolicy,
+    begin,
     bind,
     expect,
     floats,
     lrs,
+    numbers,
+    option_of,
     others,
     own_schedulers,
     public,
@@ -55,8 +58,8 @@ def construct(make: MakePolicy) -> None:
 @law("late binding", root=True)
 def bound(make: Make, held: list[float], exact: int | None) -> None:
     """Binding returns the policy itself, at epoch 0, with the optimizer it was given."""
-    optimizer = sgd(held)
     policy = make()
+    optimizer = sgd(held, option_of(policy))
     counted = "" if exact else ", or that groups= (--groups) says for how many it is"
     scheduler = bind(policy, optimizer, f"no error{counted}")
     if isinstance(policy, LRScheduler):
@@ -69,11 +72,11 @@ def bound(make: Make, held: list[float], exact: int | None) -> None:
 @law("pytorch#104361: too few lrs; a schedule that ends in nan", root=True)
 def lr_per_group(make: Make, held: list[float], epochs: int) -> None:
     """At every epoch there is one finite real lr for each param group, in a Sequence."""
-    scheduler = bind(make(), sgd(held))
+    scheduler = begin(make, held)
     for epoch in range(epochs + 1):
         if epoch:
             train(scheduler)
-        for group, lr in enumerate(lrs(scheduler.optimizer)):
+        for group, lr in enumerate(lrs(scheduler)):
             if not math.isfinite(lr):
                 raise Broken("the lr", "a finite number", lr, epoch, group)
         try:
@@ -89,7 +92,7 @@ def lr_per_group(make: Make, held: list[float], epochs: int) -> None:
 @law("a scheduler that skips or repeats epochs", root=True)
 def step(make: Make, held: list[float], epochs: int) -> None:
     """A step advances the policy by one epoch, without an error."""
-    scheduler = bind(make(), sgd(held))
+    scheduler = begin(make, held)
     for epoch in range(1, epochs + 1):
         train(scheduler)
         if hasattr(scheduler, "last_epoch"):
@@ -117,12 +120,12 @@ def bind_type(make: Make, given: object) -> None:
 def bind_atomic(make: MakePolicy, held: list[float], exact: int | None, how: str) -> None:
     """A binding that fails leaves the policy unbound, or bound as it was, and writes no lr."""
     policy = make()
-    optimizer = sgd(held)
-    if how == "an error in get_lr" and own_schedulers(bind(make(), sgd(held))):
+    option = option_of(policy)
+    optimizer = sgd(held, option)
+    if how == "an error in get_lr" and own_schedulers(begin(make, held)):
         skip("it binds schedulers of its own, which write lrs of theirs")
     if how == "no optimizer":
-        policy(optimizer)
-        train(policy)
+        train(bind(policy, optimizer))
         before = public(policy)
         try:
             none: Any = None
@@ -136,19 +139,20 @@ def bind_atomic(make: MakePolicy, held: list[float], exact: int | None, how: str
         if how == "wrong number of groups":
             if exact is None:
                 skip("it takes any number of param groups, and its get_lr is its own")
-            optimizer = sgd([*held, 0.5])
+            optimizer = sgd([*held, 0.5], option)
         else:
 
             def get_lr() -> list[float]:
                 raise RuntimeError("an error in get_lr")
 
             vars(policy)["get_lr"] = get_lr
-        held, options = lrs(optimizer), others(optimizer)
+        held, options = numbers(optimizer, option), others(optimizer, option)
         try:
             policy(optimizer)
         except Exception:
-            expect(lrs(optimizer), held, f"the lrs after a binding that failed ({how})")
-            expect(others(optimizer), options, f"after a binding that failed ({how})")
+            now = numbers(optimizer, option)
+            expect(now, held, f"the lrs after a binding that failed ({how})")
+            expect(others(optimizer, option), options, f"after a binding that failed ({how})")
             expect(hasattr(policy, "optimizer"), False, "the policy has an optimizer")
             expect(policy.last_epoch, -1, "last_epoch after a binding that failed")
         else:
@@ -158,27 +162,28 @@ def bind_atomic(make: MakePolicy, held: list[float], exact: int | None, how: str
 @law("a second run that goes on where the first one stopped", late=True)
 def rebind(make: MakePolicy, held: list[float], epochs: int, at: int) -> None:
     """Binding to another optimizer starts over, and leaves the old one alone."""
-    first, second = sgd(held), sgd(held)
-    policy = bind(make(), first)
+    policy = begin(make, held)
+    option, first = option_of(policy), policy.optimizer
     train(policy, at)
-    left = lrs(first)
+    left = lrs(policy)
+    second = sgd(held, option)
     again = bind(policy, second)
-    same_run(run(again, epochs), run(bind(make(), sgd(held)), epochs), "the lrs after rebinding")
-    expect(lrs(first), left, "the lrs of the optimizer left behind")
+    same_run(run(again, epochs), run(begin(make, held), epochs), "the lrs after rebinding")
+    expect(numbers(first, option), left, "the lrs of the optimizer left behind")
     bind(again, second)
     expect(again.last_epoch, 0, "last_epoch after binding to the same optimizer again")
-    expect(floats(again.get_last_lr()), lrs(second), "get_last_lr() after binding again", 0)
+    expect(floats(again.get_last_lr()), lrs(again), "get_last_lr() after binding again", 0)
 
 
 @law("pytorch#126131: an optimizer kept alive by its scheduler", late=True)
 def rebind_frees(make: MakePolicy, held: list[float]) -> None:
     """After binding to another optimizer nothing of the old one is kept."""
-    first = sgd(held)
-    policy = make()(first)
+    policy = begin(make, held)
+    first = policy.optimizer
     train(policy, 2)
     old, param = weakref.ref(first), weakref.ref(first.param_groups[0]["params"][0])
     with without_gc():
-        policy(sgd(held))
+        bind(policy, sgd(held, option_of(policy)))
         del first
         if old() is not None:
             raise Broken("the old optimizer", "freed", "something keeps it alive")

@@ -11,6 +11,7 @@ from ...policy import Policy
 from ..kit import (
     Broken,
     Make,
+    begin,
     bind,
     by_count,
     by_position,
@@ -18,6 +19,7 @@ from ..kit import (
     expect,
     floats,
     lrs,
+    option_of,
     parameter,
     run,
     same_run,
@@ -31,10 +33,13 @@ from . import law
 @law("pytorch#185872, #196243: off by one at the first epoch or at a milestone", place=(0, 1))
 def sequential(make: Make, held: list[float], epochs: int, place: int) -> None:
     """Inside SequentialLR, first or second, a policy gives the lrs that it gives alone."""
-    right = run(bind(make(), sgd(held)), epochs)
+    right = run(begin(make, held), epochs)
+    policy = make()
+    if option_of(policy) != "lr":
+        skip("SequentialLR is for lrs alone")
     optimizer = sgd(held)
     rest = ConstantLR(optimizer, factor=1.0)
-    policy = bind(make(), optimizer)
+    policy = bind(policy, optimizer)
     own = (Policy.step, Switch.step, Schedule.step)
     if isinstance(policy, Policy) and type(policy).step not in own:
         skip("it overrides step(), and SequentialLR steps once more to come to epoch 0")
@@ -45,38 +50,41 @@ def sequential(make: Make, held: list[float], epochs: int, place: int) -> None:
         sequence = SequentialLR(optimizer, [rest, policy], milestones=[3])
         train(sequence, 3)
         seen = run(sequence, epochs)
-    expect(floats(sequence.get_last_lr()), lrs(optimizer), "get_last_lr() of SequentialLR")
+    expect(floats(sequence.get_last_lr()), lrs(sequence), "get_last_lr() of SequentialLR")
     same_run(seen, right, f"the lr inside SequentialLR, as number {place}, epochs since its start")
 
 
 @law("ChainedScheduler reads _last_lr and steps each in turn", place=(0, 1))
 def chained(make: Make, held: list[float], epochs: int, place: int) -> None:
     """Inside ChainedScheduler, beside one that changes nothing, a policy gives its own lrs."""
-    right = run(bind(make(), sgd(held)), epochs)
-    optimizer = sgd(held)
+    right = run(begin(make, held), epochs)
+    policy = make()
+    option = option_of(policy)
+    optimizer = sgd(held, option)
     rest = ConstantLR(optimizer, factor=1.0)
-    policy = bind(make(), optimizer)
+    policy = bind(policy, optimizer)
     chain = ChainedScheduler([policy, rest] if place == 0 else [rest, policy])
-    same_run(run(chain, epochs), right, "the lr inside ChainedScheduler")
-    expect(floats(chain.get_last_lr()), lrs(optimizer), "get_last_lr() of ChainedScheduler")
+    same_run(run(chain, epochs, policy), right, "the lr inside ChainedScheduler")
+    if option == "lr":
+        expect(floats(chain.get_last_lr()), lrs(chain), "get_last_lr() of ChainedScheduler")
 
 
 @law("pytorch#20997, #104361: add_param_group after the scheduler was made")
 def late_group(make: Make, held: list[float], epochs: int, exact: int | None, at: int) -> None:
     """A group added later is taken in, or, for an exact number of groups, refused as a whole."""
     at = min(at, epochs - 1)
-    optimizer = sgd(held)
-    policy = bind(make(), optimizer)
-    alone = run(bind(make(), sgd(held)), epochs)
+    policy = begin(make, held)
+    option, optimizer = option_of(policy), policy.optimizer
+    alone = run(begin(make, held), epochs)
     train(policy, at)
-    optimizer.add_param_group({"params": [parameter()], "lr": 0.077})
-    before = epoch_of(policy), lrs(optimizer)
+    optimizer.add_param_group({"params": [parameter()], option: 0.077})
+    before = epoch_of(policy), lrs(policy)
     try:
         train(policy)
     except Broken:
         if exact is None:
             raise
-        expect((epoch_of(policy), lrs(optimizer)), before, "after a step that was refused", at)
+        expect((epoch_of(policy), lrs(policy)), before, "after a step that was refused", at)
     else:
         seen = run(policy, epochs - at - 1)
         for epoch, row in enumerate(seen, at + 1):
@@ -84,7 +92,7 @@ def late_group(make: Make, held: list[float], epochs: int, exact: int | None, at
                 if not math.isfinite(lr):
                     raise Broken("the lr after a group was added", "a number", lr, epoch, group)
         last = floats(policy.get_last_lr())
-        expect(last, lrs(optimizer), "get_last_lr() after a group was added", at + 1)
+        expect(last, lrs(policy), "get_last_lr() after a group was added", at + 1)
         n = len(held)
         if not by_position(make, n + 1, epochs) and not by_count(make, n, epochs):
             rows = [row[:-1] for row in seen]

@@ -11,10 +11,12 @@ from torch.optim.lr_scheduler import LRScheduler
 from ..kit import (
     Broken,
     Make,
+    begin,
     bind,
     expect,
     linked,
     no_warnings,
+    option_of,
     public,
     run,
     same_run,
@@ -30,7 +32,7 @@ from . import law
 @law("a copy that steps the optimizer of the original", of=("a new policy", "one in use"))
 def deepcopy(make: Make, held: list[float], epochs: int, at: int, of: str) -> None:
     """A deep copy is a policy of the same value, and with its optimizer a second run."""
-    right = run(bind(make(), sgd(held)), epochs)
+    right = run(begin(make, held), epochs)
     if of == "a new policy":
         policy = make()
         try:
@@ -40,10 +42,14 @@ def deepcopy(make: Make, held: list[float], epochs: int, at: int, of: str) -> No
         if not isinstance(policy, LRScheduler):
             skip("it is made with its optimizer")
         expect(twin is policy, False, "the copy is the policy itself")
-        same_run(run(bind(twin, sgd(held)), epochs), right, "the lrs of a copy")
-        same_run(run(bind(policy, sgd(held)), epochs), right, "the lrs of what was copied")
+        same_run(run(bind(twin, sgd(held, option_of(twin))), epochs), right, "the lrs of a copy")
+        same_run(
+            run(bind(policy, sgd(held, option_of(policy))), epochs),
+            right,
+            "the lrs of what was copied",
+        )
     else:
-        scheduler = bind(make(), sgd(held))
+        scheduler = begin(make, held)
         train(scheduler, at)
         try:
             optimizer, other = copy.deepcopy((scheduler.optimizer, scheduler))
@@ -62,7 +68,7 @@ def deepcopy(make: Make, held: list[float], epochs: int, at: int, of: str) -> No
 @law("an attribute that cannot be sent to another process", of=("a new policy", "one in use"))
 def pickle(make: Make, held: list[float], epochs: int, at: int, of: str) -> None:
     """A policy can be pickled, new and in use, and goes on the same."""
-    right = run(bind(make(), sgd(held)), epochs)
+    right = run(begin(make, held), epochs)
     policy = make()
     if of == "a new policy":
         if not isinstance(policy, LRScheduler):
@@ -71,9 +77,13 @@ def pickle(make: Make, held: list[float], epochs: int, at: int, of: str) -> None
             twin, left_out = through_pickle(policy, type(policy).__mro__)
         except Exception as error:
             raise Broken(f"pickling {of}", "no error", f"{error!r}") from error
-        same_run(run(bind(twin, sgd(held)), epochs), right, "the lrs of an unpickled policy")
+        same_run(
+            run(bind(twin, sgd(held, option_of(twin))), epochs),
+            right,
+            "the lrs of an unpickled policy",
+        )
     else:
-        scheduler = bind(policy, sgd(held))
+        scheduler = bind(policy, sgd(held, option_of(policy)))
         train(scheduler, at)
         pair = (scheduler.optimizer, scheduler)
         try:
@@ -91,8 +101,8 @@ def pickle(make: Make, held: list[float], epochs: int, at: int, of: str) -> None
 @law("pytorch#25605: a scheduler and an optimizer that keep each other alive")
 def no_cycle(make: Make, held: list[float], epochs: int) -> None:
     """A run is freed with its last name, without the garbage collector."""
-    optimizer = sgd(held)
-    scheduler = bind(make(), optimizer)
+    scheduler = begin(make, held)
+    optimizer = scheduler.optimizer
     train(scheduler, epochs)
     freed = list[str]()
     for name, held_object in (("optimizer", optimizer), ("policy", scheduler)):

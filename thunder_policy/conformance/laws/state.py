@@ -9,10 +9,12 @@ from ...messages import said
 from ..kit import (
     Broken,
     Make,
+    begin,
     bind,
     expect,
     held_by,
     lrs,
+    option_of,
     own_schedulers,
     plain,
     public,
@@ -31,16 +33,15 @@ from . import law
 @law("pytorch#119168: a scheduler made before or after its optimizer is loaded")
 def resume(make: Make, held: list[float], epochs: int, epoch: int) -> None:
     """A run saved at any epoch goes on in fresh objects that were made with other lrs."""
-    optimizer = sgd(held)
-    policy = bind(make(), optimizer)
+    policy = begin(make, held)
+    optimizer = policy.optimizer
     train(policy, epoch)
     saved = copy.deepcopy((optimizer.state_dict(), state_of(policy)))
 
-    fresh_optimizer = sgd([7 * lr for lr in held])
-    fresh = bind(make(), fresh_optimizer)
-    fresh_optimizer.load_state_dict(saved[0])
+    fresh = begin(make, [7 * lr for lr in held])
+    fresh.optimizer.load_state_dict(saved[0])
     fresh.load_state_dict(saved[1])
-    expect(lrs(fresh_optimizer), lrs(optimizer), "the lr in the group after loading", epoch)
+    expect(lrs(fresh), lrs(policy), "the lr in the group after loading", epoch)
     expect(public(fresh), public(policy), "after loading", epoch)
     seen, right = run(fresh, epochs - epoch), run(policy, epochs - epoch)
     same_run(seen, right, f"the lr of a run resumed at epoch {epoch}", since=epoch, within=0.0)
@@ -52,12 +53,12 @@ def resume(make: Make, held: list[float], epochs: int, epoch: int) -> None:
 )
 def resume_any_order(make: Make, held: list[float], epochs: int, at: int, order: str) -> None:
     """A run goes on in whichever order policy and optimizer are bound and loaded."""
-    optimizer = sgd(held)
-    policy = bind(make(), optimizer)
+    policy = begin(make, held)
+    optimizer = policy.optimizer
     train(policy, at)
     saved = copy.deepcopy((optimizer.state_dict(), state_of(policy)))
 
-    fresh_optimizer = sgd([7 * lr for lr in held])
+    fresh_optimizer = sgd([7 * lr for lr in held], option_of(policy))
     if order == "policy, optimizer":
         fresh = bind(make(), fresh_optimizer)
         fresh.load_state_dict(saved[1])
@@ -73,11 +74,11 @@ def resume_any_order(make: Make, held: list[float], epochs: int, at: int, order:
 @law("pytorch#29697: the lr is in the optimizer's state alone")
 def resume_alone(make: Make, held: list[float], epochs: int, at: int) -> None:
     """A run goes on where the optimizer's state was never loaded."""
-    policy = bind(make(), sgd(held))
+    policy = begin(make, held)
     train(policy, at)
     saved = copy.deepcopy(state_of(policy))
 
-    fresh = bind(make(), sgd([7 * lr for lr in held]))
+    fresh = begin(make, [7 * lr for lr in held])
     fresh.load_state_dict(saved)
     seen, right = run(fresh, epochs - at), run(policy, epochs - at)
     what = "the lr of a run resumed without the optimizer's state"
@@ -87,7 +88,7 @@ def resume_alone(make: Make, held: list[float], epochs: int, at: int) -> None:
 @law("pytorch#98921, #163105, #94450: a checkpoint that only an unsafe load reads")
 def state_weights_only(make: Make, held: list[float], at: int) -> None:
     """The state passes torch.save and torch.load(weights_only=True) unchanged."""
-    policy = bind(make(), sgd(held))
+    policy = begin(make, held)
     train(policy, at)
     try:
         state = policy.state_dict()
@@ -101,7 +102,7 @@ def state_weights_only(make: Make, held: list[float], at: int) -> None:
 @law("a state that is a view of the live scheduler")
 def state_snapshot(make: Make, held: list[float], epochs: int, at: int) -> None:
     """A state does not change with the run, nor the run with the state."""
-    policy, twin = bind(make(), sgd(held)), bind(make(), sgd(held))
+    policy, twin = begin(make, held), begin(make, held)
     at = min(at, epochs - 1)
     train(policy, at)
     train(twin, at)
@@ -121,11 +122,11 @@ def state_snapshot(make: Make, held: list[float], epochs: int, at: int) -> None:
 def load_argument(make: Make, held: list[float], epochs: int, at: int) -> None:
     """Loading neither changes the state that it is given nor keeps anything of it."""
     at = min(at, epochs - 1)
-    policy = bind(make(), sgd(held))
+    policy = begin(make, held)
     train(policy, at)
     state = copy.deepcopy(state_of(policy))
     before = copy.deepcopy(plain(state))
-    fresh, twin = bind(make(), sgd(held)), bind(make(), sgd(held))
+    fresh, twin = begin(make, held), begin(make, held)
     fresh.load_state_dict(state)
     expect(plain(state), before, "the state that was loaded", at)
     twin.load_state_dict(copy.deepcopy(state))
@@ -141,8 +142,8 @@ def load_argument(make: Make, held: list[float], epochs: int, at: int) -> None:
 @law("a load that adds to what is there")
 def load_repeatable(make: Make, held: list[float], epochs: int, at: int) -> None:
     """One state can be loaded twice, and back into the policy that it came from."""
-    optimizer = sgd(held)
-    policy = bind(make(), optimizer)
+    policy = begin(make, held)
+    optimizer = policy.optimizer
     train(policy, at)
     saved = copy.deepcopy((optimizer.state_dict(), state_of(policy)))
     right = run(policy, epochs - at)
@@ -165,7 +166,7 @@ def load_repeatable(make: Make, held: list[float], epochs: int, at: int) -> None
 def load_rejects(make: Make, held: list[float], epochs: int, at: int, garbage: str) -> None:
     """Garbage is an error, and changes nothing."""
     at = min(at, epochs - 1)
-    policy = bind(make(), sgd(held))
+    policy = begin(make, held)
     train(policy, at)
     state: object = None
     if garbage == "a list":
@@ -173,7 +174,7 @@ def load_rejects(make: Make, held: list[float], epochs: int, at: int, garbage: s
     elif garbage == "an empty dict":
         state = {}
     elif garbage != "None":
-        ahead = bind(make(), sgd(held))
+        ahead = begin(make, held)
         # What a nested scheduler has loaded by then is its own affair.
         train(ahead, at if own_schedulers(ahead) else at + 1)
         state = copy.deepcopy(state_of(ahead))

@@ -8,15 +8,18 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import ConstantLR
 
+from ...policy import Policy
 from ..isolation import arguments, isolated
 from ..kit import (
     Broken,
     Make,
+    begin,
     bind,
     by_position,
     expect,
@@ -24,6 +27,7 @@ from ..kit import (
     held_by,
     lrs,
     no_warnings,
+    option_of,
     others,
     own_schedulers,
     process,
@@ -45,23 +49,25 @@ from . import law
 
 @law("pytorch#68820, #69794: a get_last_lr that does not follow the groups")
 def last_lr(make: Make, held: list[float], epochs: int) -> None:
-    """The param groups hold what get_last_lr() says."""
-    scheduler = bind(make(), sgd(held))
+    """get_last_lr() is what the param groups hold when it is asked, and asking changes nothing."""
+    scheduler = begin(make, held)
     for epoch in range(epochs + 1):
         if epoch:
             train(scheduler)
-        expect(floats(scheduler.get_last_lr()), lrs(scheduler.optimizer), "get_last_lr()", epoch)
+        expect(floats(scheduler.get_last_lr()), lrs(scheduler), "get_last_lr()", epoch)
     for group in scheduler.optimizer.param_groups:
-        group["lr"] = 0.75
-    scheduler.get_last_lr()
+        group[option_of(scheduler)] = 0.75
     outside = [0.75 for _ in held]
-    expect(lrs(scheduler.optimizer), outside, "a lr that somebody set, after get_last_lr()", epochs)
+    last = floats(scheduler.get_last_lr())
+    expect(lrs(scheduler), outside, "a lr that somebody set, after get_last_lr()", epochs)
+    if isinstance(scheduler, Policy):  # torch's own say what they wrote last
+        expect(last, outside, "get_last_lr(), after somebody set the lr", epochs)
 
 
 @law("pytorch#163103, #163120: a history of references to one live lr")
 def last_lr_history(make: Make, held: list[float], epochs: int) -> None:
     """What get_last_lr() returned does not change later."""
-    scheduler = bind(make(), sgd([torch.tensor(lr, dtype=torch.float64) for lr in held]))
+    scheduler = begin(make, [torch.tensor(lr, dtype=torch.float64) for lr in held])
     history, copies = [], []
     for epoch in range(epochs + 1):
         if epoch:
@@ -75,8 +81,7 @@ def last_lr_history(make: Make, held: list[float], epochs: int) -> None:
 def pure(make: Make, held: list[float], epochs: int) -> None:
     """get_lr() writes nothing, and answers the same twice in a row."""
     for kind in (float, torch.tensor):
-        optimizer = sgd([kind(lr) for lr in held])
-        scheduler = bind(make(), optimizer)
+        scheduler = begin(make, [kind(lr) for lr in held])
         answers = []
         for epoch in range(epochs + 1):
             if epoch:
@@ -102,7 +107,7 @@ def pure(make: Make, held: list[float], epochs: int) -> None:
 @law("an error at epoch 7, caught, and epoch 7 is lost", how=("an error", "a lr too many", "nan"))
 def step_atomic(make: Make, held: list[float], at: int, how: str) -> None:
     """A step that fails changes nothing that anybody can see from outside."""
-    scheduler = bind(make(), sgd(held))
+    scheduler = begin(make, held)
     if own_schedulers(scheduler):
         skip("it holds schedulers, and may step them")
     train(scheduler, at)
@@ -126,36 +131,38 @@ def step_atomic(make: Make, held: list[float], at: int, how: str) -> None:
 @law("a scheduler that writes momentum, betas or max_lr", kind=("SGD", "Adam"))
 def only_lr(make: Make, held: list[float], epochs: int, kind: str) -> None:
     """Only the lr is written: no other option, no param or gradient, no state of the optimizer."""
-    optimizer: Optimizer = sgd(held)
+    policy = make()
+    option = option_of(policy)
+    optimizer: Optimizer = sgd(held, option)
     if kind == "Adam":
         optimizer = Adam(optimizer.param_groups)
     for group in optimizer.param_groups:
-        group["momentum"], group["note"] = 0.5, [1, 2]
+        group |= {"momentum": 0.5, "note": [1, 2], option: group[option]}
         group["params"][0].grad = torch.ones(1)
     optimizer.step()
-    before = others(optimizer)
-    scheduler = bind(make(), optimizer)
-    expect(others(optimizer), before, "after binding", 0)
+    before = others(optimizer, option)
+    scheduler = bind(policy, optimizer)
+    expect(others(optimizer, option), before, "after binding", 0)
     recorded, groups = starts(optimizer), [*optimizer.param_groups]
     for epoch in range(1, epochs + 1):
         optimizer.step()
-        before = others(optimizer)
+        before = others(optimizer, option)
         scheduler.step()
-        expect(others(optimizer), before, "after a step", epoch)
+        expect(others(optimizer, option), before, "after a step", epoch)
         expect(starts(optimizer), recorded, "initial_lr after a step", epoch)
         for i, (group, old) in enumerate(zip(optimizer.param_groups, groups)):
             if group is not old:
                 raise Broken("the param group after a step", "the same dict", "another", epoch, i)
-    before = others(optimizer)
+    before = others(optimizer, option)
     save_and_load(scheduler)
-    expect(others(optimizer), before, "after saving and loading", epochs)
+    expect(others(optimizer, option), before, "after saving and loading", epochs)
 
 
 @law("a jitter from the global generator changes every dropout mask after it")
 def rng(make: Make, held: list[float], epochs: int) -> None:
     """No global generator of random numbers is used."""
     before = rng_states()
-    scheduler = bind(make(), sgd(held))
+    scheduler = begin(make, held)
     run(scheduler, epochs)
     same_rng(before)
     save_and_load(scheduler)
@@ -167,7 +174,9 @@ def settings(make: Make, held: list[float], epochs: int) -> None:
     """Settings of the process stay: default dtype, threads, grad mode, warnings filters."""
     run(ConstantLR(sgd(held)), 1)  # torch sets what it needs at its first step
     before, filters = process(), [*warnings.filters]
-    run(bind(make(), sgd(held)), epochs)
+    policy = make()
+    # Not bind(), which puts the filters back.
+    run(policy(sgd(held, option_of(policy))), epochs)
     same_filters(filters)
     expect(process(), before, "after a run")
 
@@ -175,16 +184,16 @@ def settings(make: Make, held: list[float], epochs: int) -> None:
 @law("two runs of one configuration that differ")
 def deterministic(make: Make, held: list[float], epochs: int) -> None:
     """Equal policies give equal lrs, run after run."""
-    first = run(bind(make(), sgd(held)), epochs)
+    first = run(begin(make, held), epochs)
     for _ in range(2):
-        same_run(run(bind(make(), sgd(held)), epochs), first, "the lrs of a later run", within=0.0)
+        same_run(run(begin(make, held), epochs), first, "the lrs of a later run", within=0.0)
 
 
 @law("mapping.pop(epoch) on the caller's own dict")
 def keeps_arguments(make: Make, held: list[float], epochs: int) -> None:
     """What a policy is made of belongs to the caller, and is not written."""
     before = arguments(make)
-    scheduler = bind(make(), sgd(held))
+    scheduler = begin(make, held)
     train(scheduler, epochs)
     expect(arguments(make), before, "the arguments, after a run")
 
@@ -194,12 +203,12 @@ def independent(make: Make, held: list[float], epochs: int, at: int, times: int)
     """Two policies on two optimizers, stepped in turn, do not know of each other."""
     other = [times * lr for lr in held]
     with isolated(make):
-        alone = run(bind(make(), sgd(held)), epochs)
+        alone = run(begin(make, held), epochs)
     with isolated(make):
-        other_alone = run(bind(make(), sgd(other)), epochs)
-    first = bind(make(), sgd(held))
+        other_alone = run(begin(make, other), epochs)
+    first = begin(make, held)
     train(first, at)
-    second = bind(make(), sgd(other))
+    second = begin(make, other)
     same_run(run(second, epochs), other_alone, "the lrs of a policy bound while another is in use")
     what = "the lrs of a policy after another one was used"
     same_run(run(first, epochs - at), alone[at:], what, since=at)
@@ -210,10 +219,10 @@ def group_alone(make: Make, held: list[float], epochs: int) -> None:
     """The lr of a group does not depend on the lrs of the other groups."""
     if len(held) == 1 or by_position(make, len(held), epochs):
         skip("there is one param group, or each is given a lr by its position")
-    before = run(bind(make(), sgd(held)), epochs)
+    before = run(begin(make, held), epochs)
     for other in range(len(held)):
         changed = [5 * lr if group == other else lr for group, lr in enumerate(held)]
-        after = run(bind(make(), sgd(changed)), epochs)
+        after = run(begin(make, changed), epochs)
         for row, kept in zip(after, before):
             row[other] = kept[other]
         same_run(after, before, f"the lrs where that of group {other} is {changed[other]}")
@@ -221,20 +230,20 @@ def group_alone(make: Make, held: list[float], epochs: int) -> None:
 
 @law("pytorch#44511: an order warning where the order is right")
 def quiet(make: Make, held: list[float], epochs: int) -> None:
-    """A correct loop is without warnings, and so are saving and loading."""
+    """A correct loop, saving and loading are without warnings; a binding may warn of lrs."""
+    scheduler, fresh = begin(make, held), begin(make, held)
     with no_warnings("a correct loop"):
-        scheduler = bind(make(), sgd(held))
         run(scheduler, epochs)
     state = state_of(scheduler)
     with no_warnings("saving and loading"):
         scheduler.state_dict()
-        bind(make(), sgd(held)).load_state_dict(copy.deepcopy(state))
+        fresh.load_state_dict(copy.deepcopy(state))
 
 
 @law("pytorch#20124: the first lr skipped in silence")
 def order_warning(make: Make, held: list[float]) -> None:
     """A step before any step of the optimizer has torch's warning."""
-    scheduler = bind(make(), sgd(held))
+    scheduler = begin(make, held)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         scheduler.step()
@@ -244,31 +253,29 @@ def order_warning(make: Make, held: list[float]) -> None:
 
 @law("pytorch#40971: step(epoch) and as many steps come to different lrs")
 def closed_form(make: Make, held: list[float], epochs: int) -> None:
-    """lr_at(epoch), or torch's closed form, says what stepping arrives at."""
-    right = run(bind(make(), sgd(held)), epochs)
-    scheduler = bind(make(), sgd(held))
-    lr_at: Callable[[int], object] | None = getattr(scheduler, "lr_at", None)
-    form: Callable[[], list[float]] | None = getattr(scheduler, "_get_closed_form_lr", None)
-    if lr_at is None and form is None:
+    """lr_at(epoch), or torch's closed form, says what stepping arrives at, after a load too."""
+    right = run(begin(make, held), epochs)
+    scheduler: Any = begin(make, held)
+    has_lr_at, has_form = (hasattr(scheduler, name) for name in ("lr_at", "_get_closed_form_lr"))
+    if not has_lr_at and not has_form:
         skip(f"{type(scheduler).__name__} has neither lr_at nor _get_closed_form_lr")
     for epoch in range(epochs + 1):
         if epoch:
             train(scheduler)
-        going_on = [lrs(scheduler.optimizer)]
-        same_run(going_on, [right[epoch]], "the lr of a run that was asked", since=epoch)
-        if lr_at is None:
-            closed = floats(form()) if form else []
-            same_run([closed], [right[epoch]], "_get_closed_form_lr()", since=epoch)
-            continue
-        for asked in (0, epoch, epochs):
-            try:
-                answer = lr_at(asked)
-            except NotImplementedError:
-                skip(f"{type(scheduler).__name__} has no lr_at of its own")
-            what = f"lr_at({asked}), asked at epoch {epoch}"
-            if not isinstance(answer, (list, tuple)):
-                raise Broken(what, "a list with one lr a group", answer)
-            same_run([floats(answer)], [right[asked]], what, since=asked)
+        same_run([lrs(scheduler)], [right[epoch]], "the lr of a run that was asked", since=epoch)
+        fresh: Any = begin(make, [7 * lr for lr in held])
+        fresh.load_state_dict(copy.deepcopy(state_of(scheduler)))
+        for asked, when in ((scheduler, "asked"), (fresh, "loaded")):
+            answers: dict[str, tuple[Any, int]] = {"get_last_lr()": (asked.get_last_lr(), epoch)}
+            if has_form:
+                answers["_get_closed_form_lr()"] = asked._get_closed_form_lr(), epoch
+            if has_lr_at:
+                answers |= {f"lr_at({at})": (asked.lr_at(at), at) for at in (0, epoch, epochs)}
+            for what, (answer, at) in answers.items():
+                what = f"{what}, {when} at epoch {epoch}"
+                if not isinstance(answer, (list, tuple)):
+                    raise Broken(what, "a list with one lr a group", answer)
+                same_run([floats(answer)], [right[at]], what, since=at)
 
 
 @law("a schedule that is one epoch late")
@@ -279,4 +286,4 @@ def values(
     if expected is None:
         skip("no oracle was given: Subject(..., expected=...)")
     right = [[float(expected(t, i)) for i in range(len(held))] for t in range(epochs + 1)]
-    same_run(run(bind(make(), sgd(held)), epochs), right, "the lr")
+    same_run(run(begin(make, held), epochs), right, "the lr")

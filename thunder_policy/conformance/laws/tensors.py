@@ -14,15 +14,15 @@ from ..gpu import fake_cuda, launches
 from ..kit import (
     Broken,
     Make,
-    bind,
+    begin,
     expect,
     flat,
     lrs,
+    option_of,
     overlap,
     rounding,
     run,
     same_run,
-    sgd,
     skip,
     state_of,
     tolerance,
@@ -37,22 +37,23 @@ DTYPES = (torch.float64, torch.float32)
 def tensor_identity(make: Make, held: list[float], epochs: int, dtype: torch.dtype) -> None:
     """A tensor lr stays the same object, of the same dtype, shape and device."""
     live = [torch.tensor(lr, dtype=dtype) for lr in held]
-    scheduler = bind(make(), sgd(live))
+    scheduler = begin(make, live)
+    option = option_of(scheduler)
     for epoch in range(epochs + 1):
         if epoch:
             train(scheduler)
         for i, (group, lr) in enumerate(zip(scheduler.optimizer.param_groups, live)):
-            if group["lr"] is not lr:
+            if group[option] is not lr:
                 what = "the lr in the group"
-                raise Broken(what, "the tensor that it held", repr(group["lr"]), epoch, i)
+                raise Broken(what, "the tensor that it held", repr(group[option]), epoch, i)
             expect((lr.dtype, lr.shape), (dtype, torch.Size([])), "dtype and shape", epoch)
 
 
 @law("a lr rounded twice, or replaced by its first value", dtype=DTYPES)
 def tensor_trace(make: Make, held: list[float], epochs: int, dtype: torch.dtype) -> None:
     """With tensor lrs a run is that with floats, within the rounding of their dtype."""
-    right = run(bind(make(), sgd(held)), epochs)
-    seen = run(bind(make(), sgd([torch.tensor(lr, dtype=dtype) for lr in held])), epochs)
+    right = run(begin(make, held), epochs)
+    seen = run(begin(make, [torch.tensor(lr, dtype=dtype) for lr in held]), epochs)
     within = 4 * (epochs + 1) * max(torch.finfo(dtype).eps, rounding(make, held))
     same_run(seen, right, f"the lr as a tensor of {dtype}", within=within)
 
@@ -60,8 +61,8 @@ def tensor_trace(make: Make, held: list[float], epochs: int, dtype: torch.dtype)
 @law("pytorch#126854, #162359: a fill in place that reaches base_lrs")
 def tensor_storage(make: Make, held: list[float], epochs: int) -> None:
     """No record shares memory with a live lr: not base_lrs, initial_lr, state or get_last_lr()."""
-    optimizer = sgd([torch.tensor(lr, dtype=torch.float64) for lr in held])
-    scheduler = bind(make(), optimizer)
+    scheduler = begin(make, [torch.tensor(lr, dtype=torch.float64) for lr in held])
+    option, optimizer = option_of(scheduler), scheduler.optimizer
     for epoch in range(min(epochs, 3) + 1):
         if epoch:
             train(scheduler)
@@ -74,7 +75,7 @@ def tensor_storage(make: Make, held: list[float], epochs: int) -> None:
         for what, record in records.items():
             for i, group in enumerate(optimizer.param_groups):
                 for record_lr in flat(record):
-                    if overlap(record_lr, group["lr"]):
+                    if overlap(record_lr, group[option]):
                         seen = "the memory of the live lr"
                         raise Broken(what, "memory of its own", seen, epoch, i)
 
@@ -82,29 +83,30 @@ def tensor_storage(make: Make, held: list[float], epochs: int) -> None:
 @law("load_state_dict of a scheduler that writes floats, or the tensors of the state")
 def tensor_resume(make: Make, held: list[float], epochs: int, at: int) -> None:
     """A run with tensor lrs goes on in fresh objects, in the tensors that their groups hold."""
-    policy = bind(make(), sgd([torch.tensor(lr, dtype=torch.float64) for lr in held]))
+    policy = begin(make, [torch.tensor(lr, dtype=torch.float64) for lr in held])
     train(policy, at)
     saved = copy.deepcopy((policy.optimizer.state_dict(), state_of(policy)))
 
     live = [torch.tensor(7 * lr, dtype=torch.float64) for lr in held]
-    fresh = bind(make(), sgd(live))
+    fresh = begin(make, live)
+    option = option_of(fresh)
     fresh.optimizer.load_state_dict(saved[0])
-    live = [group["lr"] for group in fresh.optimizer.param_groups]
+    live = [group[option] for group in fresh.optimizer.param_groups]
     fresh.load_state_dict(saved[1])
     seen, right = run(fresh, epochs - at), run(policy, epochs - at)
     same_run(seen, right, f"the tensor lr of a run resumed at epoch {at}", since=at)
     for i, (group, lr) in enumerate(zip(fresh.optimizer.param_groups, live)):
-        if group["lr"] is not lr:
+        if group[option] is not lr:
             what = "the lr in the group, after loading"
-            raise Broken(what, "the tensor that it held", repr(group["lr"]), at, i)
+            raise Broken(what, "the tensor that it held", repr(group[option]), at, i)
 
 
 @law("Adam(params, lr=tensor): each group holds that one tensor")
 def tensor_shared(make: Make, held: list[float], epochs: int) -> None:
     """Groups that were given one tensor for all follow the lrs that floats would."""
-    right = run(bind(make(), sgd([0.1 for _ in held])), epochs)
+    right = run(begin(make, [0.1 for _ in held]), epochs)
     shared = torch.tensor(0.1, dtype=torch.float64)
-    seen = run(bind(make(), sgd([shared for _ in held])), epochs)
+    seen = run(begin(make, [shared for _ in held]), epochs)
     within = tolerance(make, held, epochs)
     same_run(seen, right, "the lr where all groups hold one tensor", within=within)
 
@@ -118,13 +120,13 @@ def tensor_shape(make: Make, held: list[float], epochs: int, form: str) -> None:
     else:
         live = [*torch.tensor(held, dtype=torch.float64).unbind()]
     shapes = [lr.shape for lr in live]
-    optimizer = sgd(live)
-    seen, right = run(bind(make(), optimizer), epochs), run(bind(make(), sgd(held)), epochs)
+    policy = begin(make, live)
+    seen, right = run(policy, epochs), run(begin(make, held), epochs)
     within = tolerance(make, held, epochs)
     same_run(seen, right, f"the lr as a tensor ({form})", within=within)
     for lr, shape in zip(live, shapes):
         expect(lr.shape, shape, "the shape of the lr")
-    expect([float(lr) for lr in live], lrs(optimizer), "what the tensors hold", epochs)
+    expect([float(lr) for lr in live], lrs(policy), "what the tensors hold", epochs)
 
 
 @law("pytorch#133663: a step that waits for the GPU")
