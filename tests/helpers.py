@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from thunder_policy import Multiply, Policy, Schedule, Switch
+from thunder_policy import Multiply, Policy, Scale, Schedule, Switch
 
 Value: TypeAlias = float | Tensor
 MakePolicy: TypeAlias = Callable[[], Policy]
@@ -36,9 +36,9 @@ def tensor(value: float, dtype: torch.dtype = torch.float64) -> Tensor:
     return torch.tensor(value, dtype=dtype)
 
 
-def lrs(optimizer: Optimizer) -> list[float]:
+def lrs(optimizer: Optimizer, option: str = "lr") -> list[float]:
     """Return what the groups hold now, as floats."""
-    return [float(group["lr"]) for group in optimizer.param_groups]
+    return [float(group[option]) for group in optimizer.param_groups]
 
 
 def advance(policy: LRScheduler, steps: int = 1) -> None:
@@ -86,9 +86,10 @@ class Halving(Policy):
 
 # One maker for each kind of policy; the first step of each changes the lr.
 POLICIES: dict[str, MakePolicy] = {
-    "Switch": lambda: Switch({1: 0.01, 3: 0.002}),
-    "Multiply": lambda: Multiply({1: 0.5, 3: 0.1}),
+    "Switch": lambda: Switch({1: 0.01, 3: 0.002}, lr_init=1e-3),
+    "Multiply": lambda: Multiply({1: 0.5, 3: 0.1}, lr_init=1e-3),
     "Schedule": lambda: Schedule(reciprocal),
+    "Scale": lambda: Scale(reciprocal),
     "custom": Halving,
 }
 

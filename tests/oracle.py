@@ -1,12 +1,13 @@
 """What the policies mean, said a second time: plain functions that import nothing of the package.
 
 A *rule* is what one group follows: a dict from epoch to lr (Switch), a dict from epoch to factor
-(Multiply), or a function of the epoch (Schedule). `dtype` is that of the group's lr tensor; None
-stands for a Python float.
+(Multiply), a function of the epoch (Schedule, Scale), or None, by which it is left alone. `dtype`
+is that of the group's lr tensor; None stands for a Python float.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import reduce
 from operator import mul
@@ -15,13 +16,15 @@ from typing import TypeAlias
 import torch
 from torch.optim import Optimizer
 
-Rule: TypeAlias = dict[int, float] | Callable[[int], float]
+Rule: TypeAlias = dict[int, float] | Callable[[int], float] | None
 
 
 def lr_at(name: str, rule: Rule, start: float, epoch: int) -> float:
     """The lr of a group at an epoch of a run that nobody disturbs, from the arguments alone."""
+    if rule is None:
+        return start
     if callable(rule):
-        return float(rule(epoch))
+        return float(rule(epoch)) * (start if name == "Scale" else 1)
     reached = sorted(milestone for milestone in rule if milestone <= epoch)
     if name == "Switch":
         return rule[reached[-1]] if reached else start
@@ -29,11 +32,18 @@ def lr_at(name: str, rule: Rule, start: float, epoch: int) -> float:
 
 
 def lr_after(
-    name: str, rule: Rule, lr: float, epoch: int, dtype: torch.dtype | None = None
+    name: str,
+    rule: Rule,
+    lr: float,
+    epoch: int,
+    dtype: torch.dtype | None = None,
+    start: float = math.nan,
 ) -> float:
     """The lr of a group once a step has reached `epoch`, from the lr as it stands before."""
+    if rule is None:
+        return lr
     if callable(rule):
-        return stored(rule(epoch), dtype)
+        return stored(lr_at(name, rule, start, epoch), dtype)
     if name == "Switch":
         return stored(rule.get(epoch, lr), dtype)
     factor = rule.get(epoch, 1.0)
@@ -45,6 +55,6 @@ def stored(value: float, dtype: torch.dtype | None) -> float:
     return float(value) if dtype is None else float(torch.tensor(float(value), dtype=dtype))
 
 
-def lrs(optimizer: Optimizer) -> list[float]:
+def lrs(optimizer: Optimizer, option: str = "lr") -> list[float]:
     """What the groups hold now."""
-    return [float(group["lr"]) for group in optimizer.param_groups]
+    return [float(group[option]) for group in optimizer.param_groups]

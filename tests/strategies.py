@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
-from typing import SupportsFloat, TypeAlias
+from typing import Any, SupportsFloat, TypeAlias
 
 import numpy as np
 import torch
@@ -16,16 +16,18 @@ from hypothesis import strategies as st
 from oracle import Rule, stored
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from thunder_policy import Multiply, Policy, Schedule, Switch
+from thunder_policy import Multiply, Policy, Scale, Schedule, Switch
 
 HORIZON = 10
 NARROW = (torch.float32, torch.float16, torch.bfloat16)
-AnyPolicy: TypeAlias = Switch | Multiply | Schedule
+AnyPolicy: TypeAlias = Switch | Multiply | Schedule | Scale
 POLICIES: dict[str, type[AnyPolicy]] = {
     "Switch": Switch,
     "Multiply": Multiply,
     "Schedule": Schedule,
+    "Scale": Scale,
 }
+OPTIONS = ("lr", "weight_decay")
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "SGD": SGD,
     "Adam": Adam,
@@ -70,12 +72,13 @@ def distant(form: str, lr: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Groups:
-    """An optimizer's groups and the form in which they hold their lrs."""
+    """An optimizer's groups and the form in which they hold their lrs, or another option."""
 
     optimizer: str
     form: str
     dtypes: tuple[torch.dtype | None, ...]
     lrs: tuple[float, ...]
+    option: str = "lr"
 
     def build(self) -> Optimizer:
         """A fresh optimizer."""
@@ -83,7 +86,7 @@ class Groups:
         buffer = torch.tensor(self.lrs, dtype=self.dtypes[0])
         if self.form == "one tensor":
             # The usual way to get there: Adam(params, lr=tensor), which is the default lr as well.
-            return OPTIMIZERS[self.optimizer](groups, lr=buffer[0])
+            return OPTIMIZERS[self.optimizer](groups, **{"lr": 1.0, self.option: buffer[0]})
         own = [
             lr if dtype is None else torch.tensor(lr, dtype=dtype)
             for lr, dtype in zip(self.lrs, self.dtypes, strict=True)
@@ -101,7 +104,7 @@ class Groups:
             ],
         }[self.form]
         for group, lr in zip(groups, held, strict=True):
-            group["lr"] = lr
+            group[self.option] = lr
         return OPTIMIZERS[self.optimizer](groups, lr=1.0)
 
     @property
@@ -178,8 +181,9 @@ class Case:
 
     def policy(self) -> AnyPolicy:
         """A fresh, unbound policy."""
-        # Each mapping here is one that the constructor takes; the strategy below sees to that.
-        return POLICIES[self.name](self.mapping, self.lr_init.given)  # type: ignore[arg-type]
+        make: type[Any] = POLICIES[self.name]
+        policy: AnyPolicy = make(self.mapping, self.lr_init.given, option=self.groups.option)
+        return policy
 
     @property
     def broadcast(self) -> bool:
@@ -192,12 +196,26 @@ class Case:
         """The rule that a group follows."""
         return self.rules[group % len(self.rules)]
 
+    def left_alone(self, group: int) -> bool:
+        """Whether a group has no callable, and is never written."""
+        return self.rule(group) is None
+
+    def depends_on_starts(self) -> bool:
+        """Whether any lr depends on what a group starts from."""
+        return any(
+            0 not in rule if self.name == "Switch" and isinstance(rule, dict) else rule is not None
+            for rule in self.rules
+            if self.name != "Schedule"
+        )
+
     def starts(self, own: Iterable[float] | None = None) -> list[float]:
         """The lr that each group starts from; `own` is what the groups hold, if not the usual."""
-        if self.lr_init.values is not None:
-            return list(self.lr_init.values)
         lrs = self.groups.lrs if own is None else own
-        return [stored(lr, self.groups.dtype(i)) for i, lr in enumerate(lrs)]
+        held = [stored(lr, self.groups.dtype(i)) for i, lr in enumerate(lrs)]
+        given = self.lr_init.values
+        if given is None:
+            return held
+        return [held[i] if self.left_alone(i) else given[i] for i in range(len(given))]
 
 
 Number: TypeAlias = Callable[[float], object]
@@ -216,7 +234,7 @@ RESULTS: tuple[Callable[[float], SupportsFloat], ...] = (float, np.float64, Frac
 @st.composite
 def rules(draw: st.DrawFn, name: str, values: st.SearchStrategy[float]) -> tuple[object, Rule]:
     """One mapping as it is given, and the rule that it stands for."""
-    if name == "Schedule":
+    if name in ("Schedule", "Scale"):
         wave = Wave(draw(st.floats(-2, 2)), draw(st.floats(-2, 2)), draw(st.sampled_from(RESULTS)))
         return wave, lambda epoch: float(wave(epoch))
     rule = draw(st.dictionaries(st.integers(0, HORIZON), values, max_size=5))
@@ -246,17 +264,22 @@ def cases(
     draw: st.DrawFn,
     names: Sequence[str] = tuple(POLICIES),
     held: st.SearchStrategy[Groups] | None = None,
+    left_alone: bool = True,
 ) -> Case:
     """A policy and the groups it will be bound to; any numbers at all where groups are exact."""
     name = draw(st.sampled_from(names))
     some = draw(groups() if held is None else held)
+    some = replace(some, option=draw(st.sampled_from(OPTIONS)))
     values = lr_values["any" if some.exact else "coarse"]
     n = len(some.lrs)
     lr_init = draw(lr_inits(n, values))
     if draw(st.booleans()):
         mapping, rule = draw(rules(name, values))
         return Case(name, mapping, (rule,), lr_init, some)
-    pairs = draw(st.lists(rules(name, values), min_size=n, max_size=n))
+    one = rules(name, values)
+    if left_alone and name in ("Schedule", "Scale"):
+        one |= st.just((None, None))
+    pairs = draw(st.lists(one, min_size=n, max_size=n))
     sequence = draw(st.sampled_from([list, tuple]))
     mappings = sequence(mapping for mapping, _ in pairs)
     return Case(name, mappings, tuple(rule for _, rule in pairs), lr_init, some)
@@ -265,13 +288,13 @@ def cases(
 exact_groups = groups(dtypes=[torch.float64], values=lr_values["any"])
 
 
-def change(group: dict[str, object], lr: float) -> None:
+def change(group: dict[str, object], lr: float, option: str = "lr") -> None:
     """Change a group's lr from outside, as its kind wants it."""
-    held = group["lr"]
+    held = group[option]
     if isinstance(held, torch.Tensor):
         held.fill_(lr)
     else:
-        group["lr"] = lr
+        group[option] = lr
 
 
 # Every order that binds before it loads the policy, and the one that never loads the optimizer.

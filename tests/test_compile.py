@@ -13,7 +13,7 @@ from torch._dynamo.exc import RecompileError
 from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from thunder_policy import Multiply, Policy, Schedule, Switch
+from thunder_policy import Multiply, Policy, Scale, Schedule, Switch
 
 pytestmark = pytest.mark.filterwarnings(  # of torch's own, while the backends are imported
     "ignore:`torch.jit.*` is deprecated:DeprecationWarning"
@@ -27,11 +27,11 @@ def decay(epoch: int) -> float:
     return 0.1 / (1 + epoch)
 
 
-class InverseSquareRoot(Policy):
+class Shrinking(Policy):
     """A custom policy; where the lrs are tensors, so are its own."""
 
     def get_lr(self) -> list[float | Tensor]:
-        return [lr / (1 + self.last_epoch) ** 0.5 for lr in self.base_lrs]
+        return [group["lr"] * 0.98 for group in self.optimizer.param_groups]
 
 
 class Replacing(LRScheduler):
@@ -47,7 +47,8 @@ POLICIES: dict[str, Callable[[], Bind]] = {
     "Multiply": lambda: Multiply(dict.fromkeys(range(STEPS + 2), 0.98), lr_init=0.1),
     "Schedule, one": lambda: Schedule(decay),
     "Schedule, list": lambda: Schedule([decay, lambda epoch: 2 * decay(epoch)]),
-    "custom": lambda: InverseSquareRoot(),
+    "Scale": lambda: Scale(decay),
+    "custom": lambda: Shrinking(),
 }
 BACKENDS = [
     "aot_eager",
@@ -93,6 +94,7 @@ def train(optimizer: Optimizer, bind: Bind, compiled: Callable[..., Any]) -> lis
     return lrs
 
 
+@pytest.mark.spec("B18")
 @pytest.mark.parametrize("compiled", BACKENDS, indirect=True)
 @pytest.mark.parametrize("cls", [SGD, Adam])
 @pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES)
@@ -108,6 +110,7 @@ def test_a_compiled_step_is_not_recompiled_over_a_hundred_lrs(
         torch.testing.assert_close(group["params"], other["params"], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.spec("B18")
 @pytest.mark.parametrize("compiled", BACKENDS, indirect=True)
 @pytest.mark.parametrize("cls", [SGD, Adam])
 def test_a_scheduler_that_replaces_the_tensor_is_caught(

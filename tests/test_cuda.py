@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, MultiStepLR
 
-from thunder_policy import Multiply, Policy, Schedule, Switch
+from thunder_policy import Multiply, Policy, Scale, Schedule, Switch
 
 pytestmark = [
     pytest.mark.skipif(
@@ -75,6 +75,11 @@ POLICIES: dict[str, tuple[Make, Expected]] = {
     ),
     "Schedule, one": (lambda n: Schedule(decay), lambda t, i: decay(t)),
     "Schedule, a list": (lambda n: Schedule([decay] * n), lambda t, i: decay(t)),
+    "Scale": (lambda n: Scale(decay), lambda t, i: 0.1 * decay(t)),
+    "Scale, a list": (
+        lambda n: Scale([decay if i else None for i in range(n)], lr_init=0.5),
+        lambda t, i: 0.5 * decay(t) if i else 0.1,
+    ),
     "custom, of tensors": (lambda n: Halving(), lambda t, i: 0.1 * 0.5**t),
     "custom, of numbers": (lambda n: Reciprocal(), lambda t, i: decay(t)),
 }
@@ -111,12 +116,14 @@ def no_waiting() -> Iterator[None]:
         torch.cuda.set_sync_debug_mode("default")
 
 
+@pytest.mark.spec("X4")
 def test_a_wait_would_be_noticed() -> None:
     lr = torch.tensor(0.1, device=DEVICE)
     with no_waiting(), pytest.raises(RuntimeError, match="synchroniz"):
         lr.item()
 
 
+@pytest.mark.spec("B5", "B18", "X4")
 @pytest.mark.parametrize("n", [1, 3, 20])
 @every_policy
 def test_a_step_never_waits_for_the_gpu(make: Make, expected: Expected, n: int) -> None:
@@ -129,24 +136,33 @@ def test_a_step_never_waits_for_the_gpu(make: Make, expected: Expected, n: int) 
             policy.step()
         assert lrs(optimizer) == pytest.approx([expected(epoch, i) for i in range(n)])
         assert [float(lr) for lr in policy.get_last_lr()] == lrs(optimizer)
+    assert {*map(type, policy.base_lrs)} == {float}
     assert all(g["lr"] is lr for g, lr in zip(optimizer.param_groups, held, strict=True))
 
 
-def test_nor_for_a_group_that_was_added_or_a_lr_that_others_have_set() -> None:
+@pytest.mark.spec("S5", "S13", "V5", "X4")
+def test_nor_for_a_lr_that_others_have_set_and_once_for_a_group_that_was_added() -> None:
     optimizer = make_optimizer(2)
     policy = Multiply({5: 0.5}, lr_init=0.1)(optimizer)
     extra = nn.Parameter(torch.ones(5, device=DEVICE))
     optimizer.add_param_group({"params": [extra], "lr": torch.tensor(0.4, device=DEVICE)})
-    first, second, _ = optimizer.param_groups
-    for _ in range(6):
+    first, second, third = optimizer.param_groups
+    late = third["lr"]
+    for epoch in range(6):
         first["lr"].mul_(0.5)
         second["lr"] = torch.full((), 0.2, device=DEVICE)
         optimizer.step()
+        if epoch == 0:
+            policy.step()  # reads the lr of the new group, as a binding does
+            continue
         with no_waiting():
             policy.step()
+    assert third["lr"] is late
+    assert policy.base_lrs == pytest.approx([0.1, 0.1, 0.4])
     assert lrs(optimizer) == pytest.approx([0.1 * 0.5**7, 0.2, 0.2])
 
 
+@pytest.mark.spec("T2", "T11", "X4")
 @every_policy
 def test_nor_after_a_resume(make: Make, expected: Expected) -> None:
     optimizer = make_optimizer(3)
@@ -171,6 +187,7 @@ def test_nor_after_a_resume(make: Make, expected: Expected) -> None:
         assert group["lr"].device == twin["lr"].device
 
 
+@pytest.mark.spec("S11", "X4")
 @every_policy
 def test_nor_where_the_groups_were_replaced_and_the_wait_would_be_caught(
     make: Make, expected: Expected
@@ -191,6 +208,7 @@ def test_nor_where_the_groups_were_replaced_and_the_wait_would_be_caught(
     assert lrs(optimizer) == pytest.approx([expected(4, i) for i in range(3)])
 
 
+@pytest.mark.spec("B18")
 @every_optimizer
 @every_policy
 def test_a_captured_optimizer_step_sees_each_new_lr(
@@ -224,6 +242,7 @@ def test_a_captured_optimizer_step_sees_each_new_lr(
     assert lrs(captured) == pytest.approx([expected(EPOCHS, i) for i in range(3)])
 
 
+@pytest.mark.spec("V2", "V4", "V11")
 @pytest.mark.parametrize(
     "bind",
     [
@@ -237,7 +256,7 @@ def test_ours_and_torchs_agree_on_the_device(bind: Callable[[Optimizer], Any]) -
     if isinstance(scheduler, MultiStepLR):
         policy: Policy = Multiply({2: 0.1}, lr_init=None)(ours)
     else:
-        policy = Schedule(lambda epoch: 0.1 * decay(epoch))(ours)
+        policy = Scale(decay)(ours)
     for _ in range(5):
         for optimizer, one in ((ours, policy), (torchs, scheduler)):
             optimizer.step()

@@ -14,7 +14,7 @@ from helpers import POLICIES, MakePolicy, advance, lrs, reciprocal, sgd, tensor,
 from hypothesis import settings
 from schedule_helpers import exactly
 
-from thunder_policy import MappingPolicy, Multiply, Policy, Schedule, Switch
+from thunder_policy import MappingPolicy, Multiply, Policy, Scale, Schedule, Switch
 from thunder_policy.schedules import (
     Constant,
     Cosine,
@@ -75,6 +75,7 @@ RUNS: dict[str, Callable[[int], Run]] = {
         lambda t: product(0.5, min(t // every, MILESTONES - 1)),
     ),
     "Schedule": lambda every: (Schedule(reciprocal), reciprocal),
+    "Scale": lambda every: (Scale(reciprocal), lambda t: 0.5 * reciprocal(t)),
     "Schedule, Exponential": lambda every: (
         Schedule(Exponential(0.5, gamma=0.1, step_size=every)),
         Exponential(0.5, gamma=0.1, step_size=every),
@@ -111,6 +112,7 @@ def check_no_growth(sizes: list[tuple[int, int]]) -> None:
     assert pages[-1] - pages[0] < 256  # one MiB
 
 
+@pytest.mark.spec("V1", "V2", "V3", "V4", "V6", "V18", "V19")
 @pytest.mark.slow
 @pytest.mark.parametrize("held", ["a float", "a tensor"])
 @pytest.mark.parametrize("run", RUNS.values(), ids=RUNS.keys())
@@ -141,6 +143,7 @@ def test_a_long_run_neither_drifts_nor_grows_nor_miscounts(
         assert optimizer.param_groups[0]["lr"] is lr
 
 
+@pytest.mark.spec("K3", "B9")
 @pytest.mark.parametrize("held", ["floats", "tensors"])
 @pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES.keys())
 def test_saving_loading_and_binding_again_grow_nothing(make: MakePolicy, held: str) -> None:
@@ -150,7 +153,7 @@ def test_saving_loading_and_binding_again_grow_nothing(make: MakePolicy, held: s
     sizes = []
     for _ in range(STRETCHES):
         for _ in range(100):
-            policy(optimizer)
+            policy.set_optimizer(optimizer)
             policy.step()
             policy.load_state_dict(policy.state_dict())
             policy.step()
@@ -165,34 +168,34 @@ LARGE = {"2^31": 2**31, "2^53": 2**53, "2^63": 2**63}
 every_large = pytest.mark.parametrize("large", LARGE.values(), ids=LARGE.keys())
 
 
-def test_a_float_cannot_count_on_from_2_to_the_53() -> None:
-    assert float(2**53) + 1 == 2**53
-
-
 def at(policy: Policy, epoch: int) -> Policy:
     """Take a bound policy to an epoch, through a state."""
     state = {**policy.state_dict(), "last_epoch": epoch, "_step_count": epoch + 1}
+    state.pop("_planned", None)  # of another epoch
     policy.load_state_dict(through_disk(state))
     return policy
 
 
+@pytest.mark.spec("V1", "V2", "C2")
 @every_large
 @pytest.mark.parametrize("held", ["a float", "a tensor"])
 def test_switch_and_multiply_keep_each_of_such_epochs_apart(large: int, held: str) -> None:
     keys = range(large - 2, large + 3)
+    switch = Switch({epoch: 1 / i for i, epoch in enumerate(keys, 2)}, lr_init=1)
     for policy, expected in (
-        (Switch({epoch: 1 / i for i, epoch in enumerate(keys, 2)}), [1 / 2, 1 / 3, 1 / 4, 1 / 5]),
+        (switch, [1 / 2, 1 / 3, 1 / 4, 1 / 5]),
         (Multiply(dict.fromkeys(keys, 0.5), lr_init=1), [2.0**-i for i in range(1, 5)]),
     ):
         assert [policy.lr_at(epoch)[0] for epoch in keys][:4] == expected
         at(policy(sgd(1.0 if held == "a float" else tensor(1.0))), large - 3)
         for epoch, lr in zip(keys, expected, strict=False):
             advance(policy)
-            assert (policy.last_epoch, lrs(policy.optimizer)[0] / lr) in ((epoch, 1), (epoch, 1e-3))
+            assert (policy.last_epoch, lrs(policy.optimizer)) == (epoch, [lr])
         advance(policy, 3)
         assert policy.last_epoch == large + 4
 
 
+@pytest.mark.spec("T1", "T27")
 @every_large
 @pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES.keys())
 def test_such_counts_are_stepped_saved_and_loaded_exactly(make: MakePolicy, large: int) -> None:
@@ -201,7 +204,7 @@ def test_such_counts_are_stepped_saved_and_loaded_exactly(make: MakePolicy, larg
         state = through_disk(policy.state_dict())
         assert (state["last_epoch"], state["_step_count"]) == (epoch, epoch + 1)
         assert {type(state["last_epoch"]), type(policy.last_epoch)} == {int}
-        fresh = make()(sgd(0.25))
+        fresh = make()(sgd(0.5))
         fresh.load_state_dict(state)
         advance(fresh)
         advance(policy)
@@ -209,6 +212,7 @@ def test_such_counts_are_stepped_saved_and_loaded_exactly(make: MakePolicy, larg
         assert repr(fresh.state_dict()) == repr(policy.state_dict())
 
 
+@pytest.mark.spec("V3", "V16")
 @every_large
 def test_a_schedule_is_called_with_each_of_such_epochs_itself(large: int) -> None:
     seen: list[int] = []
@@ -224,6 +228,7 @@ def test_a_schedule_is_called_with_each_of_such_epochs_itself(large: int) -> Non
     assert {*map(type, seen)} == {int}
 
 
+@pytest.mark.spec("V3", "V18")
 @every_large
 @pytest.mark.parametrize(
     "make",

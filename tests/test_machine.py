@@ -6,8 +6,10 @@ import copy
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextlib import nullcontext as quiet
 from dataclasses import dataclass, replace
 
+import pytest
 import torch
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -36,16 +38,20 @@ from torch.optim import Optimizer
 
 @dataclass(frozen=True)
 class Model:
-    """A run as numbers: one entry a group in each tuple.
+    """A run as numbers: one entry a group in each tuple, but that `starts` lacks late groups.
 
-    `seen` is the number of groups that a step (or binding) has seen; `last` are their lrs then.
+    The policy takes these in when it steps, is bound, saved or loaded.
     """
 
     epoch: int
     count: int
     lrs: tuple[float, ...]
-    last: tuple[float, ...]
+    starts: tuple[float, ...]
     initial: tuple[float | None, ...]
+
+    def seen(self) -> Model:
+        """The run once the policy has taken in the groups that came."""
+        return replace(self, starts=self.starts + self.lrs[len(self.starts) :])
 
 
 @dataclass(frozen=True)
@@ -54,10 +60,6 @@ class Checkpoint:
 
     file: bytes
     model: Model
-
-    def seen(self) -> Model:
-        """The run once the file is loaded, which sees groups that no step had seen when saving."""
-        return replace(self.model, last=self.model.last + self.model.lrs[len(self.model.last) :])
 
 
 class Runs(RuleBasedStateMachine):
@@ -69,39 +71,68 @@ class Runs(RuleBasedStateMachine):
         self.left_behind: list[tuple[Optimizer, list[float]]] = []
         self.optimizer = case.groups.build()
         self.policy = case.policy()
-        n = len(case.groups.lrs)
-        own = tuple(lrs(self.optimizer))
-        self.model = Model(-1, 0, own, (), (None,) * n)
-        self.bind_again()
+        self.model = self.unbound()
+        self.bind_again("set_optimizer")
 
     # What the model says
 
+    def unbound(self) -> Model:
+        """The model of a fresh optimizer."""
+        now = tuple(self.lrs())
+        return Model(-1, 0, now, (), (None,) * len(now))
+
     def bound(self, model: Model) -> Model:
-        """The model of a run that has just been bound."""
+        """The model of a run that has just been bound, again where it has starts."""
         n = len(model.lrs)
         given = self.case.lr_init.values
-        if given is None:
-            pairs = zip(model.initial, model.lrs, strict=True)
-            starts = [lr if initial is None else initial for initial, lr in pairs]
-        else:
-            starts = list(given[:1]) * n if self.case.broadcast else list(given)
+        values = given if given is None or not self.case.broadcast else given[:1] * n
+        starts = tuple(
+            lr
+            if self.case.left_alone(i)
+            else values[i]
+            if values is not None
+            else model.starts[i]
+            if i < len(model.starts)
+            else lr
+            if initial is None
+            else initial
+            for i, (lr, initial) in enumerate(zip(model.lrs, model.initial, strict=True))
+        )
         at_0 = tuple(
             stored(lr_at(self.case.name, self.case.rule(i), lr, 0), self.case.groups.dtype(i))
             for i, lr in enumerate(starts)
         )
+        new = model.lrs if values is None else starts
         initial = tuple(
-            stored(start, self.case.groups.dtype(i)) if known is None else known
-            for i, (start, known) in enumerate(zip(starts, model.initial, strict=True))
+            start if known is None and self.case.groups.option == "lr" else known
+            for start, known in zip(new, model.initial, strict=True)
         )
-        return Model(0, 1, at_0, at_0, initial)
+        return Model(0, 1, at_0, starts, initial)
 
     def stepped(self, model: Model) -> Model:
-        epoch = model.epoch + 1
+        epoch, model = model.epoch + 1, model.seen()
+        rows = enumerate(zip(model.lrs, model.starts, strict=True))
         after = tuple(
-            lr_after(self.case.name, self.case.rule(i), lr, epoch, self.case.groups.dtype(i))
-            for i, lr in enumerate(model.lrs)
+            lr_after(self.case.name, self.case.rule(i), lr, epoch, self.case.groups.dtype(i), start)
+            for i, (lr, start) in rows
         )
-        return replace(model, epoch=epoch, count=model.count + 1, lrs=after, last=after)
+        return replace(model, epoch=epoch, count=model.count + 1, lrs=after)
+
+    def loaded(self, file: Model, model: Model) -> Model:
+        """The model of a run into which the policy's state is loaded, at last."""
+        pairs = enumerate(zip(file.lrs, model.lrs, strict=True))
+        now = tuple(old if self.case.left_alone(i) else lr for i, (lr, old) in pairs)
+        return replace(file, lrs=now, initial=model.initial)
+
+    def warns(self, file: Model, model: Model) -> bool:
+        """Say whether a load warns, as the groups started from neither what they did nor hold."""
+        if self.case.lr_init.values is not None or not self.case.depends_on_starts():
+            return False
+        rows = enumerate(zip(model.seen().starts, file.starts, file.lrs, strict=True))
+        return any(
+            start not in (saved, lr) and not self.case.left_alone(i)
+            for i, (start, saved, lr) in rows
+        )
 
     # What people do
 
@@ -115,63 +146,74 @@ class Runs(RuleBasedStateMachine):
 
     @rule(target=checkpoints)
     def write_checkpoint(self) -> Checkpoint:
-        return Checkpoint(save(self.optimizer, self.policy), self.model)
+        file = save(self.optimizer, self.policy)
+        self.model = self.model.seen()
+        return Checkpoint(file, self.model)
 
     @rule(checkpoint=checkpoints, order=st.sampled_from(ORDERS))
     def load_into_fresh_objects(self, checkpoint: Checkpoint, order: tuple[str, ...]) -> None:
         self.leave()
-        n = len(checkpoint.model.lrs)
-        self.optimizer, self.policy = self.fresh_optimizer(n), self.case.policy()
-        fresh = Model(-1, 0, tuple(lrs(self.optimizer)), (), (None,) * n)
-        resume(checkpoint.file, self.optimizer, self.policy, order)
-        initial = {
-            ("bind", "policy"): self.bound(fresh).initial,
-            ("optimizer", "bind", "policy"): self.bound(
-                replace(fresh, lrs=checkpoint.model.lrs, initial=checkpoint.model.initial)
-            ).initial,
-        }.get(order, checkpoint.model.initial)
-        self.model = replace(checkpoint.seen(), initial=initial)
+        file = checkpoint.model
+        self.optimizer, self.policy = self.fresh_optimizer(len(file.lrs)), self.case.policy()
+        fresh = self.unbound()
+        if order[0] == "optimizer":
+            fresh = replace(fresh, lrs=file.lrs, initial=file.initial)
+        fresh = self.bound(fresh)
+        with pytest.warns(UserWarning, match="lr_init was") if self.warns(file, fresh) else quiet():
+            resume(checkpoint.file, self.optimizer, self.policy, order)
+        if order[0] == "bind" and "optimizer" in order:
+            fresh = replace(fresh, lrs=file.lrs, initial=file.initial)
+        self.model = self.loaded(file, fresh)
 
     @rule(checkpoint=checkpoints)
     def load_in_place(self, checkpoint: Checkpoint) -> None:
         """Going back to an earlier point of the same run; the optimizer keeps its groups."""
-        if len(checkpoint.model.lrs) != len(self.model.lrs):
+        file = checkpoint.model
+        if len(file.lrs) != len(self.model.lrs):
             return
-        with self.tensors_stay():
+        warns = self.warns(file, self.model)
+        said = pytest.warns(UserWarning, match="lr_init was") if warns else quiet()
+        with said, self.tensors_stay():
             resume(checkpoint.file, self.optimizer, self.policy, ["policy"])
-        self.model = replace(checkpoint.seen(), initial=self.model.initial)
+        self.model = self.loaded(file, self.model)
 
-    @rule()
-    def bind_again(self) -> None:
+    @rule(how=st.sampled_from(["call", "set_optimizer"]))
+    def bind_again(self, how: str) -> None:
+        warns = how == "call" and self.model.epoch > 0
         with self.tensors_stay():
-            assert self.policy(self.optimizer) is self.policy
+            if how == "set_optimizer":
+                self.policy.set_optimizer(self.optimizer)
+            else:
+                with pytest.warns(UserWarning, match="takes it back") if warns else quiet():
+                    assert self.policy(self.optimizer) is self.policy
         self.model = self.bound(self.model)
 
-    @rule()
-    def bind_to_another_optimizer(self) -> None:
+    @rule(how=st.sampled_from(["call", "set_optimizer"]))
+    def bind_to_another_optimizer(self, how: str) -> None:
         self.leave()
         self.optimizer = self.fresh_optimizer(len(self.case.groups.lrs))
-        n = len(self.case.groups.lrs)
-        self.model = Model(-1, 0, tuple(lrs(self.optimizer)), (), (None,) * n)
-        self.bind_again()
+        self.model = self.unbound()
+        self.bind_again(how)
 
     @precondition(lambda self: self.case.broadcast and len(self.model.lrs) < 7)
     @rule(lr=st.none() | coarse)
     def add_a_group(self, lr: float | None) -> None:
         """With the optimizer's default lr, which may be the live tensor of group 0, or its own."""
         self.optimizer.add_param_group(self.new_group(lr))
-        added = float(self.optimizer.param_groups[-1]["lr"])
         self.model = replace(
-            self.model, lrs=(*self.model.lrs, added), initial=(*self.model.initial, None)
+            self.model,
+            lrs=(*self.model.lrs, self.lrs()[-1]),
+            initial=(*self.model.initial, None),
         )
 
     @rule(data=st.data(), lr=coarse)
     def change_a_lr_from_outside(self, data: st.DataObject, lr: float) -> None:
         groups = self.optimizer.param_groups
         group = groups[data.draw(st.integers(0, len(groups) - 1), label="group")]
-        held = group["lr"]
-        shared = [other["lr"] is held and isinstance(held, torch.Tensor) for other in groups]
-        change(group, lr)
+        before = self.held()
+        held = group[self.policy.option]
+        shared = [other is held and isinstance(held, torch.Tensor) for other in before]
+        change(group, lr, self.policy.option)
         self.model = replace(
             self.model,
             lrs=tuple(
@@ -199,66 +241,78 @@ class Runs(RuleBasedStateMachine):
 
     @invariant()
     def the_run_is_where_the_model_says(self) -> None:
-        assert lrs(self.optimizer) == list(self.model.lrs)
+        assert self.lrs() == list(self.model.lrs)
         assert self.policy.last_epoch == self.model.epoch
         assert self.policy._step_count == self.model.count
         assert self.policy.optimizer is self.optimizer
+        assert self.policy.base_lrs == list(self.model.starts)
 
     @invariant()
-    def the_last_lrs_are_those_of_the_last_step(self) -> None:
-        last = [float(lr) for lr in self.policy.get_last_lr()]
-        if self.case.groups.form in DISTANT:
-            # What others have filled on a GPU since may show: to have read it would wait.
-            seen = zip(last, self.model.last, self.model.lrs[: len(last)], strict=True)
-            assert all(lr in (then, now) for lr, then, now in seen)
-        else:
-            assert last == list(self.model.last)
+    def the_last_lrs_are_what_the_groups_hold(self) -> None:
+        assert [float(lr) for lr in self.policy.get_last_lr()] == list(self.model.lrs)
 
     @invariant()
-    def initial_lr_is_written_at_binding_alone(self) -> None:
+    def initial_lr_is_written_at_binding_alone_and_of_lrs_alone(self) -> None:
         initial = [group.get("initial_lr") for group in self.optimizer.param_groups]
         assert [None if lr is None else float(lr) for lr in initial] == list(self.model.initial)
+
+    @invariant()
+    def lr_at_describes_the_undisturbed_run(self) -> None:
+        starts = self.model.seen().starts
+        rows = [(self.case.rule(i), start) for i, start in enumerate(starts)]
+        for epoch in (0, self.model.epoch + 1):
+            expected = [lr_at(self.case.name, rule, start, epoch) for rule, start in rows]
+            assert self.policy.lr_at(epoch) == expected
+
+    @invariant()
+    def another_option_stays(self) -> None:
+        if self.policy.option != "lr":
+            assert {group["lr"] for group in self.optimizer.param_groups} == {1.0}
 
     @invariant()
     def each_group_holds_a_lr_of_the_kind_it_had(self) -> None:
         for i, group in enumerate(self.optimizer.param_groups):
             if self.case.groups.dtype(i) is None:
-                assert type(group["lr"]) is float
+                assert type(group[self.policy.option]) is float
             else:
-                assert group["lr"].dtype == self.case.groups.dtype(i)
+                assert group[self.policy.option].dtype == self.case.groups.dtype(i)
 
     @invariant()
     def nothing_handed_out_overlaps_a_live_lr(self) -> None:
-        live = {address(group["lr"]) for group in self.optimizer.param_groups}
+        live = {*map(address, self.held())}
         kept: list[object] = [
             *self.policy.base_lrs,
             *self.policy.get_last_lr(),
             *self.policy.get_lr(),
         ]
         kept += [group.get("initial_lr") for group in self.optimizer.param_groups]
-        state = self.policy.state_dict()
-        kept += [*state["base_lrs"], *state["_last_lr"], *state["_group_lrs"]]
         assert not live & {address(lr) for lr in kept} - {None}
 
     @invariant()
     def the_runs_left_behind_stand_still(self) -> None:
         for optimizer, expected in self.left_behind:
-            assert lrs(optimizer) == expected
+            assert lrs(optimizer, self.policy.option) == expected
 
     # Helpers
 
     def leave(self) -> None:
-        self.left_behind.append((self.optimizer, lrs(self.optimizer)))
+        self.left_behind.append((self.optimizer, self.lrs()))
+
+    def held(self) -> list[object]:
+        return [group[self.policy.option] for group in self.optimizer.param_groups]
+
+    def lrs(self) -> list[float]:
+        return lrs(self.optimizer, self.policy.option)
 
     @contextmanager
     def tensors_stay(self) -> Iterator[None]:
         """Each group keeps its tensor, but for those that hold an element of an earlier group's."""
-        before = [group["lr"] for group in self.optimizer.param_groups]
+        before = self.held()
         places = [address(lr) for lr in before]
         yield
-        for i, (group, lr) in enumerate(zip(self.optimizer.param_groups, before, strict=True)):
+        for i, (lr, now) in enumerate(zip(before, self.held(), strict=True)):
             if places[i] is not None and places[i] not in places[:i]:
-                assert group["lr"] is lr
+                assert now is lr
 
     def new_group(self, lr: float | None) -> dict[str, object]:
         group: dict[str, object] = {"params": [parameter()]}
@@ -266,9 +320,11 @@ class Runs(RuleBasedStateMachine):
         if dtype is not None and self.case.groups.form != "one tensor" and lr is None:
             lr = 0.5
         if lr is not None:
-            group["lr"] = lr if dtype is None else torch.tensor(lr, dtype=dtype)
+            group[self.policy.option] = lr if dtype is None else torch.tensor(lr, dtype=dtype)
             if self.case.groups.form in DISTANT:
-                group["lr"] = distant(self.case.groups.form, torch.tensor(lr, dtype=dtype))
+                group[self.policy.option] = distant(
+                    self.case.groups.form, torch.tensor(lr, dtype=dtype)
+                )
         return group
 
     def fresh_optimizer(self, n: int) -> Optimizer:
@@ -284,3 +340,8 @@ def address(lr: object) -> int | None:
 
 
 TestRuns = Runs.TestCase
+pytestmark = pytest.mark.spec(
+    *("V5", "V9", "V11", "B1", "B3", "B5", "B8", "B9", "B10", "B11", "B13", "B18", "B19", "B20"),
+    *("S4", "S8", "S12", "S13", "S14", "O1", "O2", "O5"),
+    *("T11", "T12", "T15", "T17", "T24", "K1", "K2"),
+)

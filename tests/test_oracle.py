@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+import warnings
 from functools import partial
 from itertools import product
 
@@ -31,7 +32,7 @@ from strategies import (
 )
 from torch.optim import SGD, Optimizer
 
-from thunder_policy import Multiply, Policy, Schedule, Switch, simulate
+from thunder_policy import Multiply, Policy, Scale, Schedule, Switch, simulate
 
 epochs = st.integers(0, HORIZON + 2)
 
@@ -45,11 +46,16 @@ def advance(optimizer: Optimizer, policy: Policy, times: int = 1) -> None:
 
 def run(optimizer: Optimizer, policy: Policy, length: int) -> list[list[float]]:
     """The lrs now and after each of `length` steps."""
-    rows = [lrs(optimizer)]
+    rows = [held(policy)]
     for _ in range(length):
         advance(optimizer, policy)
-        rows.append(lrs(optimizer))
+        rows.append(held(policy))
     return rows
+
+
+def held(policy: Policy) -> list[float]:
+    """What the groups hold now, of what the policy schedules."""
+    return lrs(policy.optimizer, policy.option)
 
 
 def closed_form(case: Case, epoch: int, own: list[float] | None = None) -> list[float]:
@@ -60,34 +66,37 @@ def closed_form(case: Case, epoch: int, own: list[float] | None = None) -> list[
 def one_step(case: Case, before: list[float], epoch: int) -> list[float]:
     """What the oracle says of a step to `epoch`, from the lrs as they stand."""
     return [
-        lr_after(case.name, case.rule(i), lr, epoch, case.groups.dtype(i))
-        for i, lr in enumerate(before)
+        lr_after(case.name, case.rule(i), lr, epoch, case.groups.dtype(i), start)
+        for i, (lr, start) in enumerate(zip(before, case.starts(), strict=True))
     ]
 
 
 class TestStepping:
     @given(cases())
+    @pytest.mark.spec("B1", "B3", "B4", "B5", "O1", "V9")
     def test_binding_writes_the_value_at_0(self, case: Case) -> None:
         optimizer, policy = case.groups.build(), case.policy()
         assert policy(optimizer) is policy
         at_0 = [stored(lr, case.groups.dtype(i)) for i, lr in enumerate(closed_form(case, 0))]
-        assert lrs(optimizer) == at_0
+        assert held(policy) == at_0
         assert [float(lr) for lr in policy.get_last_lr()] == at_0
         assert [float(lr) for lr in policy.base_lrs] == case.starts()
         assert policy.last_epoch == 0
 
     @given(cases(), epochs)
+    @pytest.mark.spec("V1", "V2", "V3", "V4", "V9", "V10", "O2")
     def test_each_step_writes_the_oracles_value(self, case: Case, length: int) -> None:
         optimizer, policy = case.groups.build(), case.policy()
         policy(optimizer)
         for epoch in range(1, length + 1):
-            before = lrs(optimizer)
+            before = held(policy)
             advance(optimizer, policy)
             assert policy.last_epoch == epoch
-            assert lrs(optimizer) == one_step(case, before, epoch)
-            assert [float(lr) for lr in policy.get_last_lr()] == lrs(optimizer)
+            assert held(policy) == one_step(case, before, epoch)
+            assert [float(lr) for lr in policy.get_last_lr()] == held(policy)
 
     @given(cases(held=exact_groups), st.permutations(range(HORIZON + 3)))
+    @pytest.mark.spec("V6", "V18", "V19", "O5")
     def test_stepping_the_closed_form_and_simulation_agree_to_the_bit(
         self, case: Case, any_order: list[int]
     ) -> None:
@@ -99,23 +108,30 @@ class TestStepping:
         assert simulate(policy, HORIZON + 3).tolist() == rows
 
     @given(cases(), st.data())
+    @pytest.mark.spec("V5")
     def test_a_change_from_outside_is_respected(self, case: Case, data: st.DataObject) -> None:
-        """Switch and Multiply go on from the lr as it stands; Schedule has its own value."""
+        """Switch and Multiply go on from the lr as it stands; Schedule and Scale have their own."""
         optimizer, policy = case.groups.build(), case.policy()
         policy(optimizer)
         for epoch in range(1, HORIZON + 1):
             for group in optimizer.param_groups:
                 if data.draw(st.booleans(), label=f"change before epoch {epoch}"):
-                    change(group, data.draw(coarse))
-            before = lrs(optimizer)
+                    change(group, data.draw(coarse), policy.option)
+            before = held(policy)
             advance(optimizer, policy)
-            assert lrs(optimizer) == one_step(case, before, epoch)
+            assert held(policy) == one_step(case, before, epoch)
 
+    @pytest.mark.spec("V5", "S4")
     @pytest.mark.parametrize("how", ["fill_", "data.fill_", "numpy", "another tensor"])
     @pytest.mark.parametrize(
         ("policy", "rule"),
-        [(Switch({4: 0.5}), {4: 0.5}), (Multiply({4: 0.5}), {4: 0.5}), (Schedule(float), float)],
-        ids=["Switch", "Multiply", "Schedule"],
+        [
+            (Switch({4: 0.5}, 0.25), {4: 0.5}),
+            (Multiply({4: 0.5}, 0.25), {4: 0.5}),
+            (Schedule(float), float),
+            (Scale(float, 0.25), float),
+        ],
+        ids=["Switch", "Multiply", "Schedule", "Scale"],
     )
     def test_a_change_from_outside_is_respected_however_it_was_made(
         self, policy: AnyPolicy, rule: Rule, how: str
@@ -135,37 +151,41 @@ class TestStepping:
             else:
                 group["lr"] = torch.tensor(epoch / 8)
             advance(optimizer, policy)
-            assert lrs(optimizer) == [lr_after(type(policy).__name__, rule, epoch / 8, epoch)]
-            assert policy.get_last_lr() == lrs(optimizer)
+            name = type(policy).__name__
+            assert held(policy) == [lr_after(name, rule, epoch / 8, epoch, start=0.25)]
+            assert policy.get_last_lr() == held(policy)
 
     @given(cases(names=["Switch", "Multiply"]))
+    @pytest.mark.spec("S5")
     def test_between_two_milestones_nothing_is_written(self, case: Case) -> None:
         optimizer, policy = case.groups.build(), case.policy()
         policy(optimizer)
         milestones = {epoch for rule in case.rules if isinstance(rule, dict) for epoch in rule}
         for epoch in range(1, HORIZON + 2):
-            before = [written(group["lr"]) for group in optimizer.param_groups]
+            before = [written(group[policy.option]) for group in optimizer.param_groups]
             advance(optimizer, policy)
             if epoch not in milestones:
-                assert [written(group["lr"]) for group in optimizer.param_groups] == before
+                assert [written(group[policy.option]) for group in optimizer.param_groups] == before
 
     @given(cases(), epochs)
+    @pytest.mark.spec("S6")
     def test_get_lr_is_pure(self, case: Case, length: int) -> None:
         """It writes nothing, and answers the same until last_epoch or a group changes."""
         optimizer, policy = case.groups.build(), case.policy()
         policy(optimizer)
         advance(optimizer, policy, length)
-        before, last = lrs(optimizer), policy.get_last_lr()
+        before, last = held(policy), policy.get_last_lr()
         first, second = policy.get_lr(), policy.get_lr()
         assert [float(lr) for lr in first] == [float(lr) for lr in second]
         assert first is not second
         to_write = [stored(float(lr), case.groups.dtype(i)) for i, lr in enumerate(first)]
         assert to_write == (one_step(case, before, length) if length else before)
-        assert (lrs(optimizer), policy.get_last_lr()) == (before, last)
+        assert (held(policy), policy.get_last_lr()) == (before, last)
 
-    @given(exact_groups, epochs)
+    @given(st.sampled_from([Schedule, Scale]), exact_groups, epochs)
+    @pytest.mark.spec("V16")
     def test_one_callable_for_all_groups_is_called_once_a_step(
-        self, held: Groups, length: int
+        self, make: type[Schedule | Scale], several: Groups, length: int
     ) -> None:
         calls: list[int] = []
 
@@ -173,13 +193,16 @@ class TestStepping:
             calls.append(epoch)
             return 0.5
 
-        optimizer = held.build()
-        policy = Schedule(log)(optimizer)
+        optimizer = several.build()
+        policy = make(log)(optimizer)
         advance(optimizer, policy, length)
         assert calls == list(range(length + 1))
 
-    @given(st.integers(1, 5), epochs)
-    def test_a_list_of_callables_is_called_once_a_group(self, n: int, length: int) -> None:
+    @given(st.sampled_from([Schedule, Scale]), st.integers(1, 5), epochs)
+    @pytest.mark.spec("V16")
+    def test_a_list_of_callables_is_called_once_a_group(
+        self, make: type[Schedule | Scale], n: int, length: int
+    ) -> None:
         calls: list[tuple[int, int]] = []
 
         def log(group: int, epoch: int) -> float:
@@ -187,7 +210,7 @@ class TestStepping:
             return 0.5
 
         optimizer = SGD([{"params": [parameter()]} for _ in range(n)], lr=1.0)
-        policy = Schedule([partial(log, group) for group in range(n)])(optimizer)
+        policy = make([partial(log, group) for group in range(n)])(optimizer)
         advance(optimizer, policy, length)
         assert calls == list(product(range(length + 1), range(n)))
 
@@ -197,31 +220,39 @@ def written(lr: object) -> tuple[int, int]:
     return id(lr), lr._version if isinstance(lr, torch.Tensor) else 0
 
 
+def needs_a_start(case: Case, rule: Rule, epoch: int) -> bool:
+    """Whether the lr at an epoch depends on a start that only a group can tell."""
+    if rule is None:
+        return True
+    if case.lr_init.values is not None or case.name == "Schedule":
+        return False
+    return not (case.name == "Switch" and isinstance(rule, dict) and min(rule, default=99) <= epoch)
+
+
 class TestClosedForm:
     @given(cases(held=exact_groups), epochs)
+    @pytest.mark.spec("V18", "V20")
     def test_unbound_it_needs_no_optimizer(self, case: Case, epoch: int) -> None:
         """One value where all is broadcast, else one a group; None is no lr to start from."""
         policy = case.policy()
         at_epoch = closed_form(case, epoch)
-        covered = all(
-            callable(rule) or min(rule, default=epoch + 1) <= epoch for rule in case.rules
-        )
-        if case.lr_init.values is None and not (covered and case.name != "Multiply"):
+        if any(needs_a_start(case, rule, epoch) for rule in case.rules):
             with pytest.raises(ValueError, match="lr_init"):
                 policy.lr_at(epoch)
         else:
             assert policy.lr_at(epoch) == (at_epoch[:1] if case.broadcast else at_epoch)
 
     @given(cases(held=exact_groups), epochs)
+    @pytest.mark.spec("V18")
     def test_bound_it_describes_the_policy_with_no_outside_change(
         self, case: Case, epoch: int
     ) -> None:
         optimizer, policy = case.groups.build(), case.policy()
         policy(optimizer)
         for group in optimizer.param_groups:
-            change(group, 0.125)
+            change(group, 0.125, policy.option)
         assert policy.lr_at(epoch) == closed_form(case, epoch)
-        assert lrs(optimizer) == [0.125] * len(case.groups.lrs)
+        assert held(policy) == [0.125] * len(case.groups.lrs)
 
 
 def random_state() -> tuple[object, ...]:
@@ -231,6 +262,7 @@ def random_state() -> tuple[object, ...]:
 
 class TestSimulate:
     @given(cases(held=exact_groups), epochs, lr_values["any"])
+    @pytest.mark.spec("B15", "O5")
     def test_unbound(self, case: Case, length: int, lr: float) -> None:
         n = len(case.groups.lrs)
         rows = simulate(case.policy(), length, groups=n, lr=lr)
@@ -239,6 +271,7 @@ class TestSimulate:
         assert rows.tolist() == [closed_form(case, epoch, own=[lr] * n) for epoch in range(length)]
 
     @given(cases(held=exact_groups))
+    @pytest.mark.spec("B15")
     def test_unbound_it_has_as_many_groups_as_the_policy_asks_for(self, case: Case) -> None:
         assert simulate(case.policy(), 2).shape == (
             2,
@@ -246,6 +279,7 @@ class TestSimulate:
         )
 
     @given(cases(), epochs, coarse)
+    @pytest.mark.spec("S8", "V18")
     def test_bound_it_starts_afresh_and_touches_nothing(
         self, case: Case, length: int, lr: float
     ) -> None:
@@ -253,9 +287,9 @@ class TestSimulate:
         policy(optimizer)
         advance(optimizer, policy, length)
         for group in optimizer.param_groups:
-            change(group, lr)
+            change(group, lr, policy.option)
         groups_before = [dict(group) for group in optimizer.param_groups]
-        versions = [written(group["lr"]) for group in optimizer.param_groups]
+        versions = [written(group[policy.option]) for group in optimizer.param_groups]
         state = plain(policy.state_dict())
         rng = random_state()
 
@@ -264,7 +298,7 @@ class TestSimulate:
         if case.groups.exact:
             assert rows.tolist() == [closed_form(case, epoch) for epoch in range(HORIZON)]
         assert rows.shape == (HORIZON, len(case.groups.lrs))
-        assert [written(group["lr"]) for group in optimizer.param_groups] == versions
+        assert [written(group[policy.option]) for group in optimizer.param_groups] == versions
         for before, after in zip(groups_before, optimizer.param_groups, strict=True):
             assert before.keys() == after.keys()
             assert all(before[key] is after[key] for key in before)
@@ -272,6 +306,7 @@ class TestSimulate:
         assert random_state() == rng
 
     @given(st.lists(lr_values["any"], min_size=1, max_size=5), epochs)
+    @pytest.mark.spec("S7", "V21")
     def test_a_custom_policy_sees_groups_and_base_lrs(self, own: list[float], length: int) -> None:
         class Triangle(Policy):
             """Add a tenth of the base to the lr as it stands, once an epoch."""
@@ -294,7 +329,8 @@ class TestSimulate:
 
 
 class TestResuming:
-    @given(cases(), epochs, epochs, st.sampled_from(ORDERS), st.data())
+    @given(cases(left_alone=False), epochs, epochs, st.sampled_from(ORDERS), st.data())
+    @pytest.mark.spec("T1", "T2", "T11", "T17")
     def test_a_run_cut_anywhere_and_resumed_in_any_order_is_the_same_run(
         self,
         case: Case,
@@ -307,7 +343,7 @@ class TestResuming:
         policy(optimizer)
         advance(optimizer, policy, cut)
         if data.draw(st.booleans(), label="change from outside before saving"):
-            change(optimizer.param_groups[0], 0.375)
+            change(optimizer.param_groups[0], 0.375, policy.option)
         saved = save(optimizer, policy)
 
         fresh_optimizer, fresh_policy = case.groups.build(), case.policy()
@@ -320,20 +356,39 @@ class TestResuming:
         assert run(fresh_optimizer, fresh_policy, rest) == run(optimizer, policy, rest)
         assert fresh_policy.get_last_lr() == policy.get_last_lr()
 
-    @given(cases(names=["Switch", "Multiply"]), epochs, st.sampled_from(ORDERS))
-    def test_the_fresh_optimizers_own_lrs_do_not_matter(
+    @given(cases(left_alone=False), epochs, st.sampled_from(ORDERS))
+    @pytest.mark.spec("T12", "T13", "T14", "T15")
+    def test_where_the_fresh_groups_start_elsewhere_the_saved_starts_count_with_a_warning(
         self, case: Case, cut: int, order: tuple[str, ...]
     ) -> None:
+        """None where `lr_init` is given, nothing depends on it, or the optimizer was loaded."""
         optimizer, policy = case.groups.build(), case.policy()
         policy(optimizer)
         advance(optimizer, policy, cut)
 
         other, fresh_policy = case.groups.build(), case.policy()
         for group in other.param_groups:
-            change(group, 3.0)
-        resume(save(optimizer, policy), other, fresh_policy, order)
+            change(group, 5000, policy.option)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            resume(save(optimizer, policy), other, fresh_policy, order)
 
+        differs = case.lr_init.values is None and order[0] == "bind" and case.depends_on_starts()
+        assert len(caught) == differs
+        assert all("lr_init was" in str(warning.message) for warning in caught)
         assert [fresh_policy.lr_at(epoch) for epoch in range(HORIZON)] == [
             policy.lr_at(epoch) for epoch in range(HORIZON)
         ]
         assert run(other, fresh_policy, HORIZON) == run(optimizer, policy, HORIZON)
+
+    @given(cases(), epochs)
+    @pytest.mark.spec("B3", "B4", "V9")
+    def test_a_run_taken_up_at_an_epoch_has_its_lrs_without_any_state(
+        self, case: Case, epoch: int
+    ) -> None:
+        optimizer, policy = case.groups.build(), case.policy()
+        policy(optimizer, last_epoch=epoch - 1)
+        assert (policy.last_epoch, policy._step_count) == (epoch, 1)
+        at_epoch = enumerate(closed_form(case, epoch))
+        assert held(policy) == [stored(lr, case.groups.dtype(i)) for i, lr in at_epoch]
+        assert policy.base_lrs == case.starts()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from fractions import Fraction
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ import torch
 from strategies import AnyPolicy
 from torch.optim import SGD
 
-from thunder_policy import Multiply, Policy, Schedule, Switch
+from thunder_policy import Multiply, Policy, Scale, Schedule, Switch
 
 
 def optimizer_with(*lrs: float | torch.Tensor) -> SGD:
@@ -38,11 +40,12 @@ def sequence(
     return rows if len(groups) > 1 else [lr for (lr,) in rows]
 
 
+@pytest.mark.spec("V7")
 class TestTheDocument:
     """The examples of the document that the package implements."""
 
     def test_multiply(self) -> None:
-        lrs = sequence(Multiply({1: 0.1, 4: 0.3}), epochs=7)
+        lrs = sequence(Multiply({1: 0.1, 4: 0.3}), 1e-3, epochs=7)
         assert lrs == pytest.approx([1e-3, 1e-4, 1e-4, 1e-4, 3e-5, 3e-5, 3e-5], rel=1e-15)
 
     def test_switch(self) -> None:
@@ -61,13 +64,15 @@ class TestTheDocument:
 
     def test_switch_keeps_lr_init_until_its_first_key(self) -> None:
         switch = Switch({10: 0.001, 20: 0.001 / 10})
-        assert sequence(switch, epochs=22) == [1e-3] * 20 + [1e-4] * 2
+        assert sequence(switch, 1e-3, epochs=22) == [1e-3] * 20 + [1e-4] * 2
 
+    @pytest.mark.spec("B1")
     def test_the_call_binds_and_returns_the_same_object(self) -> None:
         scheduler, optimizer = Switch({0: 0.25}), optimizer_with(0.5)
         assert scheduler(optimizer) is scheduler
         assert scheduler.optimizer is optimizer
 
+    @pytest.mark.spec("S7")
     def test_a_custom_policy_needs_get_lr_alone(self) -> None:
         class NewPolicy(Policy):
             # mypy compares with torch's invariant list[float | Tensor] as well.
@@ -77,6 +82,7 @@ class TestTheDocument:
         assert sequence(NewPolicy(), epochs=4) == [1.0, 1 / 2, 1 / 3, 1 / 4]
 
 
+@pytest.mark.spec("V1", "V8")
 class TestSwitch:
     def test_key_0_is_the_first_lr(self) -> None:
         assert sequence(Switch({0: 0.5, 2: 0.25}, lr_init=8), epochs=4) == [
@@ -108,11 +114,11 @@ class TestSwitch:
         ]
 
     def test_an_empty_mapping_keeps_lr_init(self) -> None:
-        assert sequence(Switch({}), epochs=3) == [1e-3, 1e-3, 1e-3]
+        assert sequence(Switch({}), 1e-3, epochs=3) == [1e-3, 1e-3, 1e-3]
         assert sequence(Switch({}, lr_init=None), 0.5, epochs=3) == [0.5, 0.5, 0.5]
 
     def test_one_mapping_serves_all_groups(self) -> None:
-        assert sequence(Switch({1: 0.25}), 1.0, 2.0, epochs=3) == [
+        assert sequence(Switch({1: 0.25}, lr_init=1e-3), 1.0, 2.0, epochs=3) == [
             [1e-3, 1e-3],
             [0.25, 0.25],
             [0.25, 0.25],
@@ -128,6 +134,7 @@ class TestSwitch:
         ]
 
 
+@pytest.mark.spec("V2", "V6", "V8")
 class TestMultiply:
     def test_key_0_multiplies_lr_init(self) -> None:
         multiply = Multiply({0: 0.5, 2: 0.5}, lr_init=8)
@@ -165,6 +172,7 @@ class TestMultiply:
         ]
 
 
+@pytest.mark.spec("V3", "V8")
 class TestSchedule:
     def test_the_value_does_not_depend_on_lr_init(self) -> None:
         assert sequence(Schedule(lambda t: 2.0**-t, lr_init=7), epochs=4) == [
@@ -186,14 +194,47 @@ class TestSchedule:
         ]
 
 
+@pytest.mark.spec("V4")
+class TestScale:
+    def test_the_start_of_each_group_is_multiplied(self) -> None:
+        scale = Scale(lambda t: 1 / (1 + t))
+        assert sequence(scale, 3.0, 0.3, epochs=4) == [
+            [3.0, 0.3],
+            [1.5, 0.15],
+            [3.0 * (1 / 3), 0.3 * (1 / 3)],
+            [0.75, 0.075],
+        ]
+
+    def test_it_multiplies_lr_init_where_that_is_given(self) -> None:
+        assert sequence(Scale(float, lr_init=8), 1.0, 2.0, epochs=3) == [[0, 0], [8, 8], [16, 16]]
+        assert sequence(Scale(float, lr_init=[8, 4]), 1.0, 2.0, epochs=2) == [[0, 0], [8, 4]]
+
+    def test_a_factor_does_not_build_on_the_one_before(self) -> None:
+        scale = Scale([1.0, 0.0, 2.0, 0.5].__getitem__)
+        assert sequence(scale, 0.25, epochs=3) == [0.25, 0.0, 0.5]
+
+    @pytest.mark.spec("V8", "V9")
+    def test_a_list_holds_one_function_a_group_and_none_leaves_one_alone(self) -> None:
+        scale = Scale([lambda t: 2.0**-t, lambda t: 1 + t, None])
+        assert sequence(scale, 4.0, 1.0, 0.5, epochs=3) == [
+            [4.0, 1.0, 0.5],
+            [2.0, 2.0, 0.5],
+            [1.0, 3.0, 0.5],
+        ]
+
+
+@pytest.mark.spec("V10", "V11")
 class TestLrInit:
     """`lr_init` is one number, a sequence with one a group, or None."""
 
     def test_the_default_is_1e_3(self) -> None:
-        assert sequence(Multiply({1: 0.5}), 0.5, 0.25, epochs=2) == [
+        assert sequence(Multiply({1: 0.5}), 1e-3, 1e-3, epochs=2) == [
             [1e-3, 1e-3],
             [5e-4, 5e-4],
         ]
+
+    def test_that_of_scale_is_none(self) -> None:
+        assert Scale(float).lr_init is None
 
     @pytest.mark.parametrize(
         "lr_init", [[0.5, 0.25], (0.5, 0.25), [Fraction(1, 2), np.float32(0.25)]]
@@ -221,12 +262,14 @@ class TestLrInit:
         assert policy.get_last_lr() == [4.0]
         assert policy.base_lrs == [8.0]
 
+    @pytest.mark.spec("B18")
     def test_tensor_lrs_take_the_values_in_place(self) -> None:
         lr = torch.tensor(1.0, dtype=torch.float64)
         assert sequence(Switch({0: 0.5, 1: 0.1}), lr, epochs=2) == [0.5, 0.1]
         assert lr.item() == 0.1
 
 
+@pytest.mark.spec("C2", "C4", "C6")
 class TestForms:
     """Numbers, keys and mappings may be written in any form that means the same."""
 
@@ -239,17 +282,17 @@ class TestForms:
             {1: Fraction(1, 2)},
             {1: torch.tensor(0.5)},
             MappingProxyType({1: 0.5}),
+            deque([{1: 0.5}]),
         ],
     )
     @pytest.mark.parametrize("cls", [Switch, Multiply])
-    def test_the_sequence_is_the_same(
-        self, cls: type[Switch | Multiply], mapping: dict[int, float]
-    ) -> None:
+    def test_the_sequence_is_the_same(self, cls: type[Switch | Multiply], mapping: Any) -> None:
         lrs = sequence(cls(mapping, lr_init=1), epochs=3)
         assert lrs == [1.0, 0.5, 0.5]
         assert all(type(lr) is float for lr in lrs)
 
 
+@pytest.mark.spec("V18", "V19", "V20")
 class TestClosedForm:
     """`lr_at` is the same thing without an optimizer."""
 
@@ -263,6 +306,7 @@ class TestClosedForm:
             (Multiply({1: 0.5}, lr_init=[8, 4]), 0, [8.0, 4.0]),
             (Schedule(math.sqrt), 16, [4.0]),
             (Schedule([math.sqrt, float], lr_init=None), 16, [4.0, 16.0]),
+            (Scale(math.sqrt, lr_init=[0.5, 2]), 16, [2.0, 8.0]),
         ],
     )
     def test_unbound(self, policy: AnyPolicy, epoch: int, lrs: list[float]) -> None:

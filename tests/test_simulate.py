@@ -32,8 +32,7 @@ from hypothesis import strategies as st
 from torch.optim import SGD
 from versions import said
 
-from thunder_policy import MappingPolicy, Multiply, Policy, Schedule, Switch, simulate
-from thunder_policy import state as states
+from thunder_policy import MappingPolicy, Multiply, Policy, Scale, Schedule, Switch, simulate
 
 EVERY_POLICY = pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES.keys())
 
@@ -47,9 +46,11 @@ EVERY_POLICY = pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES.k
         (Multiply({1: 0.1, 4: 0.3}), [1e-3, 1e-4, 1e-4, 1e-4, 3e-5, 3e-5]),
         (Switch({0: 1e-4, 2: 1e-10}), [1e-4, 1e-4, 1e-10, 1e-10]),
         (Schedule(np.cos), [math.cos(t) for t in range(5)]),
+        (Scale(reciprocal), [1e-3, 5e-4, 1e-3 / 3]),
+        (Scale(reciprocal, lr_init=0.5), [0.5, 0.25, 0.5 / 3]),
         (Halving(), [1e-3, 5e-4, 2.5e-4]),
     ],
-    ids=["Multiply", "Switch", "Schedule", "custom"],
+    ids=["Multiply", "Switch", "Schedule", "Scale", "Scale, lr_init", "custom"],
 )
 def test_row_t_is_the_lrs_at_epoch_t(policy: Policy, expected: list[float]) -> None:
     result = simulate(policy, len(expected))
@@ -77,9 +78,10 @@ def test_the_shape_is_epochs_by_groups(make: MakePolicy, epochs: int, groups: in
         (Multiply({}, lr_init=[0.5, 0.25]), 2),
         (Schedule(reciprocal), 1),
         (Schedule([reciprocal, math.cos]), 2),
+        (Scale([reciprocal, None, math.cos]), 3),
         (Halving(), 1),
     ],
-    ids=["broadcast", "mappings", "lr_init", "callable", "callables", "custom"],
+    ids=["broadcast", "mappings", "lr_init", "callable", "callables", "None", "custom"],
 )
 def test_unbound_it_has_the_groups_that_the_arguments_name(policy: Policy, groups: int) -> None:
     assert simulate(policy, 3).shape == (3, groups)
@@ -333,14 +335,15 @@ def test_a_policy_that_starts_over_in_set_optimizer_does_so_here() -> None:
     assert policy.calls == 5
 
 
-def test_a_schedule_is_called_once_an_epoch() -> None:
+@pytest.mark.parametrize("cls", [Schedule, Scale])
+def test_a_callable_is_called_once_an_epoch(cls: type[Schedule | Scale]) -> None:
     calls: list[int] = []
 
     def schedule(epoch: int) -> float:
         calls.append(epoch)
         return 0.5
 
-    simulate(Schedule(schedule), 4, groups=3)
+    simulate(cls(schedule), 4, groups=3)
     assert calls == [0, 1, 2, 3]
 
 
@@ -454,19 +457,15 @@ def test_the_default_device_of_torch_makes_no_difference() -> None:
 
 
 class WithAnother(Policy):
-    """A policy that steps another scheduler, held in some way, and gives its lrs halved."""
+    """A policy that steps another scheduler, which it holds, and gives its lrs halved."""
 
-    def __init__(self, **held: Any) -> None:
-        for name, value in held.items():
+    def __init__(self, inner: Policy, **more: Any) -> None:
+        self.inner = inner
+        for name, value in more.items():
             setattr(self, name, value)
 
-    def another(self) -> Policy:
-        (found,) = states.schedulers([*vars(self).values()])
-        assert isinstance(found, Policy)
-        return found
-
     def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
-        inner = self.another()
+        inner = self.inner
         if self.last_epoch:
             assert inner.optimizer is self.optimizer
         inner.last_epoch = self.last_epoch - 1
@@ -474,18 +473,16 @@ class WithAnother(Policy):
         return [float(lr) / 2 for lr in inner.get_last_lr()]
 
 
-@pytest.mark.parametrize("held", ["attribute", "list", "groups too"])
+@pytest.mark.parametrize("with_groups", [False, True])
 @pytest.mark.parametrize("bound", [False, True])
 @pytest.mark.parametrize("groups", [1, 2])
-def test_a_scheduler_in_a_policy_goes_with_the_copy(held: str, bound: bool, groups: int) -> None:
+def test_a_scheduler_in_a_policy_goes_with_the_copy(
+    with_groups: bool, bound: bool, groups: int
+) -> None:
     optimizer = sgd(*[0.5] * groups)
     inner = Multiply({1: 0.5, 2: 0.5}, lr_init=None)(optimizer)
-    ways: dict[str, dict[str, Any]] = {
-        "attribute": {"inner": inner},
-        "list": {"several": [inner]},
-        "groups too": {"groups": optimizer.param_groups, "inner": inner},
-    }
-    policy = WithAnother(**ways[held])
+    more = {"groups": optimizer.param_groups} if with_groups else {}
+    policy = WithAnother(inner, **more)
     if bound:
         policy(optimizer)
     with unchanged(optimizer):
@@ -493,7 +490,7 @@ def test_a_scheduler_in_a_policy_goes_with_the_copy(held: str, bound: bool, grou
         rows = simulate(policy, 3, None if bound else groups, lr=0.5)
         assert (inner.last_epoch, inner.get_last_lr()) == before
     assert rows.tolist() == [[lr] * groups for lr in (0.25, 0.0625, 0.015625)]
-    assert policy.another() is inner
+    assert policy.inner is inner
 
 
 class HalvingBase(Policy):
@@ -516,3 +513,40 @@ def test_a_mapping_policy_of_one_s_own_has_as_many_groups_as_its_lists() -> None
 
     assert simulate(Share([{0: 0.5}, {0: 0.25}, {0: 1.0}]), 1).tolist() == [[0.5, 0.25, 1.0]]
     assert simulate(Share({0: 0.5}), 1).tolist() == [[0.5]]
+
+
+# Another option
+
+
+class HalvingAny(Policy):
+    """Halves what the groups hold of its option."""
+
+    def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+        scale = 0.5 if self.last_epoch else 1.0
+        return [group[self.option] * scale for group in self.optimizer.param_groups]
+
+
+@pytest.mark.spec("O1", "O2", "O5")
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Switch({1: 0.01}, option="weight_decay"),
+        lambda: Multiply({1: 0.5}, option="weight_decay"),
+        lambda: Schedule(reciprocal, option="weight_decay"),
+        lambda: Scale([reciprocal, None], option="weight_decay"),
+        lambda: HalvingAny(option="weight_decay"),
+    ],
+    ids=["Switch", "Multiply", "Schedule", "Scale", "custom"],
+)
+def test_another_option_is_simulated_as_it_is_stepped(make: MakePolicy) -> None:
+    groups = [{"params": [parameter()], "weight_decay": value} for value in (0.5, 0.25)]
+    optimizer = SGD(groups, lr=0.1)
+    policy = make()(optimizer)
+    with unchanged(policy, optimizer):
+        rows = simulate(policy, 4).tolist()
+    for row in rows:
+        assert [group["weight_decay"] for group in optimizer.param_groups] == row
+        advance(policy)
+    assert lrs(optimizer) == [0.1, 0.1]
+    unbound = simulate(make(), 4, groups=2, lr=0.5)
+    assert unbound[:, 0].tolist() == [row[0] for row in rows]

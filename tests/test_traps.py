@@ -25,6 +25,7 @@ from versions import BEGINS_WITH_THE_SECOND, SEQUENCE_IS_CLEAN
 from thunder_policy import (
     Multiply,
     Policy,
+    Scale,
     Schedule,
     Switch,
     UnboundPolicyError,
@@ -44,6 +45,7 @@ MAKERS: dict[str, Callable[[], Policy]] = {
     "Switch": lambda: Switch({0: 0.5, 2: 0.25, 4: 0.125}),
     "Multiply": lambda: Multiply({0: 0.5, 2: 0.5, 4: 0.5}, lr_init=1),
     "Schedule": lambda: Schedule(lambda t: 2.0**-t),
+    "Scale": lambda: Scale(lambda t: 2.0**-t, lr_init=1),
     "custom": Halve,
 }
 every_policy = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
@@ -74,6 +76,7 @@ def half_way(make: Callable[[], Policy], *own: object) -> tuple[SGD, Policy]:
 
 @every_policy
 @every_order
+@pytest.mark.spec("T11")
 def test_constructing_after_loading_does_not_overwrite_the_run(
     make: Callable[[], Policy], order: tuple[str, ...]
 ) -> None:
@@ -87,6 +90,7 @@ def test_constructing_after_loading_does_not_overwrite_the_run(
     assert lrs(fresh_optimizer) == lrs(optimizer)
 
 
+@pytest.mark.spec("C1")
 def test_constructing_a_policy_touches_no_optimizer() -> None:
     """pytorch#65342: what is only written down is not applied."""
     optimizer = sgd(0.75)
@@ -94,10 +98,12 @@ def test_constructing_a_policy_touches_no_optimizer() -> None:
     Switch({0: 0.5})
     Multiply({0: 0.5})
     Schedule(float)
+    Scale(float)
     assert optimizer.state_dict() == before
 
 
 @every_policy
+@pytest.mark.spec("T11")
 def test_the_optimizers_state_is_not_needed(make: Callable[[], Policy]) -> None:
     """pytorch#29697: resuming with the scheduler's state alone starts from a wrong lr."""
     optimizer, policy = half_way(make)
@@ -109,6 +115,7 @@ def test_the_optimizers_state_is_not_needed(make: Callable[[], Policy]) -> None:
 
 
 @every_policy
+@pytest.mark.spec("T10")
 def test_loading_leaves_its_argument_alone(make: Callable[[], Policy]) -> None:
     """pytorch#32756: load_state_dict popped keys out of the caller's dict."""
     _, policy = half_way(make, torch.tensor(1.0))
@@ -124,6 +131,7 @@ def test_loading_leaves_its_argument_alone(make: Callable[[], Policy]) -> None:
 
 
 @every_policy
+@pytest.mark.spec("T1")
 def test_a_state_is_a_snapshot(make: Callable[[], Policy]) -> None:
     """pytorch#32756, the other direction: neither the run nor the dict changes the other."""
     optimizer, policy = half_way(make, torch.tensor(1.0))
@@ -157,10 +165,12 @@ def fill(value: object, number: float) -> None:
         Switch({np.int64(2): np.float32(0.5)}, lr_init=np.float64(0.25)),
         Multiply([{2: torch.tensor(0.5)}, {}], lr_init=(np.float16(0.25), 1)),
         Schedule([lambda t: np.float32(t), np.cos]),
+        Scale(np.cos),
         Halve(),
     ],
     ids=lambda policy: type(policy).__name__,
 )
+@pytest.mark.spec("T1", "T2")
 def test_a_state_passes_weights_only(policy: Policy) -> None:
     """pytorch#98921 (a Counter), #163105 (a function), #94450: refused by torch.load."""
     optimizer = sgd(torch.tensor(1.0), 1.0)
@@ -172,6 +182,7 @@ def test_a_state_passes_weights_only(policy: Policy) -> None:
     assert plain(torch.load(file, weights_only=True)) == plain(policy.state_dict())
 
 
+@pytest.mark.spec("T9")
 def test_an_attribute_that_weights_only_refuses_is_named_when_saving() -> None:
     """pytorch#163105: the error comes at saving, not after the run, and says what to do."""
     policy = Halve()(sgd())
@@ -182,12 +193,13 @@ def test_an_attribute_that_weights_only_refuses_is_named_when_saving() -> None:
 
 
 @every_order
+@pytest.mark.spec("T11", "T15")
 def test_a_checkpoint_without_initial_lr_is_enough(order: tuple[str, ...]) -> None:
     """pytorch#140900: Distributed Checkpoint drops `initial_lr` from the param groups."""
     optimizer, policy = half_way(lambda: Multiply({2: 0.5, 4: 0.5}, lr_init=None), 0.75)
     for group in optimizer.param_groups:
         del group["initial_lr"]
-    fresh_optimizer, fresh = sgd(3.0), Multiply({2: 0.5, 4: 0.5}, lr_init=None)
+    fresh_optimizer, fresh = sgd(0.75), Multiply({2: 0.5, 4: 0.5}, lr_init=None)
     resume(save(optimizer, policy), fresh_optimizer, fresh, order)
     advance(fresh_optimizer, fresh, 3)
     assert lrs(fresh_optimizer) == [0.75 * 0.5 * 0.5]
@@ -196,6 +208,7 @@ def test_a_checkpoint_without_initial_lr_is_enough(order: tuple[str, ...]) -> No
 
 
 @every_policy
+@pytest.mark.spec("T6")
 def test_distributed_checkpoint_round_trip(make: Callable[[], Policy], tmp_path: Path) -> None:
     """pytorch#140900, its neighbour: DCP makes keys strings and refuses what a fresh one lacks."""
     optimizer, policy = half_way(make, torch.tensor(1.0))
@@ -210,13 +223,14 @@ def test_distributed_checkpoint_round_trip(make: Callable[[], Policy], tmp_path:
     assert fresh.last_epoch == 3
 
 
+@pytest.mark.spec("T6", "T13")
 def test_distributed_checkpoint_into_a_policy_with_another_mapping(tmp_path: Path) -> None:
     """pytorch#140900, its neighbour: a mapping as a dict would mix the keys of both."""
     optimizer = sgd()
-    policy = Multiply({2: 0.5, 4: 0.5})(optimizer)
+    policy = Multiply({2: 0.5, 4: 0.5}, lr_init=1)(optimizer)
     advance(optimizer, policy, 3)
     fresh_optimizer = sgd()
-    fresh = Multiply({3: 0.25, 5: 0.25})(fresh_optimizer)
+    fresh = Multiply({3: 0.25, 5: 0.25}, lr_init=1)(fresh_optimizer)
     state = fresh.state_dict()
     with pytest.warns(UserWarning, match="single process"):
         dcp_save({"policy": policy.state_dict()}, checkpoint_id=tmp_path)
@@ -231,34 +245,33 @@ def test_distributed_checkpoint_into_a_policy_with_another_mapping(tmp_path: Pat
 
 
 @every_policy
-@pytest.mark.parametrize("form", ["0-dim", "shape [1]", "views of one buffer"])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
-def test_a_tensor_lr_stays_the_same_object(
-    make: Callable[[], Policy], form: str, dtype: torch.dtype
-) -> None:
+@pytest.mark.spec("B18")
+def test_a_tensor_lr_stays_the_same_object(make: Callable[[], Policy], dtype: torch.dtype) -> None:
     """pytorch#107076, #120934: a new or a float lr makes torch.compile compile again."""
-    optimizer = Groups("Adam", form, (dtype,) * 2, (1.0, 0.5)).build()
-    tensors = [group["lr"] for group in optimizer.param_groups]
 
-    def same() -> bool:
-        return all(
-            group["lr"] is tensor and tensor.dtype == dtype
-            for group, tensor in zip(optimizer.param_groups, tensors, strict=True)
-        )
+    def check_same() -> None:
+        for group, tensor in zip(optimizer.param_groups, tensors, strict=True):
+            assert group["lr"] is tensor
+            assert tensor.dtype == dtype
 
-    policy = make()
-    policy(optimizer)
-    assert same()
-    advance(optimizer, policy, 5)
-    assert same()
-    policy.load_state_dict(policy.state_dict())
-    assert same()
-    policy(optimizer)
-    assert same()
+    for form in ("0-dim", "shape [1]", "views of one buffer"):
+        optimizer = Groups("Adam", form, (dtype,) * 2, (1.0, 0.5)).build()
+        tensors = [group["lr"] for group in optimizer.param_groups]
+        policy = make()
+        policy(optimizer)
+        check_same()
+        advance(optimizer, policy, 5)
+        check_same()
+        policy.load_state_dict(policy.state_dict())
+        check_same()
+        policy.set_optimizer(optimizer)
+        check_same()
 
 
 @every_policy
 @pytest.mark.parametrize("form", ["one tensor", "views of one element"])
+@pytest.mark.spec("B19")
 def test_groups_that_share_a_lr_are_parted(make: Callable[[], Policy], form: str) -> None:
     """pytorch#107076, its neighbour: Adam(params, lr=tensor) gives every group that tensor."""
     optimizer = Groups("Adam", form, (torch.float64,) * 3, (1.0, 1.0, 1.0)).build()
@@ -274,6 +287,7 @@ def test_groups_that_share_a_lr_are_parted(make: Callable[[], Policy], form: str
 
 
 @every_policy
+@pytest.mark.spec("B19", "S11")
 def test_groups_that_share_a_lr_after_loading_are_parted_again(make: Callable[[], Policy]) -> None:
     """pytorch#107076, its neighbour: optimizer.load_state_dict can share a tensor again."""
     shared = Groups("SGD", "one tensor", (torch.float64,) * 2, (0.5, 0.5)).build().state_dict()
@@ -290,6 +304,7 @@ def test_groups_that_share_a_lr_after_loading_are_parted_again(make: Callable[[]
     assert optimizer.param_groups[1]["lr"] is not live
 
 
+@pytest.mark.spec("B19")
 def test_lrs_that_share_a_number_of_numpy_are_parted() -> None:
     """Tensors made of views of one array begin at other addresses, and share their elements."""
     array = np.array([0.5, 0.5])
@@ -298,6 +313,7 @@ def test_lrs_that_share_a_number_of_numpy_are_parted() -> None:
     assert lrs(optimizer) == [0.5, 0.25]
 
 
+@pytest.mark.spec("B20")
 def test_an_initial_lr_that_torch_makes_the_lr_is_not_written() -> None:
     """A SequentialLR puts the tensor itself into a group whose lr somebody made a float."""
     optimizer = sgd(torch.tensor(1.0))
@@ -312,6 +328,7 @@ def test_an_initial_lr_that_torch_makes_the_lr_is_not_written() -> None:
         advance(optimizer, sequence)
 
 
+@pytest.mark.spec("B20")
 def test_writing_in_place_leaves_the_base_alone() -> None:
     """pytorch#126854: with a tensor lr, LambdaLR's factor was applied to its own last result."""
     optimizer = sgd(torch.ones(1), torch.tensor(1.0))
@@ -322,6 +339,7 @@ def test_writing_in_place_leaves_the_base_alone() -> None:
     assert [group["initial_lr"].item() for group in optimizer.param_groups] == [1.0, 1.0]
 
 
+@pytest.mark.spec("B20", "X1")
 def test_a_sequence_of_schedulers_leaves_the_base_alone() -> None:
     """pytorch#162359, #195984: SequentialLR made lr and initial_lr one tensor."""
     buffer = torch.tensor([1.0])
@@ -341,6 +359,7 @@ def test_a_sequence_of_schedulers_leaves_the_base_alone() -> None:
 
 
 @every_policy
+@pytest.mark.spec("S4", "B20")
 def test_what_get_last_lr_returns_is_the_callers(make: Callable[[], Policy]) -> None:
     """pytorch#163103, #163120: it returned the live lr, to be corrupted or to change later."""
     optimizer, policy = half_way(make, torch.tensor(1.0), torch.ones(1))
@@ -360,9 +379,10 @@ def test_what_get_last_lr_returns_is_the_callers(make: Callable[[], Policy]) -> 
 
 @pytest.mark.parametrize(
     "policy",
-    [Switch({2: 0.5}), Multiply({2: 0.5}), Schedule(float), Halve()],
+    [Switch({2: 0.5}), Multiply({2: 0.5}), Schedule(float), Scale(float), Halve()],
     ids=lambda policy: type(policy).__name__,
 )
+@pytest.mark.spec("X4")
 def test_a_step_does_not_wait_for_the_device(policy: Policy) -> None:
     """pytorch#133663: .item() in a step. A fake CUDA tensor raises wherever the host would wait."""
     with FakeTensorMode(allow_non_fake_inputs=True):
@@ -378,6 +398,7 @@ def test_a_step_does_not_wait_for_the_device(policy: Policy) -> None:
 # Composites
 
 
+@pytest.mark.spec("X1")
 def test_the_first_of_a_sequence_sets_the_lr_of_epoch_0() -> None:
     """pytorch#72874: building the parts left the lr that the last one of them had written."""
     optimizer = sgd(1.0)
@@ -386,6 +407,7 @@ def test_the_first_of_a_sequence_sets_the_lr_of_epoch_0() -> None:
     assert lrs(optimizer) == [0.5]
 
 
+@pytest.mark.spec("X1")
 def test_a_milestone_at_0_starts_with_the_second() -> None:
     """pytorch#185872: the second scheduler of milestones=[0] lost its first value."""
     optimizer = sgd(1.0)
@@ -400,6 +422,7 @@ def test_a_milestone_at_0_starts_with_the_second() -> None:
 
 
 @every_policy
+@pytest.mark.spec("X1")
 def test_a_sequence_of_one_changes_nothing(make: Callable[[], Policy]) -> None:
     """pytorch#196243: an outer SequentialLR took one step too many."""
     optimizer = sgd(1.0)
@@ -413,6 +436,7 @@ def test_a_sequence_of_one_changes_nothing(make: Callable[[], Policy]) -> None:
 
 
 @pytest.mark.parametrize("at", [1, 3])
+@pytest.mark.spec("X1")
 def test_each_of_a_sequence_begins_with_its_own_epoch_0(at: int) -> None:
     """pytorch#196243, #185872: neither the milestone nor the epoch after it is off by one."""
     optimizer = sgd(1.0)
@@ -432,12 +456,14 @@ def test_each_of_a_sequence_begins_with_its_own_epoch_0(at: int) -> None:
 @pytest.mark.parametrize(
     ("policy", "taken_in", "value"),
     [
-        (Switch({1: 0.5, 3: 0.25}), 3, 0.25),
-        (Multiply({1: 0.5, 3: 0.5}), 3, 3.0),
+        (Switch({1: 0.5, 3: 0.25}, lr_init=1), 3, 0.25),
+        (Multiply({1: 0.5, 3: 0.5}, lr_init=1), 3, 3.0),
         (Schedule(lambda t: 1.0 + t), 2, 3.0),
+        (Scale(lambda t: 1.0 + t), 2, 18.0),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Policy) else str(value),
 )
+@pytest.mark.spec("S13", "S14")
 def test_a_group_added_later_is_taken_in(policy: AnyPolicy, taken_in: int, value: float) -> None:
     """pytorch#20997, #104361, #53712, #79888: an IndexError, or a group that nobody schedules."""
     optimizer = sgd(1.0)
@@ -459,13 +485,15 @@ def test_a_group_added_later_is_taken_in(policy: AnyPolicy, taken_in: int, value
 @pytest.mark.parametrize(
     "policy",
     [
-        Switch([{1: 0.5}, {2: 0.5}]),
-        Multiply([{1: 0.5}, {2: 0.5}]),
+        Switch([{1: 0.5}, {2: 0.5}], lr_init=1),
+        Multiply({1: 0.5}, lr_init=[1, 1]),
         Schedule([float, float]),
+        Scale([float, None]),
     ],
     ids=lambda policy: type(policy).__name__,
 )
 @pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.spec("S12", "S15")
 def test_another_number_of_groups_than_mappings_is_an_error_before_any_write(
     policy: AnyPolicy, n: int
 ) -> None:
@@ -485,6 +513,7 @@ def test_another_number_of_groups_than_mappings_is_an_error_before_any_write(
     assert policy.last_epoch == 1
 
 
+@pytest.mark.spec("B19", "S13")
 def test_a_group_added_with_the_live_tensor_of_another() -> None:
     """pytorch#20997, its neighbour: optimizer.defaults holds the lr tensor of group 0."""
     optimizer = Adam([parameter()], lr=torch.tensor(1.0))
@@ -501,9 +530,15 @@ def test_a_group_added_with_the_live_tensor_of_another() -> None:
 
 @pytest.mark.parametrize(
     "policy",
-    [Switch({0: 0.5, 2: 0.25}), Multiply({2: 0.5}, lr_init=None), Schedule(lambda t: 2.0**-t)],
+    [
+        Switch({0: 0.5, 2: 0.25}),
+        Multiply({2: 0.5}, lr_init=None),
+        Schedule(lambda t: 2.0**-t),
+        Scale(lambda t: 1 / (1 + t / 2)),
+    ],
     ids=lambda policy: type(policy).__name__,
 )
+@pytest.mark.spec("S16")
 def test_an_empty_group_that_is_dropped(policy: AnyPolicy) -> None:
     """transformers#43692: DeepSpeed drops empty groups after the scheduler is built."""
     optimizer = SGD(
@@ -521,6 +556,7 @@ def test_an_empty_group_that_is_dropped(policy: AnyPolicy) -> None:
     assert policy.base_lrs == [kept]
 
 
+@pytest.mark.spec("S11")
 def test_replaced_param_groups_are_noticed() -> None:
     """optimizer.load_state_dict replaces param_groups, their dicts and the tensors in them."""
     optimizer = sgd(torch.tensor(1.0))
@@ -540,15 +576,16 @@ def test_replaced_param_groups_are_noticed() -> None:
 @pytest.mark.parametrize(
     "interruption", ["bind again", "bind a second", "deepcopy", "pickle", "resume"]
 )
+@pytest.mark.spec("S9", "K2", "B13")
 def test_a_correct_loop_is_not_warned(make: Callable[[], Policy], interruption: str) -> None:
     """pytorch#44511: the order of calls was right, and the warning came. (Warnings are errors.)"""
-    if make is MAKERS["Schedule"] and interruption == "pickle":
-        make = picklable_schedule
+    if interruption == "pickle":
+        make = {MAKERS["Schedule"]: picklable, MAKERS["Scale"]: picklable}.get(make, make)
     optimizer, policy = sgd(), make()
     policy(optimizer)
     advance(optimizer, policy, 2)
     if interruption == "bind again":
-        policy(optimizer)
+        policy.set_optimizer(optimizer)
     elif interruption == "bind a second":
         policy = make()
         policy(optimizer)
@@ -565,15 +602,16 @@ def test_a_correct_loop_is_not_warned(make: Callable[[], Policy], interruption: 
     assert policy.last_epoch == epoch + 2
 
 
-def picklable_schedule() -> Schedule:
+def picklable() -> Schedule:
     return Schedule(np.cos)
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2])
+@pytest.mark.spec("K2")
 def test_a_copy_remembers_that_the_optimizer_has_stepped(steps: int) -> None:
     """pytorch#44511: a copied optimizer is not wrapped, and has forgotten its steps."""
     optimizer = sgd()
-    policy = Switch({1: 0.5})(optimizer)
+    policy = Switch({1: 0.5}, lr_init=1)(optimizer)
     advance(optimizer, policy, steps)
     optimizer.step()
     twin_optimizer, twin = copy.deepcopy((optimizer, policy))
@@ -594,6 +632,7 @@ def no_gc() -> Iterator[None]:
 
 @every_policy
 @pytest.mark.usefixtures("no_gc")
+@pytest.mark.spec("K3")
 def test_dropping_the_last_names_frees_policy_and_optimizer(make: Callable[[], Policy]) -> None:
     """pytorch#25605, #85410: reference cycles kept the optimizer, and the GPU memory of it."""
     optimizer, policy = sgd(torch.tensor(1.0)), make()
@@ -612,10 +651,11 @@ def test_dropping_the_last_names_frees_policy_and_optimizer(make: Callable[[], P
 
 
 @pytest.mark.usefixtures("no_gc")
+@pytest.mark.spec("K3")
 def test_dropping_a_composite_frees_what_is_in_it() -> None:
     """pytorch#126131: a leak seen with SequentialLR and ChainedScheduler."""
     optimizer = sgd()
-    parts = [Switch({1: 0.5})(optimizer), Multiply({1: 0.5})(optimizer)]
+    parts = [make({1: 0.5}, lr_init=None)(optimizer) for make in (Switch, Multiply)]
     sequence = SequentialLR(optimizer, list(parts), milestones=[2])
     advance(optimizer, sequence, 4)
     dead: list[weakref.ref[object]] = [weakref.ref(each) for each in (optimizer, *parts)]
@@ -624,10 +664,11 @@ def test_dropping_a_composite_frees_what_is_in_it() -> None:
 
 
 @pytest.mark.usefixtures("no_gc")
+@pytest.mark.spec("K3", "B9")
 def test_rebinding_frees_the_optimizer_left_behind() -> None:
     """pytorch#25605, its neighbour: nothing of the former optimizer is kept."""
     optimizer = sgd()
-    policy = Switch({1: 0.5})(optimizer)
+    policy = Switch({1: 0.5}, lr_init=1)(optimizer)
     advance(optimizer, policy)
     dead = weakref.ref(optimizer)
     optimizer = sgd()
@@ -636,6 +677,7 @@ def test_rebinding_frees_the_optimizer_left_behind() -> None:
 
 
 @every_policy
+@pytest.mark.spec("B14")
 def test_an_unbound_policy_has_no_optimizer_to_ask_for(make: Callable[[], Policy]) -> None:
     """accelerate attaches a scheduler without an optimizer to every optimizer it prepares."""
     policy = make()
@@ -647,6 +689,7 @@ def test_an_unbound_policy_has_no_optimizer_to_ask_for(make: Callable[[], Policy
         SequentialLR(sgd(), [policy], milestones=[])
 
 
+@pytest.mark.spec("B17")
 def test_a_wrapper_may_put_itself_in_the_optimizers_place() -> None:
     """accelerate and others assign to `scheduler.optimizer`."""
 
@@ -659,7 +702,7 @@ def test_a_wrapper_may_put_itself_in_the_optimizers_place() -> None:
             return inner if name == "inner" else getattr(inner, name)
 
     optimizer = sgd()
-    policy = Switch({1: 0.5, 2: 0.25})(optimizer)
+    policy = Switch({1: 0.5, 2: 0.25}, lr_init=1)(optimizer)
     policy.optimizer = Wrapper.__new__(Wrapper)
     object.__setattr__(policy.optimizer, "inner", optimizer)
     advance(optimizer, policy, 2)
@@ -668,6 +711,7 @@ def test_a_wrapper_may_put_itself_in_the_optimizers_place() -> None:
 
 
 @every_policy
+@pytest.mark.spec("X1")
 def test_the_step_count_is_not_the_epoch(make: Callable[[], Policy]) -> None:
     """accelerate adds to `_step_count` while it accumulates gradients."""
     optimizer, policy = sgd(), make()
@@ -682,6 +726,7 @@ def test_the_step_count_is_not_the_epoch(make: Callable[[], Policy]) -> None:
 
 
 @every_policy
+@pytest.mark.spec("X3")
 def test_no_attribute_that_frameworks_read_meaning_into(make: Callable[[], Policy]) -> None:
     """Lightning and others look for OneCycleLR's and MultiStepLR's attributes."""
     policy = make()

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import io
 import shutil
+import sys
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -110,11 +114,11 @@ parameters = [torch.nn.Parameter(torch.ones(1))]
 optimizer = torch.optim.SGD(parameters, lr=0.1)
 other = torch.optim.SGD(parameters, lr=0.1)
 mine = ours.Multiply({1: 0.5, 2: 0.5}, lr_init=0.8)(optimizer)
-yours = theirs.Multiply({1: 0.1}, lr_init=0.2)(other)
+yours = theirs.Multiply({1: 0.1}, lr_init=0.8)(other)
 assert not isinstance(mine, theirs.Policy)
 for _ in range(2):
     optimizer.step(), mine.step(), other.step(), yours.step()
-assert mine.get_last_lr() == [0.2] and yours.get_last_lr() == [0.2 * 0.1]
+assert mine.get_last_lr() == [0.2] and yours.get_last_lr() == [0.8 * 0.1]
 
 # What one saved, the other loads; and each binds to the optimizer of the other.
 yours.load_state_dict({k: v for k, v in mine.state_dict().items() if k != "mapping"})
@@ -243,6 +247,69 @@ def pyright(environment: Path, project: Path, config: Path, more: str = "") -> s
     return complaints("pyright", python, cwd=project)
 
 
+# The core
+
+CORE_LINES, CORE_CODE = 2100, 1250
+LONGEST_FUNCTION = 45
+# What `import thunder_policy` executes too, and no policy needs.
+NOT_CORE = {"schedules", "simulate", "drawing", "tables"}
+
+EXECUTED = """
+import sys
+
+from thunder_policy import Switch
+
+for name, module in sys.modules.items():
+    if name.startswith("thunder_policy"):
+        print(module.__file__)
+"""
+
+
+def core() -> list[Path]:
+    """Return the modules that ``from thunder_policy import Switch`` executes."""
+    printed = python(Path(sys.prefix), "-c", EXECUTED, cwd=ROOT, path=str(ROOT)).decode()
+    return [path for path in map(Path, printed.splitlines()) if path.stem not in NOT_CORE]
+
+
+def code(source: str) -> set[int]:
+    """Return the numbers of the lines that are not blank, nor of comments or docstrings only."""
+    empty = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in empty | {tokenize.ENDMARKER}:
+            lines |= {*range(token.start[0], token.end[0] + 1)}
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Expr(value=ast.Constant(value=str())):
+                lines -= {*range(node.lineno, (node.end_lineno or 0) + 1)}
+            case _:
+                pass
+    return lines
+
+
 def test_the_core_is_read_in_one_sitting() -> None:
-    modules = [ROOT / "thunder_policy" / f"{name}.py" for name in ("policy", "mapping", "simulate")]
-    assert sum(len(module.read_text(encoding="utf-8").splitlines()) for module in modules) < 800
+    sources = {path.stem: path.read_text(encoding="utf-8") for path in core()}
+    lines = sum(len(source.splitlines()) for source in sources.values())
+    of_code = sum(len(code(source)) for source in sources.values())
+    print(f"{len(sources)} modules, {lines:,} lines, {of_code:,} of code: {', '.join(sources)}")
+    assert {"policy", "mapping", "groups", "state"} <= {*sources}
+    assert lines <= CORE_LINES
+    assert of_code <= CORE_CODE
+
+
+def test_no_function_of_the_core_is_long() -> None:
+    lengths = {
+        f"{path.stem}.{node.name}": (node.end_lineno or 0) - node.lineno + 1
+        for path in core()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    assert len(lengths) > 50
+    assert {name: n for name, n in lengths.items() if n > LONGEST_FUNCTION} == {}
+
+
+def test_lines_of_code_are_counted_without_blanks_comments_and_docstrings() -> None:
+    source = (
+        '"""A\ndocstring."""\n\nX = """\ntext"""\n"""Of X."""\ny = [  # this\n    1,\n]\n# that\n'
+    )
+    assert code(source) == {4, 5, 7, 8, 9}

@@ -127,6 +127,7 @@ def short(value: object) -> str:
 def add_note(error: BaseException, where: str) -> None:
     """Note on somebody else's exception where it was raised, unless it says that already."""
     with suppress(Exception):  # Python 3.10 has no notes; an exception may have its own ideas
-        texts = [*error.args, *getattr(error, "__notes__", [])]
-        if not any(isinstance(text, str) and text.startswith(where) for text in texts):
+        texts = [f"{text}," for text in (*error.args, *getattr(error, "__notes__", []))]
+        starts = f"{where},", f"{where}:"  # with what follows: epoch 11 begins as epoch 1 does
+        if not any(text.startswith(starts) for text in texts):
             error.add_note(where)  # type: ignore[attr-defined, unused-ignore]

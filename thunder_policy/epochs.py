@@ -113,7 +113,7 @@ def pairs(mapping: Any) -> list[Any]:
     """Return a mapping, or each of a list of them, as pairs of epoch and value."""
     if isinstance(mapping, list):
         return [*map(pairs, mapping)]
-    return [[epoch, mapping[epoch]] for epoch in sorted(mapping)]
+    return [[epoch, value] for epoch, value in sorted(mapping.items())]
 
 
 def unpaired(saved: Any, what: str) -> dict[int, float] | list[dict[int, float]]:

@@ -321,7 +321,8 @@ class MappingPolicy(Policy, Generic[M]):
         plan: dict[str, Any] = {}
         if "mapping" in state and not epochs.is_callable(self.mapping):
             saved = epochs.unpaired(state["mapping"], what.format("mapping"))
-            same = per_group(saved, n, "mappings") == self._mappings(n)
+            each_saved = per_group(saved, n, "mappings")
+            same = saved == self.mapping or each_saved == self._mappings(n)
             plan["mapping"] = self.mapping if same else saved
         if "lr_init" in state:
             lr_init = state["lr_init"]
@@ -475,7 +476,8 @@ class Switch(_ByEpoch):
     _policy = "Switch"
 
     def _depends_on_start(self, mapping: Any, epoch: int) -> bool:
-        return not self._is_closed() or min(mapping, default=math.inf) > epoch
+        first = next(iter(mapping), math.inf)  # it is sorted
+        return not self._is_closed() or first > epoch
 
     @staticmethod
     def _changed(lr: Any, value: float) -> Any:

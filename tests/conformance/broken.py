@@ -113,55 +113,55 @@ pair("construct", "step() of a new policy", StepsUnbound, OwnStep)
 
 
 class ReturnsNothing(Decay):
-    def __call__(self, optimizer: Optimizer) -> Any:
-        self.set_optimizer(optimizer)
+    def __call__(self, optimizer: Optimizer, last_epoch: int = -1) -> Any:
+        self.set_optimizer(optimizer, last_epoch)
 
 
 class ReturnsACopy(Decay):
-    def __call__(self, optimizer: Optimizer) -> Any:
+    def __call__(self, optimizer: Optimizer, last_epoch: int = -1) -> Any:
         new = copy.copy(self)
-        new.set_optimizer(optimizer)
+        new.set_optimizer(optimizer, last_epoch)
         return new
 
 
 class ReturnsItself(Decay):
-    def __call__(self, optimizer: Optimizer) -> Any:
-        self.set_optimizer(optimizer)
+    def __call__(self, optimizer: Optimizer, last_epoch: int = -1) -> Any:
+        self.set_optimizer(optimizer, last_epoch)
         return self
 
 
 class StartsAtOne(Decay):
-    def set_optimizer(self, optimizer: Optimizer) -> None:
-        super().set_optimizer(optimizer)
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        super().set_optimizer(optimizer, last_epoch)
         optimizer.step()
         self.step()
 
 
 class Notes(Decay):
-    def set_optimizer(self, optimizer: Optimizer) -> None:
-        super().set_optimizer(optimizer)
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        super().set_optimizer(optimizer, last_epoch)
         self.groups = len(optimizer.param_groups)
 
 
 class TakesAnything(Decay):
-    def set_optimizer(self, optimizer: Optimizer) -> None:
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if hasattr(optimizer, "param_groups"):
-            super().set_optimizer(optimizer)
+            super().set_optimizer(optimizer, last_epoch)
 
 
 class OddError(Decay):
-    def set_optimizer(self, optimizer: Optimizer) -> None:
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if not isinstance(optimizer, Optimizer):
             raise KeyError("param_groups")
-        super().set_optimizer(optimizer)
+        super().set_optimizer(optimizer, last_epoch)
 
 
 class PythonsError(Decay):
     """Leaves it to Python to find that something is no optimizer."""
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.groups = len(optimizer.param_groups)
-        super().set_optimizer(optimizer)
+        super().set_optimizer(optimizer, last_epoch)
 
 
 class WritesFirst(Policy):
@@ -169,11 +169,11 @@ class WritesFirst(Policy):
 
     lrs = (0.5, 0.25)
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if isinstance(optimizer, Optimizer):
             for group, lr in zip(optimizer.param_groups, self.lrs):
                 group["lr"] = lr
-        super().set_optimizer(optimizer)
+        super().set_optimizer(optimizer, last_epoch)
 
     def get_lr(self) -> Any:
         return [lr * 0.9**self.last_epoch for lr in self.lrs]
@@ -187,27 +187,27 @@ class PerGroup(Policy):
 
 
 class WritesBeforeGetLR(Decay):
-    def set_optimizer(self, optimizer: Optimizer) -> None:
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if isinstance(optimizer, Optimizer):
             for group in optimizer.param_groups:
                 group["lr"] = group["lr"] * 1.0 + 0.0
                 group["warm"] = True
-        super().set_optimizer(optimizer)
+        super().set_optimizer(optimizer, last_epoch)
 
 
 class ReadsBeforeGetLR(Decay):
-    def set_optimizer(self, optimizer: Optimizer) -> None:
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if isinstance(optimizer, Optimizer):
             self.options = sorted(optimizer.defaults)
-        super().set_optimizer(optimizer)
+        super().set_optimizer(optimizer, last_epoch)
 
 
 class LetsGo(Decay):
     """Lets its optimizer go before it knows the new one is any good."""
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.last_epoch = -1
-        super().set_optimizer(optimizer)
+        super().set_optimizer(optimizer, last_epoch)
 
 
 class KeepsCount(Decay):
@@ -225,9 +225,9 @@ class KeepsCount(Decay):
 
 
 class Counts(KeepsCount):
-    def set_optimizer(self, optimizer: Optimizer) -> None:
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.count = 0
-        super().set_optimizer(optimizer)
+        super().set_optimizer(optimizer, last_epoch)
 
 
 class WritesOld(Decay):
@@ -236,8 +236,8 @@ class WritesOld(Decay):
     def __init__(self) -> None:
         self.all: list[Any] = []
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
-        super().set_optimizer(optimizer)
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        super().set_optimizer(optimizer, last_epoch)
         self.all.append(optimizer)
 
     def step(self, epoch: int | None = None) -> None:
@@ -258,8 +258,8 @@ class KeepsOld(WritesOld):
 
 
 class Replaces(KeepsOld):
-    def set_optimizer(self, optimizer: Optimizer) -> None:
-        super().set_optimizer(optimizer)
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        super().set_optimizer(optimizer, last_epoch)
         self.all = self.all[-1:]
 
 
@@ -342,7 +342,6 @@ class OwnLoop(Decay):
         self.last_epoch += 1
         for group, lr in zip(self.optimizer.param_groups, self.get_lr()):
             group["lr"] = lr
-        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
 
 
 pair("lr_per_group", "got 1 lrs from get_lr() and 2 param groups", OneForAll, OneAGroup)
@@ -409,9 +408,9 @@ class CountsCalls(Decay):
     def __init__(self) -> None:
         self.calls = 0
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.calls = -1
-        super().set_optimizer(optimizer)
+        super().set_optimizer(optimizer, last_epoch)
 
     def get_lr(self) -> Any:
         self.calls += 1
@@ -500,8 +499,8 @@ class Momentum(Decay):
 
 
 class Marks(Decay):
-    def set_optimizer(self, optimizer: Optimizer) -> None:
-        super().set_optimizer(optimizer)
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        super().set_optimizer(optimizer, last_epoch)
         for group in optimizer.param_groups:
             group["max_lr"] = 1.0
 
@@ -527,6 +526,34 @@ class ReadsMomentum(Decay):
     def factor(self) -> float:
         group = self.optimizer.param_groups[0]
         return 0.9**self.last_epoch * (1.0 if group["momentum"] >= 0 else 0.5)
+
+
+class DecayOfWeights(Decay):
+    """Is about another option than lr."""
+
+    def __init__(self) -> None:
+        super().__init__(option="weight_decay")
+
+
+class WritesBoth(DecayOfWeights):
+    """Keeps the product of lr and weight decay."""
+
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] /= 0.9
+
+
+class NotesStart(DecayOfWeights):
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        super().set_optimizer(optimizer, last_epoch)
+        for group in optimizer.param_groups:
+            group.setdefault("initial_lr", group["weight_decay"])
+
+
+class LateWeights(DecayOfWeights):
+    def lr_at(self, epoch: int) -> list[float]:
+        return [lr * 0.9 ** (epoch + 1) for lr in self.base_lrs]
 
 
 class Jitters(Decay):
@@ -602,9 +629,9 @@ class SharedClock(Decay):
 
     clock: ClassVar[dict[str, int]] = {"t": 0}
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.clock["t"] = 0
-        super().set_optimizer(optimizer)
+        super().set_optimizer(optimizer, last_epoch)
 
     def step(self, epoch: int | None = None) -> None:
         self.clock["t"] += 1
@@ -615,9 +642,9 @@ class SharedClock(Decay):
 
 
 class OwnClock(SharedClock):
-    def set_optimizer(self, optimizer: Optimizer) -> None:
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.clock = {"t": 0}  # type: ignore[misc]
-        Policy.set_optimizer(self, optimizer)
+        Policy.set_optimizer(self, optimizer, last_epoch)
 
 
 class SharedDefault(Decay):
@@ -631,9 +658,9 @@ class SharedDefault(Decay):
     def factor(self) -> float:
         return 0.9 ** len(self.seen)
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.seen.clear()
-        super().set_optimizer(optimizer)
+        super().set_optimizer(optimizer, last_epoch)
 
 
 class OwnDefault(SharedDefault):
@@ -706,6 +733,25 @@ class Form(Decay):
         return [float(lr) * 0.9**epoch for lr in self.base_lrs]
 
 
+class UnsavedForm(Decay):
+    """Has a closed form from the starts of this run, also where another one was loaded."""
+
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        super().set_optimizer(optimizer, last_epoch)
+        self.starts = [*self.base_lrs]
+
+    def lr_at(self, epoch: int) -> list[float]:
+        return [lr * 0.9**epoch for lr in self.starts]
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.prepare_state_dict("starts")
+
+
+class SavedForm(UnsavedForm):
+    def state_dict(self) -> dict[str, Any]:
+        return Policy.state_dict(self)
+
+
 class PresentForm(Decay):
     """Ignores the epoch, past where it is constant."""
 
@@ -733,6 +779,11 @@ class OneEarly(Decay):
         return 0.9 ** (self.last_epoch + 1)
 
 
+pair("only_lr", "after a step, group 0, lr: expected 0.1", WritesBoth, DecayOfWeights)
+pair("only_lr", "after binding, group 0, initial_lr: expected nothing", NotesStart, DecayOfWeights)
+pair(
+    "closed_form", "lr_at(0), asked at epoch 0: expected 0.1, saw 0.09", LateWeights, DecayOfWeights
+)
 pair("only_lr", "momentum: expected 0.5, saw 0.9", Momentum, ReadsMomentum)
 pair("only_lr", "max_lr", Marks, Notes)
 pair("only_lr", "params", Shrinks, OwnStep)
@@ -752,7 +803,8 @@ pair("group_alone", "the lrs where that of group", Mean, Layers)
 pair("quiet", "expected no warning, saw UserWarning: a lr was changed", Warns, WarnsLate)
 pair("order_warning", "a step before optimizer.step(): expected torch's", Hushes, Filters)
 pair("closed_form", "lr_at(0), asked at epoch 0: expected 0.1, saw 0.09", LateForm, Form)
-pair("closed_form", "lr_at", PresentForm, Form)
+pair("closed_form", "lr_at(1), asked at epoch 0: expected 0.09", PresentForm, Form)
+pair("closed_form", "lr_at(0), loaded at epoch 0: expected 0.1, saw 0.7", UnsavedForm, SavedForm)
 pair("closed_form", "_get_closed_form_lr()", OldForm, NewForm)
 pair("values", "the lr: expected 0.09", OneLate, Decay, expected=base)
 pair("values", "the lr: expected 0.1, saw 0.09", OneEarly, Decay, expected=base)
@@ -776,9 +828,9 @@ class Hidden(Decay):
         self.steps = threading.local()
         self.steps.n = 0
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.steps.n = 0
-        super().set_optimizer(optimizer)
+        super().set_optimizer(optimizer, last_epoch)
 
     def step(self, epoch: int | None = None) -> None:
         self.steps.n += 1
@@ -797,9 +849,9 @@ class ForgetsHistory(Policy):
     def __init__(self) -> None:
         self.before: list[float] = []
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.before = []
-        super().set_optimizer(optimizer)
+        super().set_optimizer(optimizer, last_epoch)
 
     def step(self, epoch: int | None = None) -> None:
         self.before = [*self.before, float(self.last_epoch)]
@@ -947,7 +999,7 @@ class HalfLoads(Decay):
     """Writes what it finds, and then looks at the rest."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        for group, lr in zip(self.optimizer.param_groups, state_dict["_group_lrs"]):
+        for group, lr in zip(self.optimizer.param_groups, state_dict["_last_lr"]):
             group["lr"] = lr
         super().load_state_dict(state_dict)
 
@@ -982,39 +1034,41 @@ class ReplacesTensor(Decay):
 
 
 class Floats(Decay):
-    def set_optimizer(self, optimizer: Optimizer) -> None:
-        super().set_optimizer(optimizer)
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        super().set_optimizer(optimizer, last_epoch)
         for group in optimizer.param_groups:
             group["lr"] = float(group["lr"])
 
 
 class Rounds(Decay):
+    """Answers in tensors where the groups hold some."""
+
+    dtype = torch.float16
+
     def get_lr(self) -> Any:
-        lrs = super().get_lr()
-        return [lr.to(torch.float16) if isinstance(lr, Tensor) else lr for lr in lrs]
+        pairs = zip(self.optimizer.param_groups, super().get_lr())
+        return [
+            torch.tensor(lr, dtype=self.dtype) if isinstance(group["lr"], Tensor) else lr
+            for group, lr in pairs
+        ]
 
 
-class Widens(Decay):
-    def get_lr(self) -> Any:
-        lrs = super().get_lr()
-        return [lr.to(torch.float64) if isinstance(lr, Tensor) else lr for lr in lrs]
+class Widens(Rounds):
+    dtype = torch.float64
 
 
 class LiveBase(Decay):
     """Records the live tensors as base_lrs."""
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
-        super().set_optimizer(optimizer)
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        super().set_optimizer(optimizer, last_epoch)
         self.base_lrs = [group["lr"] for group in optimizer.param_groups]
 
 
 class OwnBase(Decay):
-    def set_optimizer(self, optimizer: Optimizer) -> None:
-        super().set_optimizer(optimizer)
-        self.base_lrs = [
-            lr.clone() if isinstance(lr, Tensor) else lr
-            for lr in (group["lr"] for group in optimizer.param_groups)
-        ]
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        super().set_optimizer(optimizer, last_epoch)
+        self.base_lrs = [copy.deepcopy(group["lr"]) for group in optimizer.param_groups]
 
 
 class LiveInitial(Decay):
@@ -1025,8 +1079,8 @@ class LiveInitial(Decay):
 
 
 class SetsInitial(Decay):
-    def set_optimizer(self, optimizer: Optimizer) -> None:
-        super().set_optimizer(optimizer)
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        super().set_optimizer(optimizer, last_epoch)
         for group, lr in zip(optimizer.param_groups, self.base_lrs):
             group["initial_lr"] = copy.deepcopy(lr)
 
@@ -1035,7 +1089,8 @@ class Flattens(Decay):
     """Takes only lrs of no dimension."""
 
     def get_lr(self) -> Any:
-        if any(isinstance(lr, Tensor) and lr.ndim for lr in self.base_lrs):
+        lrs = [group["lr"] for group in self.optimizer.param_groups]
+        if any(isinstance(lr, Tensor) and lr.ndim for lr in lrs):
             raise TypeError("a lr must have no dimension")
         return super().get_lr()
 
@@ -1178,8 +1233,8 @@ class Cycle(Decay):
 
 
 class CycleAtBinding(Decay):
-    def set_optimizer(self, optimizer: Optimizer) -> None:
-        super().set_optimizer(optimizer)
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        super().set_optimizer(optimizer, last_epoch)
         vars(optimizer)["policy"] = self
 
 
@@ -1188,8 +1243,8 @@ class Registry(Decay):
 
     all: ClassVar[list[Any]] = []
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
-        super().set_optimizer(optimizer)
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        super().set_optimizer(optimizer, last_epoch)
         self.all.append(self)
 
 
@@ -1222,18 +1277,18 @@ class StartsAgain(Decay):
 class Alone(Decay):
     """Refuses an optimizer that another scheduler has seen."""
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if any("initial_lr" in group for group in getattr(optimizer, "param_groups", [])):
             raise ValueError("the optimizer has a scheduler")
-        super().set_optimizer(optimizer)
+        super().set_optimizer(optimizer, last_epoch)
 
 
 class FixedCount(Decay):
     """Remembers how many groups there were."""
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.n = len(optimizer.param_groups)
-        super().set_optimizer(optimizer)
+        super().set_optimizer(optimizer, last_epoch)
 
     def get_lr(self) -> Any:
         return [lr * self.factor() for lr in self.base_lrs[: self.n]]
@@ -1242,10 +1297,10 @@ class FixedCount(Decay):
 class LooksUp(Decay):
     """Has a list of what each group starts from, made when it was bound."""
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if isinstance(optimizer, Optimizer):
             self.starts = [copy.deepcopy(group["lr"]) for group in optimizer.param_groups]
-        super().set_optimizer(optimizer)
+        super().set_optimizer(optimizer, last_epoch)
 
     def get_lr(self) -> Any:
         return [self.starts[i] * self.factor() for i in range(len(self.optimizer.param_groups))]
@@ -1262,13 +1317,8 @@ class StartsAnew(Decay):
     """Starts again where a group has come."""
 
     def step(self, epoch: int | None = None) -> None:
-        n = len(self.optimizer.param_groups)
-        if n != len(self.base_lrs):
-            for group in self.optimizer.param_groups:
-                group["initial_lr"] = group["lr"]
-            epoch_now = self.last_epoch
-            self.set_optimizer(self.optimizer)
-            self.last_epoch = epoch_now
+        if len(self.optimizer.param_groups) != len(self.base_lrs):
+            self.base_lrs = [float(group["lr"]) for group in self.optimizer.param_groups]
         super().step(epoch)
 
 
@@ -1300,8 +1350,8 @@ class WritesInfinity(Decay):
 
 
 class InfinityForNew(Decay):
-    def set_optimizer(self, optimizer: Optimizer) -> None:
-        super().set_optimizer(optimizer)
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        super().set_optimizer(optimizer, last_epoch)
         self.n = len(optimizer.param_groups)
 
     def step(self, epoch: int | None = None) -> None:
@@ -1316,8 +1366,8 @@ class ScalarForm(Decay):
 
 
 class LocksLate(Decay):
-    def set_optimizer(self, optimizer: Optimizer) -> None:
-        super().set_optimizer(optimizer)
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        super().set_optimizer(optimizer, last_epoch)
         self.lock = threading.Lock()
 
     def state_dict(self) -> dict[str, Any]:
@@ -1410,8 +1460,8 @@ class MovesInitial(Decay):
 
 
 class HidesWarnings(Decay):
-    def set_optimizer(self, optimizer: Optimizer) -> None:
-        super().set_optimizer(optimizer)
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        super().set_optimizer(optimizer, last_epoch)
         warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
 
 
@@ -1457,12 +1507,27 @@ class GlobalStarts(Decay):
 
 
 class SetsWhenAsked(Decay):
+    """Sees to it that the groups hold what it says."""
+
     def get_last_lr(self) -> list[LR]:
-        last = super().get_last_lr()
-        for group, lr in zip(self.optimizer.param_groups, last):
-            if not isinstance(lr, Tensor):
+        if isinstance(self.optimizer.param_groups[0]["lr"], float):
+            for group, lr in zip(self.optimizer.param_groups, self.get_lr()):
                 group["lr"] = lr
-        return last
+        return super().get_last_lr()
+
+
+class SaysWhatItWrote(Decay):
+    """Keeps what it wrote last, as the schedulers of torch do."""
+
+    def __init__(self) -> None:
+        self.wrote: list[float] = []
+
+    def get_lr(self) -> Any:
+        self.wrote = super().get_lr()
+        return [*self.wrote]
+
+    def get_last_lr(self) -> list[LR]:
+        return [*self.wrote]
 
 
 class LoadsTensors(Decay):
@@ -1487,8 +1552,8 @@ class AddsUp(Decay):
     def __init__(self) -> None:
         self.total = 0
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
-        super().set_optimizer(optimizer)
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        super().set_optimizer(optimizer, last_epoch)
         self.total = 0
 
     def step(self, epoch: int | None = None) -> None:
@@ -1530,9 +1595,9 @@ class PrintsEpoch(Decay):
 class BindsOnce(Decay):
     """Has nothing to do where it has that optimizer."""
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if getattr(self, "optimizer", None) is not optimizer:
-            super().set_optimizer(optimizer)
+            super().set_optimizer(optimizer, last_epoch)
 
 
 class CopiesItsKind(Decay):
@@ -1545,8 +1610,8 @@ class CopiesItsKind(Decay):
 class LeavesLater(Decay):
     """Sets the groups that it knows, and leaves the others as they are."""
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
-        super().set_optimizer(optimizer)
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        super().set_optimizer(optimizer, last_epoch)
         self.n = len(optimizer.param_groups)
 
     def get_lr(self) -> Any:
@@ -1573,6 +1638,7 @@ pair("settings", "the default dtype: expected torch.float32", SetsDtype, GivesDt
 pair("independent", "the lrs of a policy bound while another is in use", ClassCache, FactorCache)
 pair("independent", "the lrs of a policy bound while another", GlobalStarts, FactorCache)
 pair("last_lr", "a lr that somebody set, after get_last_lr()", SetsWhenAsked, SaysSo)
+pair("last_lr", "get_last_lr(), after somebody set the lr", SaysWhatItWrote, SaysSo)
 pair("tensor_resume", "the lr in the group, after loading", LoadsTensors, Loads)
 pair("load_rejects", "after loading garbage (no last_epoch), count", LoadsCountFirst, Restores)
 pair("load_repeatable", "a policy that has loaded it, total: expected 0, saw 1", AddsUp, Totals)
@@ -1613,8 +1679,8 @@ class GoesWhereItIsAsked(Form):
 class KeepsParams(WritesOld):
     """Only keeps the params alive, and no optimizer."""
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
-        Policy.set_optimizer(self, optimizer)
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        Policy.set_optimizer(self, optimizer, last_epoch)
         self.all.extend(group["params"] for group in optimizer.param_groups)
 
     def step(self, epoch: int | None = None) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-from thunder_policy import MappingPolicy, Multiply, Policy, Schedule, Switch
+from thunder_policy import MappingPolicy, Multiply, Policy, Scale, Schedule, Switch
 from thunder_policy.conformance import Subject
 
 
@@ -21,9 +21,9 @@ class Counter(Policy):
         self.every = every
         self.steps = self.drops = 0
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.steps = self.drops = 0
-        super().set_optimizer(optimizer)
+        super().set_optimizer(optimizer, last_epoch)
 
     def step(self, epoch: int | None = None) -> None:
         self.steps += 1
@@ -60,9 +60,9 @@ class Average(Policy):
     def __init__(self) -> None:
         self.average = torch.zeros((), dtype=torch.float64)
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.average = torch.zeros((), dtype=torch.float64)
-        super().set_optimizer(optimizer)
+        super().set_optimizer(optimizer, last_epoch)
 
     def step(self, epoch: int | None = None) -> None:
         self.average = 0.9 * self.average + 0.1 * self.last_epoch
@@ -89,9 +89,9 @@ class BoundWarmup(Policy):
     def __init__(self, after: Policy, epochs: int = 5) -> None:
         self.after, self.epochs = after, epochs
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
-        self.after.set_optimizer(optimizer)
-        super().set_optimizer(optimizer)
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        self.after.set_optimizer(optimizer, last_epoch)
+        super().set_optimizer(optimizer, last_epoch)
 
     def step(self, epoch: int | None = None) -> None:
         self.after.step(epoch)
@@ -112,6 +112,9 @@ class Parts(Policy):
         lr = sum(part.lr_at(self.last_epoch)[0] for part in self.parts)
         return [lr] * len(self.base_lrs)
 
+    def state_dict(self) -> dict[str, Any]:
+        return self.prepare_state_dict("parts")
+
 
 class FromLast(Policy):
     """Each lr depends on the one before it."""
@@ -128,9 +131,9 @@ class FromOwnLast(Policy):
     def __init__(self) -> None:
         self.scale = 1.0
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.scale = 1.0
-        super().set_optimizer(optimizer)
+        super().set_optimizer(optimizer, last_epoch)
 
     def step(self, epoch: int | None = None) -> None:
         super().step(epoch)
@@ -146,10 +149,10 @@ class ListOnly(Policy):
     def __init__(self, lrs: list[float]) -> None:
         self.lrs = lrs
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if isinstance(optimizer, Optimizer) and len(optimizer.param_groups) != len(self.lrs):
             raise ValueError(f"{len(self.lrs)} lrs and {len(optimizer.param_groups)} groups")
-        super().set_optimizer(optimizer)
+        super().set_optimizer(optimizer, last_epoch)
 
     def get_lr(self) -> Any:
         return [lr / (1 + self.last_epoch) for lr in self.lrs]
@@ -161,9 +164,9 @@ class Slots(Policy):
     def __init__(self, gamma: float = 0.9) -> None:
         self.gamma, self.count = gamma, 0
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.count = 0
-        super().set_optimizer(optimizer)
+        super().set_optimizer(optimizer, last_epoch)
 
     def step(self, epoch: int | None = None) -> None:
         self.count += 1
@@ -190,9 +193,9 @@ class CountingData(Policy):
     every: int = 4
     count: int = field(default=0, init=False)
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.count = 0
-        super().set_optimizer(optimizer)
+        super().set_optimizer(optimizer, last_epoch)
 
     def step(self, epoch: int | None = None) -> None:
         self.count += 1
@@ -250,9 +253,9 @@ class OwnState(Policy):
     def __init__(self) -> None:
         self.phase = {"name": "up", "since": 0}
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.phase = {"name": "up", "since": 0}
-        super().set_optimizer(optimizer)
+        super().set_optimizer(optimizer, last_epoch)
 
     def step(self, epoch: int | None = None) -> None:
         if self.last_epoch == 4:
@@ -313,9 +316,9 @@ class Tensors(Policy):
 class Depth(Policy):
     """Layer-wise, with the number of groups of the binding."""
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self.depth = len(optimizer.param_groups)
-        super().set_optimizer(optimizer)
+        super().set_optimizer(optimizer, last_epoch)
 
     def get_lr(self) -> Any:
         return [
@@ -327,12 +330,22 @@ class Depth(Policy):
 class Highest(Policy):
     """Notes at its binding, once, which lrs there were."""
 
-    def set_optimizer(self, optimizer: Optimizer) -> None:
-        super().set_optimizer(optimizer)
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        super().set_optimizer(optimizer, last_epoch)
         self.highest = max(float(group["lr"]) for group in optimizer.param_groups)
 
     def get_lr(self) -> Any:
         return [lr / (1 + self.last_epoch) for lr in self.base_lrs]
+
+
+class Momentum(Policy):
+    """Is about another option than lr."""
+
+    def __init__(self) -> None:
+        super().__init__(option="momentum")
+
+    def get_lr(self) -> Any:
+        return [momentum * (1 - 0.5**self.last_epoch / 2) for momentum in self.base_lrs]
 
 
 def reciprocal(epoch: int) -> float:
@@ -359,6 +372,14 @@ SOUND: dict[str, Subject | Callable[[], Any]] = {
     "schedule": lambda: Schedule(reciprocal),
     "schedule of a lambda": lambda: Schedule(lambda epoch: math.cos(epoch)),
     "schedule, one a group": Subject(lambda: Schedule([reciprocal, math.cos]), groups=2),
+    "scale": lambda: Scale(reciprocal),
+    "scale of a lr_init": lambda: Scale(math.cos, lr_init=0.5),
+    "scale, one a group": Subject(lambda: Scale([reciprocal, math.cos]), groups=2),
+    "switch of weight decay": lambda: Switch({0: 0.5, 3: 0.1}, option="weight_decay"),
+    "multiply of momentum": lambda: Multiply({1: 0.5, 3: 0.1}, option="momentum"),
+    "schedule of momentum": lambda: Schedule(reciprocal, option="momentum"),
+    "scale of weight decay": lambda: Scale(reciprocal, option="weight_decay"),
+    "momentum of a policy of one's own": Momentum,
     "counter": Counter,
     "counter after the step": CounterAfter,
     "tensor in the state": Table,

@@ -139,11 +139,11 @@ def test_a_number_of_epochs_is_at_least_one() -> None:
 class ReadsAtBinding(broken.Decay):
     how: Callable[[Tensor], Any]
 
-    def set_optimizer(self, optimizer: Any) -> Any:
+    def set_optimizer(self, optimizer: Any, last_epoch: int = -1) -> Any:
         for group in optimizer.param_groups:
             if isinstance(group["lr"], Tensor):
                 assert type(self).how(group["lr"]) == pytest.approx(0.1)
-        return super().set_optimizer(optimizer)
+        return super().set_optimizer(optimizer, last_epoch)
 
 
 READS: dict[str, Callable[[Tensor], Any]] = {
@@ -163,10 +163,10 @@ def test_a_binding_may_read_a_lr_in_any_way(how: Callable[[Tensor], Any]) -> Non
 
 
 class RefusesTensors(broken.Decay):
-    def set_optimizer(self, optimizer: Any) -> Any:
+    def set_optimizer(self, optimizer: Any, last_epoch: int = -1) -> Any:
         if any(isinstance(group["lr"], Tensor) for group in optimizer.param_groups):
             raise ValueError("no tensors")
-        return super().set_optimizer(optimizer)
+        return super().set_optimizer(optimizer, last_epoch)
 
 
 def test_a_binding_that_fails_is_no_step() -> None:
@@ -185,12 +185,12 @@ def test_one_group_is_not_compared_with_others() -> None:
 class BindsAnything(Switch):
     """Takes None for an optimizer, and computes its lrs without get_lr."""
 
-    def set_optimizer(self, optimizer: Any) -> Any:
-        return self if optimizer is None else super().set_optimizer(optimizer)
+    def set_optimizer(self, optimizer: Any, last_epoch: int = -1) -> Any:
+        return self if optimizer is None else super().set_optimizer(optimizer, last_epoch)
 
-    def __call__(self, optimizer: Any) -> Any:
+    def __call__(self, optimizer: Any, last_epoch: int = -1) -> Any:
         vars(self).pop("get_lr", None)
-        return self if optimizer is None else super().__call__(optimizer)
+        return self if optimizer is None else super().__call__(optimizer, last_epoch)
 
 
 def test_a_binding_that_does_not_fail_is_not_held_to_be_atomic() -> None:

@@ -9,6 +9,9 @@ from thunder_policy.conformance import LAWS, Broken
 from thunder_policy.conformance.checks import examine
 from thunder_policy.conformance.isolation import isolated
 
+# Beside each that is broken stands one that is sound, of lrs and of another option.
+pytestmark = pytest.mark.spec("O5", "S4", "S6", "S8", "T9")
+
 NAMES = [*PAIRS]
 # Two of these are never the same twice: only what was looked at can be compared.
 RANDOM = {"Ages", "Jitters", "Jitters_"}

@@ -257,7 +257,8 @@ class CopiesToHost(broken.Decay):
 
 class NeedsDriver(broken.Decay):
     def get_lr(self) -> Any:
-        if any(isinstance(lr, Tensor) and lr.device.type == "cuda" for lr in self.base_lrs):
+        lrs = [group["lr"] for group in self.optimizer.param_groups]
+        if any(isinstance(lr, Tensor) and lr.device.type == "cuda" for lr in lrs):
             raise RuntimeError("Found no NVIDIA driver on your system")
         return super().get_lr()
 
@@ -311,8 +312,8 @@ def odd(value: object) -> object:
 
 
 class Unprintable(broken.Decay):
-    def __init__(self, scale: float = 0.9) -> None:
-        self.scale = scale
+    def __init__(self) -> None:
+        self.part = object()
 
 
 def test_factories_are_written_as_they_stand() -> None:
@@ -331,11 +332,9 @@ def test_factories_are_written_as_they_stand() -> None:
     assert source_of(float("nan")) is None
 
 
-@pytest.mark.parametrize("drawn", [Unprintable(), broken.Decay()])
-def test_what_has_no_repr_of_its_own_is_left_to_the_reader(drawn: object) -> None:
-    subject = Subject(st.just(drawn), expected=broken.base, groups=1, epochs=1)
-    text = examine(LAWS["values"], Subject(subject.factory, 1, lambda t, i: 7.0, 1)).reproduction
-    assert "# make = " in (text or "")
+def test_what_has_no_repr_of_its_own_is_left_to_the_reader() -> None:
+    subject = Subject(st.just(Unprintable()), 1, lambda t, i: 7.0, 1)
+    assert "# make = " in (examine(LAWS["values"], subject).reproduction or "")
 
 
 @pytest.mark.parametrize("law", LAWS.values(), ids=[*LAWS])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any
 
 import broken
@@ -13,14 +14,19 @@ from thunder_policy import Policy
 from thunder_policy.conformance import LAWS, Subject, check_policy
 from thunder_policy.conformance.subject import as_subject
 
+# What the laws state of custom policies.
+pytestmark = pytest.mark.spec(
+    *("V21", "O5", "B2", "B9", "B18", "S1", "S4", "S6", "S7", "S8", "S13"),
+    *("T1", "T7", "T8", "T10", "T11", "K1", "K2", "K3", "X1"),
+)
+
 # Laws that may say nothing of a policy on its own merits.
 MAY_SKIP = {
     "values": "no oracle",
-    "closed_form": " lr_at ",
     "step_atomic": "",
     "bind_atomic": "it binds schedulers of its own",
     "group_alone": "by its position",
-    "sequential": "overrides step()",
+    "sequential": "overrides step|for lrs alone",
     "pickle": "pickle finds no function",
 }
 
@@ -37,7 +43,7 @@ def test_a_sound_policy_passes_every_law(name: str) -> None:
     for result in results:
         if result.status != "passed":
             assert result.status == "skipped"
-            assert MAY_SKIP[result.law] in result.reason
+            assert re.search(MAY_SKIP[result.law], result.reason)
 
 
 NEAR_MISSES = {

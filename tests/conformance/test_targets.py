@@ -48,11 +48,11 @@ class Once(Constant):
     bound = 0
     lr_of_this_time = 0.25
 
-    def set_optimizer(self, optimizer: Any) -> None:
+    def set_optimizer(self, optimizer: Any, last_epoch: int = -1) -> None:
         type(self).bound += 1
         if type(self).bound == 2:
             raise OSError("not this time")
-        super().set_optimizer(optimizer)
+        super().set_optimizer(optimizer, last_epoch)
 
 
 @pytest.mark.parametrize("cls", [TwoWays, Once])

@@ -77,6 +77,7 @@ def check_equal(run: Run, whole: Run) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.spec("T11")
 @pytest.mark.parametrize(("name", "tensor_lr"), [("Multiply", False), ("Schedule", True)])
 def test_a_run_that_is_killed_thirty_times_is_the_one_that_never_was(
     name: str, tensor_lr: bool, tmp_path: Path
@@ -113,15 +114,19 @@ def test_a_run_that_is_killed_thirty_times_is_the_one_that_never_was(
 
 
 def other_groups(state: dict[str, Any]) -> None:
-    state["policy"]["_group_lrs"] = [0.1, 0.1, 0.1]
+    state["policy"]["_last_lr"] = [0.1, 0.1, 0.1]
 
 
 def no_number(state: dict[str, Any]) -> None:
-    state["policy"]["_group_lrs"] = [0.1, float("nan")]
+    state["policy"]["_last_lr"] = [0.1, float("nan")]
 
 
 def other_part(state: dict[str, Any]) -> None:
     state["policy"] = state["optimizer"]
+
+
+def other_policy(state: dict[str, Any]) -> None:
+    state["policy"]["_policy"] = "Switch"
 
 
 def no_policy(state: dict[str, Any]) -> None:
@@ -148,11 +153,13 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
         changed(other_part),
         "ValueError: Multiply: the state has no last_epoch: is it that of a scheduler?",
     ),
+    "of another policy": (changed(other_policy), "ValueError: Multiply: the state is that of"),
     "of another optimizer": (changed(other_groups), "got 3 lrs and 2 param groups"),
     "with nan": (changed(no_number), "group 1: the lr must be finite, not nan"),
 }
 
 
+@pytest.mark.spec("T10", "T25", "T27")
 @pytest.mark.parametrize(("damage", "error"), DAMAGE.values(), ids=DAMAGE)
 def test_a_damaged_checkpoint_is_refused_and_the_one_before_is_used(
     damage: Callable[[Path], object], error: str, tmp_path: Path

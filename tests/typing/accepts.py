@@ -6,6 +6,7 @@ It holds with and without the stubs; what needs them is in accepts_with_stubs.py
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -27,6 +28,7 @@ from thunder_policy import (
     MappingPolicy,
     Multiply,
     Policy,
+    Scale,
     Schedule,
     ScheduleFn,
     Switch,
@@ -71,7 +73,7 @@ two_groups: list[dict[str, Any]] = [{"params": [model.weight]}, {"params": [mode
 
 
 def sgd(params: Any) -> Optimizer:  # torch types Optimizer.step, and SGD.step not
-    return SGD(params, lr=0.1)
+    return SGD(params, lr=1e-3)
 
 
 optimizer = sgd(model.parameters())
@@ -171,6 +173,22 @@ integral_schedules = [whole, whole]
 Schedule(integral_schedules)
 Schedule([lambda epoch: 0.1, lambda epoch: epoch // 30])
 
+# Scale, None in a list, option, on_load
+
+Scale(decay)
+Scale(decay, None)
+Scale(mapping=whole, lr_init=0.1)
+Scale([decay, math.cos, Decay(0.9)], lr_init=(0.1, 1, np.float64(0.2)))
+Scale(deque([decay, decay]))
+Scale([decay, None])
+Schedule([None, lambda epoch: 0.1, cosine_of := partial(power, 0.9)])
+Schedule((whole, None), on_load="override")
+optional: list[ScheduleFn | None] = [decay, None]
+Scale(optional, option="weight_decay")
+Switch(deque([{0: 0.1}, ints]), option="momentum")
+Multiply({1: 0.1}, None, option="lr", on_load="restore")
+Schedule(cosine_of, option="weight_decay", on_load="override")
+
 # The names for annotations
 
 
@@ -197,7 +215,15 @@ assert_type(Schedule(decay).lr_at(epoch=3), list[float])
 assert_type(Switch({0: 0.1}).in_steps(500), Switch)
 assert_type(Schedule(decay).in_steps(steps_per_epoch=500), Schedule)
 assert_type(Switch({0: 0.1}).mapping, dict[int, float] | list[dict[int, float]])
+assert_type(Scale(decay).in_steps(500), Scale)
+assert_type(Scale(decay, 0.1).lr_at(3), list[float])
+assert_type(Schedule(decay).mapping, ScheduleFn | list[ScheduleFn | None])
+assert_type(Scale([decay, None]).mapping, ScheduleFn | list[ScheduleFn | None])
 assert_type(Multiply({0: 0.1}).lr_init, float | list[float] | None)
+assert_type(Multiply({0: 0.1}).option, str)
+on_load: str = Scale(decay).on_load
+same: bool = Scale(decay) == Scale(decay)
+by_policy: dict[Policy, str] = {Scale(decay): "scale"}
 assert_type(Multiply({0: 0.1}).last_epoch, int)
 assert_type(repr(Multiply({0: 0.1})), str)
 
@@ -206,14 +232,19 @@ assert_type(repr(Multiply({0: 0.1})), str)
 assert_type(Switch({0: 1e-3})(optimizer), Switch)
 assert_type(Multiply({0: 1e-3})(optimizer), Multiply)
 assert_type(Schedule(decay)(optimizer), Schedule)
+assert_type(Scale(decay)(optimizer), Scale)
+assert_type(Switch({0: 1e-3})(optimizer, 3), Switch)
+assert_type(Scale(decay)(optimizer, last_epoch=3), Scale)
 scheduler = Switch({0: 1e-3})(optimizer)
 scheduler.set_optimizer(optimizer)
+scheduler.set_optimizer(optimizer, last_epoch=-1)
 assert_type(scheduler.optimizer, Optimizer)
 assert_type(scheduler.get_last_lr(), list[float | Tensor])
 assert_type(scheduler.get_lr(), Sequence[float | Tensor])
-assert_type(scheduler.base_lrs, list[float | Tensor])
+assert_type(scheduler.base_lrs, list[float])
 assert_type(scheduler.current_mapping, list[dict[int, float]] | None)
-assert_type(scheduler.current_lr_init, list[float | Tensor] | None)
+assert_type(scheduler.current_lr_init, list[float] | None)
+assert_type(Scale(decay)(optimizer).current_lr_init, list[float] | None)
 assert_type(scheduler.state_dict(), dict[str, Any])
 assert_type(scheduler.prepare_state_dict("mapping"), dict[str, Any])
 scheduler.load_state_dict(scheduler.state_dict())
@@ -313,14 +344,22 @@ class Warmup(Policy):
 
 
 class Delayed(Switch):
-    def set_optimizer(self, optimizer: Optimizer) -> None:
-        super().set_optimizer(optimizer)
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        super().set_optimizer(optimizer, last_epoch)
 
     def step(self, epoch: int | None = None) -> None:
         super().step(epoch)
 
     def lr_at(self, epoch: int) -> list[float]:
         return super().lr_at(max(epoch - 1, 0))
+
+
+class WeightDecay(Policy):
+    def __init__(self) -> None:
+        super().__init__(option="weight_decay")
+
+    def get_lr(self) -> list[float | Tensor]:
+        return [0.1 * start for start in self.base_lrs]
 
 
 class Share(MappingPolicy[dict[int, float]]):
@@ -333,6 +372,7 @@ class Share(MappingPolicy[dict[int, float]]):
 
 assert_type(Warmup(5)(optimizer), Warmup)
 assert_type(Warmup(5)(optimizer).epochs, int)
+assert_type(WeightDecay()(optimizer).lr_at(3), list[float])
 assert_type(Delayed({0: 0.1})(optimizer), Delayed)
 assert_type(Delayed({0: 0.1}).in_steps(10), Delayed)
 assert_type(Share({0: 0.25})(optimizer).mapping, dict[int, float] | list[dict[int, float]])

@@ -10,13 +10,13 @@ from typing import Any, Dict, List, Union  # noqa: UP035
 
 import numpy as np
 import torch
-from thunder.policy import MappingPolicy, Multiply, Policy, Schedule, Switch
+from thunder.policy import MappingPolicy, Multiply, Policy, Scale, Schedule, Switch
 from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import ChainedScheduler, LRScheduler, SequentialLR
 from typing_extensions import assert_type
 
-optimizer = SGD([torch.zeros(1)], lr=0.1)
+optimizer = SGD([torch.zeros(1)], lr=1e-3)
 
 
 def f(epoch: int) -> float:
@@ -69,11 +69,20 @@ Schedule([f, whole, Decay(), math.cos, lambda epoch: 0.1], lr_init=[1.0] * 5)
 Schedule((f, f), None)
 fs = [whole, whole]
 Schedule(fs)
+Schedule([f, None])
+Schedule(f, option="weight_decay", on_load="override")
+Scale(f)
+Scale([f, None, Decay()], lr_init=[0.1, 1, 2], option="momentum")
+Switch(ints, option="weight_decay")
+Multiply(ints, on_load="restore")
 
 assert_type(Switch({0: 1e-3})(optimizer), Switch)
 policy = Multiply({1: 0.1})
 scheduler = policy(optimizer)
 assert_type(scheduler, Multiply)
+assert_type(Scale(f)(optimizer, last_epoch=3), Scale)
+assert_type(Scale(f).option, str)
+assert_type(Scale(f).lr_init, float | list[float] | None)
 policy.set_optimizer(optimizer)
 assert_type(scheduler.optimizer, Optimizer)
 assert_type(scheduler.get_last_lr(), list[float | Tensor])
@@ -119,6 +128,17 @@ class Seq(Policy):
 
     def state_dict(self) -> dict[str, Any]:
         return self.prepare_state_dict("a")
+
+
+class Decays(Policy):
+    def __init__(self) -> None:
+        super().__init__(option="weight_decay")
+
+    def set_optimizer(self, optimizer: Optimizer) -> None:
+        super().set_optimizer(optimizer)
+
+    def get_lr(self) -> list[float]:
+        return [0.1]
 
 
 class Half(Switch):

@@ -16,7 +16,7 @@ from typing_extensions import assert_type
 from thunder_policy import MappingPolicy, Policy, Schedule, Switch
 
 model = nn.Linear(2, 1)
-optimizer = SGD(model.parameters(), lr=0.1)
+optimizer = SGD(model.parameters(), lr=1e-3)
 
 # A partial stub package leaves the rest of torch as it is
 
