@@ -74,24 +74,24 @@ def far(count: int) -> list[int]:
 BETWEEN = {
     "Switch, between milestones": Pair(
         "MultiStepLR",
-        lambda n, count: Switch(dict.fromkeys(far(count), 0.01)),
+        lambda n, count: Switch(dict.fromkeys(far(count), 0.01), lr_init=None),
         lambda n, count: partial(MultiStepLR, milestones=far(count)),
     ),
     "Multiply, between milestones": Pair(
         "MultiStepLR",
-        lambda n, count: Multiply(dict.fromkeys(far(count), 0.1)),
+        lambda n, count: Multiply(dict.fromkeys(far(count), 0.1), lr_init=None),
         lambda n, count: partial(MultiStepLR, milestones=far(count)),
     ),
 }
 AT = {
     "Switch, at a milestone": Pair(
         "MultiStepLR",
-        lambda n, count: Switch({epoch: schedule(epoch) for epoch in EVERY}),
+        lambda n, count: Switch({epoch: schedule(epoch) for epoch in EVERY}, lr_init=None),
         lambda n, count: partial(MultiStepLR, milestones=EVERY, gamma=GAMMA),
     ),
     "Multiply, at a milestone": Pair(
         "MultiStepLR",
-        lambda n, count: Multiply(dict.fromkeys(EVERY, GAMMA)),
+        lambda n, count: Multiply(dict.fromkeys(EVERY, GAMMA), lr_init=None),
         lambda n, count: partial(MultiStepLR, milestones=EVERY, gamma=GAMMA),
     ),
 }

@@ -386,16 +386,19 @@ def soon() -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def outcome(call: Callable[..., Any], *arguments: Any) -> tuple[BaseException | None, Any]:
+def outcome(
+    call: Callable[..., Any], *arguments: Any, also: tuple[type[Exception], ...] = ()
+) -> tuple[BaseException | None, Any]:
     """Return what a call raises, and what it returns.
 
     What it raises is of a documented type, or is the very object that somebody else's code raised.
     """
+    expected: tuple[type[Exception], ...] = (*DOCUMENTED, *also)
     RAISED.clear()
     try:
         with soon():
             return None, call(*arguments)
-    except DOCUMENTED as error:
+    except expected as error:
         return error, None
     except BaseException as error:
         if not any(error is theirs for theirs in RAISED):

@@ -26,7 +26,7 @@ from schedule_helpers import anything
 from test_schedules import BY_HAND
 
 import thunder_policy
-from thunder_policy import Multiply, Policy, Schedule, Switch, cli, schedules, simulate
+from thunder_policy import Multiply, Policy, Scale, Schedule, Switch, cli, schedules, simulate
 from thunder_policy.cli import main
 from thunder_policy.expression import ExpressionError, import_object, load
 from thunder_policy.schedules import Cosine, ScheduleFunction
@@ -76,6 +76,10 @@ def table(lines: list[str]) -> list[list[str]]:
         ("Multiply({+2**3 - 1: -0.5 * -1 / 2 % 7 // .01})", Multiply({7: 24.0})),
         ("Schedule(Cosine(0.1, 0, epochs=10**3))", Schedule(Cosine(0.1, 0, 1000))),
         ("Cosine(1e-1, 0, 9)", Schedule(Cosine(0.1, 0, 9))),
+        ("Scale([Cosine(1, 0, 9), None])", Scale([Cosine(1.0, 0.0, 9), None])),
+        ("Scale(Cosine(1, 0, 9), 0.1, on_load='override')", None),
+        ("Switch({0: .9}, option='momentum')", Switch({0: 0.9}, option="momentum")),
+        ("[Cosine(0.1, 0, 9), None]", Schedule([Cosine(0.1, 0.0, 9), None])),
         ("[Cosine(0.1, 0, 9), 2 * Constant(1)]", None),
         ("(Constant(1), Constant(2))", None),
         ("OneCycle(1, 9, anneal='linear', three_phase=True)", None),
@@ -190,6 +194,12 @@ BAD: list[tuple[str, int | None, str]] = [
     ("{0: 0.1}", None, "'{0: 0.1}' is no policy and no schedule, but of type dict; write Switch"),
     ("[]", None, "of type list"),
     ("[Constant(1), 2]", None, "of type list"),
+    ("[None]", None, "of type list"),
+    ("None", None, "of type NoneType"),
+    ("Schedule(None)", 1, "Schedule: mapping must be a callable"),
+    ("Scale({0: 1})", 1, "use Switch or Multiply for a mapping"),
+    ("Switch({0: 1}, option=1)", 1, "Switch: option must be a string, not 1"),
+    ("Switch({0: 1}, on_load='new')", 1, "on_load must be 'restore' or 'override', not 'new'"),
     ("'Switch'", None, "of type str"),
 ]
 
@@ -367,6 +377,31 @@ def test_a_preview_is_a_drawing_and_a_table(capsys: pytest.CaptureFixture[str]) 
     assert axis.index("20") < step < axis.index("40")
 
 
+@pytest.mark.spec("O5")
+def test_what_is_scheduled_is_named_where_it_is_not_lr(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "Switch({0: 0.95, 2: 0.85}, option='momentum')"
+    lines = printed(capsys, "preview", text, "--epochs", "4")
+    assert lines[0] == f"momentum of {text}"
+    assert table(lines)[0] == ["milestone", "momentum"]
+    (line,) = printed(capsys, "preview", text, "--epochs", "4", "--json")
+    assert json.loads(line)["option"] == "momentum"
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, file: drawn.append(figure))
+    printed(capsys, "preview", text, "--save", str(tmp_path / "momentum.png"))
+    (ax,) = drawn[0].axes
+    assert ax.get_ylabel() == ax.lines[0].get_label() == "momentum"
+
+
+@pytest.mark.spec("V9", "V11")
+def test_where_a_policy_starts_from_the_lr_of_a_group_that_is_1e_3(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lines = printed(capsys, "preview", "Scale([Step(1, 1, 0.5), None])", "--epochs", "2", "--csv")
+    assert lines[1:] == ["0,0.001,0.001", "1,0.0005,0.001"]
+
+
 def test_each_group_is_drawn_with_its_number(capsys: pytest.CaptureFixture[str]) -> None:
     text = "[Constant(3), Constant(1), Linear(1, 2, 50), Constant(3)]"
     lines = printed(capsys, "preview", text, "--epochs", "50")
@@ -476,6 +511,7 @@ def test_json_has_the_lrs_and_the_milestones(capsys: pytest.CaptureFixture[str])
     (line,) = printed(capsys, "preview", "Switch({0: .5,\n 2: .25})", "--epochs", "4", "--json")
     assert json.loads(line) == {
         "policy": "Switch({0: .5, 2: .25})",
+        "option": "lr",
         "epochs": 4,
         "milestones": [0, 2, 3],
         "lrs": [[0.5], [0.5], [0.25], [0.25]],

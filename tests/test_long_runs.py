@@ -256,7 +256,7 @@ def test_the_schedules_are_right_at_such_epochs(
     policy = at(Schedule(schedule)(sgd(0.5)), large - 3)
     for epoch in range(large - 2, large + 3):
         advance(policy)
-        assert lrs(policy.optimizer) == [schedule(epoch)] == policy.lr_at(epoch)  # type: ignore[attr-defined]
+        assert lrs(policy.optimizer) == [schedule(epoch)] == policy.lr_at(epoch)
         assert schedule(epoch) == pytest.approx(
             float(exactly(schedule, epoch)), rel=1e-9, abs=1e-15
         )

@@ -317,7 +317,8 @@ class Runs(RuleBasedStateMachine):
     def new_group(self, lr: float | None) -> dict[str, object]:
         group: dict[str, object] = {"params": [parameter()]}
         dtype = self.case.groups.dtypes[0]
-        if dtype is not None and self.case.groups.form != "one tensor" and lr is None:
+        by_default = dtype is None and self.policy.option == "lr"
+        if lr is None and not by_default and self.case.groups.form != "one tensor":
             lr = 0.5
         if lr is not None:
             group[self.policy.option] = lr if dtype is None else torch.tensor(lr, dtype=dtype)

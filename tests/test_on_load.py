@@ -561,9 +561,9 @@ def test_a_group_without_a_callable_is_not_written_by_a_load(kind: Any, on_load:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore" if on_load == "restore" else "error")
         policy.load_state_dict(state)
-    assert lrs(policy.optimizer)[1] == 0.625
+    assert lrs(policy.optimizer)[1] == policy.base_lrs[1] == policy.lr_at(2)[1] == 0.625
     advance(policy)
-    assert lrs(policy.optimizer)[1] == 0.625
+    assert lrs(policy.optimizer)[1] == policy.base_lrs[1] == policy.lr_at(3)[1] == 0.625
 
 
 # Override.

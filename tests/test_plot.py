@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from schedule_helpers import anything, grows
 
 from benchmarks import gallery
-from thunder_policy import Multiply, Policy, Schedule, Switch, schedules, simulate
+from thunder_policy import Multiply, Policy, Scale, Schedule, Switch, schedules, simulate
 from thunder_policy.drawing import group_names, milestones
 from thunder_policy.schedules import (
     WSD,
@@ -62,7 +62,12 @@ def heights(ax: Axes) -> list[list[float]]:
 
 @pytest.mark.parametrize(
     "policy",
-    [Switch({0: 1e-3, 30: 1e-4}), Multiply({1: 0.5, 7: 0.1}), Schedule(Cosine(0.1, 0, 50))],
+    [
+        Switch({0: 1e-3, 30: 1e-4}),
+        Multiply({1: 0.5, 7: 0.1}),
+        Schedule(Cosine(0.1, 0, 50)),
+        Scale(Cosine(1, 0, 50), lr_init=0.1),
+    ],
     ids=lambda policy: type(policy).__name__,
 )
 def test_a_line_has_the_lr_of_every_epoch(policy: Policy, ax: Axes) -> None:
@@ -125,6 +130,27 @@ def test_a_bound_policy_is_drawn_with_the_groups_that_it_has(ax: Axes) -> None:
     plot(Multiply({2: 0.5}, lr_init=None)(optimizer), 4, ax=ax)
     assert heights(ax) == [[0.1, 0.1, 0.05, 0.05], [0.2, 0.2, 0.1, 0.1]]
     assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.2]
+
+
+@pytest.mark.spec("O5")
+def test_another_option_is_what_the_axis_is_called(ax: Axes) -> None:
+    decay = Switch({0: 0.1, 2: 0.5}, option="weight_decay")
+    plot(decay, 4, ax=ax)
+    assert heights(ax) == [[0.1, 0.1, 0.5, 0.5]]
+    assert ax.get_ylabel() == "weight_decay"
+    both = plot({"lr": Switch({0: 0.1}), "decay": decay, "more": decay}, 4)
+    assert both.get_ylabel() == "lr, weight_decay"
+    pyplot.close("all")
+
+
+@pytest.mark.spec("V9", "V11", "O5")
+def test_a_bound_policy_is_drawn_with_the_option_that_its_groups_hold(ax: Axes) -> None:
+    groups = [{"params": [torch.zeros(1)], "weight_decay": value} for value in (0.4, 0.2)]
+    optimizer = torch.optim.SGD(groups, lr=9.0)
+    plot(Scale([lambda t: 0.5**t, None], option="weight_decay")(optimizer), 3, ax=ax)
+    assert heights(ax) == [[0.4, 0.2, 0.1], [0.2, 0.2, 0.2]]
+    assert labels(ax) == ["Scale, group 0", "Scale, group 1"]
+    assert ax.get_ylabel() == "weight_decay"
 
 
 # How it is drawn

@@ -17,12 +17,14 @@ from thunder_policy import Schedule
 from thunder_policy.schedules import Cosine, ScheduleFunction, warmup
 
 
+@pytest.mark.spec("V3", "V19")
 @settings(deadline=None)
 @given(schedule=anything, epochs=st.integers(1, 50))
 def test_a_bound_schedule_writes_its_values(schedule: ScheduleFunction, epochs: int) -> None:
     assert stepped(Schedule(schedule), 0.1, epochs) == trajectory(schedule, epochs)
 
 
+@pytest.mark.spec("V8")
 def test_each_group_can_have_its_own() -> None:
     s = warmup(3, Cosine(0.1, 0.0, epochs=10))
     optimizer = sgd(0.1, 0.1)
@@ -32,6 +34,7 @@ def test_each_group_can_have_its_own() -> None:
         advance(policy)
 
 
+@pytest.mark.spec("V3", "B18")
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("name", PAIRS)
 @settings(max_examples=5, deadline=None)
@@ -48,6 +51,7 @@ def test_a_tensor_lr_agrees_with_torch_within_its_dtype(
     assert ours == pytest.approx(theirs, rel=max(1e-9, limits.eps), abs=noise)
 
 
+@pytest.mark.spec("K1")
 def test_a_policy_of_a_schedule_is_copied_and_pickled() -> None:
     policy = Schedule(warmup(3, Cosine(0.1, 0.0, epochs=10)))
     for twin in (copy.deepcopy(policy), pickle.loads(pickle.dumps(policy))):

@@ -40,6 +40,7 @@ EVERY_POLICY = pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES.k
 # What it returns
 
 
+@pytest.mark.spec("V7", "V18")
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [
@@ -59,6 +60,7 @@ def test_row_t_is_the_lrs_at_epoch_t(policy: Policy, expected: list[float]) -> N
     assert result[:, 0].tolist() == pytest.approx(expected, rel=1e-15)
 
 
+@pytest.mark.spec("B15")
 @EVERY_POLICY
 @pytest.mark.parametrize("epochs", [0, 1, 5])
 @pytest.mark.parametrize("groups", [1, 3])
@@ -70,6 +72,7 @@ def test_the_shape_is_epochs_by_groups(make: MakePolicy, epochs: int, groups: in
     assert result.device.type == "cpu"
 
 
+@pytest.mark.spec("B15", "V8", "V9")
 @pytest.mark.parametrize(
     ("policy", "groups"),
     [
@@ -88,16 +91,19 @@ def test_unbound_it_has_the_groups_that_the_arguments_name(policy: Policy, group
     assert simulate(policy, 3, groups=groups).shape == (3, groups)
 
 
+@pytest.mark.spec("V10")
 @pytest.mark.parametrize("cls", [Switch, Multiply])
 def test_unbound_without_lr_init_each_group_holds_lr(cls: Any) -> None:
     assert simulate(cls({1: 0.5}, lr_init=None), 1, groups=2).tolist() == [[1e-3, 1e-3]]
     assert simulate(cls({1: 0.5}, lr_init=None), 1, groups=2, lr=0.25).tolist() == [[0.25, 0.25]]
 
 
+@pytest.mark.spec("V21")
 def test_a_custom_policy_starts_from_lr() -> None:
     assert simulate(Halving(), 3, 2, 8).tolist() == [[8, 8], [4, 4], [2, 2]]
 
 
+@pytest.mark.spec("V10")
 def test_an_lr_init_of_the_policy_s_own_comes_before_lr() -> None:
     assert simulate(Switch({}, lr_init=0.5), 1, lr=0.25).tolist() == [[0.5]]
 
@@ -105,6 +111,7 @@ def test_an_lr_init_of_the_policy_s_own_comes_before_lr() -> None:
 maps = st.dictionaries(st.integers(0, 8), st.floats(0, 10), max_size=4)
 
 
+@pytest.mark.spec("V19")
 @given(
     cls=st.sampled_from([Switch, Multiply]),
     mapping=maps | st.lists(maps, min_size=3, max_size=3),
@@ -126,6 +133,7 @@ def test_it_is_what_stepping_gives_to_the_bit(
     assert (simulate(policy, 10) if bound else before).tolist() == seen
 
 
+@pytest.mark.spec("V18")
 @EVERY_POLICY
 def test_a_shorter_run_is_the_beginning_of_a_longer_one(make: MakePolicy) -> None:
     assert torch.equal(simulate(make(), 3, 2), simulate(make(), 7, 2)[:3])
@@ -134,6 +142,7 @@ def test_a_shorter_run_is_the_beginning_of_a_longer_one(make: MakePolicy) -> Non
 # Bound
 
 
+@pytest.mark.spec("V5", "V18", "V21")
 @EVERY_POLICY
 def test_bound_it_has_the_groups_and_base_lrs_from_a_fresh_start(make: MakePolicy) -> None:
     optimizer = sgd(0.5, 0.25)
@@ -149,6 +158,7 @@ def test_bound_it_has_the_groups_and_base_lrs_from_a_fresh_start(make: MakePolic
     assert simulate(policy, 4).tolist() == seen
 
 
+@pytest.mark.spec("V10", "S8")
 @pytest.mark.parametrize("cls", [Switch, Multiply])
 def test_bound_without_lr_init_it_starts_from_the_base_lrs(cls: Any) -> None:
     optimizer = sgd(0.5, 0.25)
@@ -158,6 +168,7 @@ def test_bound_without_lr_init_it_starts_from_the_base_lrs(cls: Any) -> None:
     assert simulate(policy, 2).tolist() == [[0.5, 0.25]] * 2
 
 
+@pytest.mark.spec("V18")
 @EVERY_POLICY
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16])
 def test_bound_to_tensor_lrs_it_is_float64_all_the_same(
@@ -169,6 +180,7 @@ def test_bound_to_tensor_lrs_it_is_float64_all_the_same(
     torch.testing.assert_close(result, simulate(make()(plain), 4), rtol=2e-3, atol=0)
 
 
+@pytest.mark.spec("V21")
 def test_a_custom_policy_sees_its_groups_as_they_are() -> None:
     class Scaled(Policy):
         def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
@@ -184,6 +196,7 @@ def test_a_custom_policy_sees_its_groups_as_they_are() -> None:
 # Without touching anything
 
 
+@pytest.mark.spec("V18", "B15")
 @EVERY_POLICY
 @pytest.mark.parametrize("bound", [True, False], ids=["bound", "unbound"])
 def test_policy_and_optimizer_stay_as_they_are(make: MakePolicy, bound: bool) -> None:
@@ -202,6 +215,7 @@ def test_policy_and_optimizer_stay_as_they_are(make: MakePolicy, bound: bool) ->
     assert lrs(optimizer) == lrs(twin.optimizer)
 
 
+@pytest.mark.spec("S9", "V18")
 @EVERY_POLICY
 def test_before_the_first_step_it_leaves_no_trace_either(make: MakePolicy) -> None:
     optimizer = sgd(0.5)
@@ -211,6 +225,7 @@ def test_before_the_first_step_it_leaves_no_trace_either(make: MakePolicy) -> No
         policy.step()
 
 
+@pytest.mark.spec("V18")
 @EVERY_POLICY
 def test_the_optimizer_is_not_copied(make: MakePolicy) -> None:
     class Huge(SGD):
@@ -237,6 +252,7 @@ def test_the_optimizer_is_not_copied(make: MakePolicy) -> None:
     assert simulate(make()(optimizer), 3).shape == (3, 1)
 
 
+@pytest.mark.spec("V21")
 def test_the_optimizers_of_nested_schedulers_are_not_copied_either() -> None:
     class Huge(SGD):
         """An optimizer that is too large to copy."""
@@ -262,6 +278,7 @@ def test_the_optimizers_of_nested_schedulers_are_not_copied_either() -> None:
             assert simulate(policy, 3, lr=0.5).tolist() == [[0.25], [0.125], [0.0625]]
 
 
+@pytest.mark.spec("V21", "T7")
 def test_a_policy_that_holds_what_cannot_be_copied_is_simulated_too() -> None:
     class Locking(Halving):
         """A policy that holds a lock, as anything with a logger does."""
@@ -277,6 +294,7 @@ def test_a_policy_that_holds_what_cannot_be_copied_is_simulated_too() -> None:
             assert simulate(policy, 2).tolist() == [[1e-3], [5e-4]]
 
 
+@pytest.mark.spec("S8")
 @EVERY_POLICY
 def test_no_random_numbers_are_used(make: MakePolicy) -> None:
     def states() -> Any:
@@ -312,6 +330,7 @@ class SlottedMemory(Remembering):
         return super().get_lr()
 
 
+@pytest.mark.spec("V21")
 @pytest.mark.parametrize("cls", [Remembering, SlottedMemory])
 def test_an_impure_policy_writes_into_a_copy(cls: type[Remembering]) -> None:
     policy = cls()
@@ -323,11 +342,12 @@ def test_an_impure_policy_writes_into_a_copy(cls: type[Remembering]) -> None:
         simulate(policy, 3)
 
 
+@pytest.mark.spec("V21")
 def test_a_policy_that_starts_over_in_set_optimizer_does_so_here() -> None:
     class Resetting(Remembering):
-        def set_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
+        def set_optimizer(self, optimizer: torch.optim.Optimizer, last_epoch: int = -1) -> None:
             self.calls = 0
-            super().set_optimizer(optimizer)
+            super().set_optimizer(optimizer, last_epoch)
 
     policy = Resetting()(sgd())
     advance(policy, 4)
@@ -335,6 +355,7 @@ def test_a_policy_that_starts_over_in_set_optimizer_does_so_here() -> None:
     assert policy.calls == 5
 
 
+@pytest.mark.spec("V16")
 @pytest.mark.parametrize("cls", [Schedule, Scale])
 def test_a_callable_is_called_once_an_epoch(cls: type[Schedule | Scale]) -> None:
     calls: list[int] = []
@@ -350,6 +371,7 @@ def test_a_callable_is_called_once_an_epoch(cls: type[Schedule | Scale]) -> None
 # What it refuses
 
 
+@pytest.mark.spec("B6")
 @pytest.mark.parametrize(
     ("policy", "groups", "text"),
     [
@@ -407,6 +429,7 @@ def test_what_is_no_policy_is_a_type_error(thing: Any) -> None:
         simulate(thing, 3)
 
 
+@pytest.mark.spec("S2", "S3")
 @pytest.mark.parametrize(
     "bind", [lambda policy: policy, lambda policy: policy(sgd(0.5))], ids=["unbound", "bound"]
 )
@@ -431,10 +454,12 @@ def test_a_policy_that_fails_at_an_epoch_fails_here_and_stays_as_it_is(
         simulate(overflow, 5)
 
 
+@pytest.mark.spec("C2")
 def test_integral_epochs_and_groups_are_enough() -> None:
     assert simulate(Switch({}), np.int64(3), np.int64(2)).shape == (3, 2)
 
 
+@pytest.mark.spec("V18")
 def test_the_default_dtype_of_torch_makes_no_difference() -> None:
     torch.set_default_dtype(torch.float16)
     try:
@@ -443,6 +468,7 @@ def test_the_default_dtype_of_torch_makes_no_difference() -> None:
         torch.set_default_dtype(torch.float32)
 
 
+@pytest.mark.spec("V18")
 def test_the_default_device_of_torch_makes_no_difference() -> None:
     policies: list[Policy] = [
         Switch({1: 0.5}),
@@ -473,6 +499,7 @@ class WithAnother(Policy):
         return [float(lr) / 2 for lr in inner.get_last_lr()]
 
 
+@pytest.mark.spec("V21")
 @pytest.mark.parametrize("with_groups", [False, True])
 @pytest.mark.parametrize("bound", [False, True])
 @pytest.mark.parametrize("groups", [1, 2])
@@ -498,6 +525,7 @@ class HalvingBase(Policy):
         return [lr * 0.5**self.last_epoch for lr in self.base_lrs]
 
 
+@pytest.mark.spec("V21", "S13")
 def test_a_bound_policy_starts_from_its_base_lrs_and_not_from_an_older_initial_lr() -> None:
     optimizer = sgd(0.5)
     policy = HalvingBase()(optimizer)
@@ -506,6 +534,7 @@ def test_a_bound_policy_starts_from_its_base_lrs_and_not_from_an_older_initial_l
     assert simulate(policy, 2).tolist() == [[0.5, 4.0], [0.25, 2.0]]
 
 
+@pytest.mark.spec("V8", "V21")
 def test_a_mapping_policy_of_one_s_own_has_as_many_groups_as_its_lists() -> None:
     class Share(MappingPolicy[Any]):
         def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from schedule_helpers import anything, trajectory
 from test_schedules import BY_HAND
 
-from thunder_policy import Schedule, simulate
+from thunder_policy import Scale, Schedule, simulate
 from thunder_policy.schedules import (
     WSD,
     Clamp,
@@ -71,6 +71,17 @@ def test_a_table_of_any_composition_has_the_bits_of_calling(
     table = first(schedule, n)
     assert table.dtype is torch.float64
     assert bits(table.tolist()) == bits(trajectory(schedule, n))
+
+
+@pytest.mark.spec("V4", "V18", "V19")
+@given(schedule=anything, start=st.floats(0, 10), n=st.integers(1, 60))
+def test_scale_multiplies_its_start_by_a_table(
+    schedule: ScheduleFunction, start: float, n: int
+) -> None:
+    policy = Scale([schedule, None], lr_init=start)
+    lrs = simulate(policy, n, lr=0.25)
+    assert bits(lrs[:, 0].tolist()) == bits([start * factor for factor in trajectory(schedule, n)])
+    assert lrs[:, 1].tolist() == [0.25] * n
 
 
 LONG = 30_000
@@ -197,10 +208,15 @@ def test_a_table_beside_them_leaves_the_order_of_calls_as_it_is() -> None:
 # The same errors
 
 
+@pytest.mark.spec("S2", "S3")
+@pytest.mark.parametrize("cls", [Schedule, Scale])
 @pytest.mark.parametrize("wrap", [lambda s: s, lambda s: s * Linear(1, 2, 9)], ids=["", "product"])
-def test_a_value_that_is_not_finite_is_named_as_it_is_by_lr_at(wrap: Any) -> None:
-    policy = Schedule([Constant(0.1), wrap(Exponential(1.0, gamma=2.0))])
-    with pytest.raises(ValueError, match=r"Schedule.* epoch 102[34], group 1.*finite") as simulated:
+def test_a_value_that_is_not_finite_is_named_as_it_is_by_lr_at(
+    wrap: Any, cls: type[Schedule | Scale]
+) -> None:
+    policy = cls([Constant(0.1), wrap(Exponential(1.0, gamma=2.0))], lr_init=1.0)
+    text = rf"^{cls.__name__} at epoch 102[34], group 1.*finite"
+    with pytest.raises(ValueError, match=text) as simulated:
         simulate(policy, 2000)
     epoch = int(str(simulated.value).split("epoch ")[1].split(",")[0])
     policy.lr_at(epoch - 1)

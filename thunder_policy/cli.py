@@ -62,13 +62,14 @@ milestones: the epochs at which one jumps, turns, or begins or ends to move.
 POLICY is one of
   an expression      "Multiply({30: 0.1, 60: 0.1}, lr_init=0.1)"
                      "warmup(5, Step(0.1, 30)).in_steps(500)"
-    one a group      "[Cosine(0.1, 0, epochs=90), Constant(0.01)]"
+    one a group      "[Cosine(0.1, 0, epochs=90), Constant(0.01), None]"
   a name to import   mypackage.train:policy
 
 An expression is parsed and never run. It is made of the policies Switch,
-Multiply and Schedule, the schedules of thunder_policy.schedules, numbers,
-strings, lists and dicts, + - * / // % ** between numbers, * between schedules,
-and the methods then, clamp and in_steps.
+Multiply, Schedule and Scale, the schedules of thunder_policy.schedules,
+numbers, strings, lists and dicts, + - * / // % ** between numbers, * between
+schedules, and the methods then, clamp and in_steps. Where a policy starts from
+the lr of the optimizer, that is taken to be 0.001.
 """
 CHECK = """\
 Run the conformance suite against a policy of your own. To do so it imports the
@@ -235,7 +236,7 @@ def _preview(options: argparse.Namespace) -> int:
     if highest and not 1e-300 < highest < 1e300 and not (options.csv or options.json):
         raise PolicyError(f"lrs of up to {highest:g} cannot be drawn: --csv and --json print them")
     if options.save:
-        _save(name, lrs, options.save)
+        _save(name, policy.option, lrs, options.save)
         print(f"saved {options.save}")
     elif options.csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -243,9 +244,10 @@ def _preview(options: argparse.Namespace) -> int:
         writer.writerows([epoch, *row] for epoch, row in enumerate(lrs.tolist()))
     elif options.json:
         values = {"milestones": milestones(lrs), "lrs": lrs.tolist()}
-        print(json.dumps({"policy": name, "epochs": options.epochs, **values}))
+        what = {"policy": name, "option": policy.option, "epochs": options.epochs}
+        print(json.dumps({**what, **values}))
     else:
-        _draw(name, lrs)
+        _draw(name, policy.option, lrs)
     return OK
 
 
@@ -265,20 +267,20 @@ def _simulated(policy: Policy, epochs: int) -> Tensor:
     )
 
 
-def _save(name: str, lrs: Tensor, file: Path) -> None:
+def _save(name: str, option: str, lrs: Tensor, file: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(layout="constrained")
     ax = figure.subplots()
-    draw(ax, "lr", lrs)
-    finish(ax)
+    draw(ax, option, lrs)
+    finish(ax, option)
     ax.set_title(
         textwrap.fill(cut(name, MAX_NAME), 76), family="monospace", fontsize=9, parse_math=False
     )
     figure.savefig(file)
 
 
-def _draw(name: str, lrs: Tensor) -> None:
+def _draw(name: str, option: str, lrs: Tensor) -> None:
     """Draw the lrs and list the milestones, as wide as the terminal."""
     from rich import box
     from rich.console import Console
@@ -287,7 +289,7 @@ def _draw(name: str, lrs: Tensor) -> None:
 
     console = Console(highlight=False)
     lines = distinct(lrs)
-    console.print(Text(f"lr of {cut(name, MAX_NAME)}", style="bold"))
+    console.print(Text(f"{option} of {cut(name, MAX_NAME)}", style="bold"))
     console.print(Text.from_ansi(_drawing(lines, min(console.width, 100))))
     if len(lines) > 1:
         letters = "; a is 10, b is 11 and so on" if lrs.shape[1] > 10 else ""
@@ -297,7 +299,7 @@ def _draw(name: str, lrs: Tensor) -> None:
     table.add_column("milestone", justify="right")
     shown = [*lines.items()][:MAX_COLUMNS]
     for groups, _ in shown:
-        table.add_column(group_names(groups) if len(lines) > 1 else "lr", justify="right")
+        table.add_column(group_names(groups) if len(lines) > 1 else option, justify="right")
     epochs = milestones(lrs)
     for epoch in epochs[:MAX_ROWS]:
         table.add_row(str(epoch), *(f"{float(line[epoch]):.6g}" for _, line in shown))

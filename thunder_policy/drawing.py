@@ -46,7 +46,7 @@ def draw(ax: Axes, name: str, lrs: Tensor) -> None:
         )
 
 
-def finish(ax: Axes) -> None:
+def finish(ax: Axes, what: str = "lr") -> None:
     """Scale and label the axes for all that is drawn on them."""
     from matplotlib import ticker
 
@@ -63,7 +63,7 @@ def finish(ax: Axes) -> None:
         # From 0; still automatic, for what is drawn beside it later.
         ax.set_ylim(0, 1.05 * float(drawn.max()), auto=None)
     ax.xaxis.set_major_locator(ticker.MaxNLocator("auto", integer=True, min_n_ticks=1))
-    ax.set(xlabel="epoch", ylabel="lr")
+    ax.set(xlabel="epoch", ylabel=what)
     ax.grid(alpha=0.3)
     ax.legend(ncols=2 if len(ax.get_legend_handles_labels()[1]) > MANY_LABELS else 1)
 

@@ -57,7 +57,8 @@ def load(text: str) -> Policy:
         text: An expression, or ``mypackage.train:policy`` for something to import.
 
     Returns:
-        The policy. A schedule, or a list with one a group, is put into a `Schedule`.
+        The policy. A schedule, or a list with one a group, ``None`` for a group to leave alone, is
+        put into a `Schedule`.
 
     Raises:
         ExpressionError: If it is neither, or what it names is no policy.
@@ -71,8 +72,9 @@ def load(text: str) -> Policy:
     name = text.strip()
     value = import_object(name) if _TARGET.fullmatch(name) else _Parser(text).value()
     try:
-        several = value if isinstance(value, (list, tuple)) and value else [value]
-        if all(isinstance(one, ScheduleFunction) for one in several):
+        several = value if isinstance(value, (list, tuple)) else [value]
+        schedules = [one for one in several if one is not None]
+        if schedules and all(isinstance(one, ScheduleFunction) for one in schedules):
             return Schedule(value)
         if isinstance(value, Policy):
             return value

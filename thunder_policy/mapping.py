@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import inspect
 import math
+import sys
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -226,10 +227,18 @@ class MappingPolicy(Policy, Generic[M]):
                 starts[i] = self._number(lrs[i], i)
             elif self._by_default:
                 initial_lr = optimizer.param_groups[i].get("initial_lr", lrs[i])
-                if not (_is_default(lrs[i]) or _is_default(initial_lr)):
+                if not (self._is_default(lrs[i], i) or self._is_default(initial_lr, i)):
                     self._warn_of_default(i, lrs[i])
                     break
         return starts
+
+    def _is_default(self, lr: Any, i: int) -> bool:
+        """Tell whether a lr is the default of lr_init, as its dtype holds that, or has no data."""
+        value = self._number(lr, i)
+        if isinstance(lr, Tensor):
+            default = torch.tensor(DEFAULT_LR_INIT, dtype=lr.dtype, device="cpu").item()
+            return not groups.has_data(lr) or value == default
+        return bool(value == DEFAULT_LR_INIT)
 
     def _warn_of_default(self, i: int, lr: Any) -> None:
         warn(
@@ -305,15 +314,15 @@ class MappingPolicy(Policy, Generic[M]):
         if differ:
             warn(
                 f"{type(self).__name__}: what is written here is not what was saved: "
-                f"{'; '.join(differ)}. What was saved counts{self._until}; to have what is written "
+                f"{'; '.join(differ)}. What was saved counts{self._but}; to have what is written "
                 'here count from now on, give it on_load="override"'
             )
-        if epochs.is_callable(self.mapping):
-            return attributes, lrs
-        return attributes | plan | {"_by_default": False}, lrs
+        if plan.get("lr_init", self.lr_init) != self.lr_init:
+            attributes["_by_default"] = False
+        return attributes | plan, lrs
 
-    # Until when what was saved counts, for the warning.
-    _until: str = ""
+    # What a warning adds to "What was saved counts".
+    _but: str = ""
 
     def _read_plan(self, state: dict[str, Any]) -> dict[str, Any]:
         """Return the mapping and lr_init of a state, as they are written in a policy."""
@@ -431,8 +440,8 @@ class _ByEpoch(MappingPolicy[EpochMapping]):
 
     def get_lr(self) -> LRs:  # type: ignore[override, unused-ignore]
         """Compute the lrs to be written at ``last_epoch``: one a param group."""
-        now, option, mapping = self.last_epoch, self.option, self.mapping
-        lrs = groups.held(self.optimizer.param_groups, option) if now else self._starts_now()
+        now, mapping = self.last_epoch, self.mapping
+        lrs = self._held(self.optimizer) if now else self._starts_now()
         return [
             self._changed(lr, one[now]) if now in one else groups.copy_of(lr)
             for lr, one in zip(lrs, mapping if isinstance(mapping, list) else repeat(mapping))
@@ -516,7 +525,7 @@ class _ByCall(MappingPolicy[ScheduleFn]):
 
     mapping: ScheduleFn | list[ScheduleFn | None]  # type: ignore[assignment]
     _checked = staticmethod(epochs.schedule_or_none)
-    _until = " until the next step, which calls what is written here"
+    _but = ", but for the callables, which are those written here from the next step on"
 
     def __init__(
         self,
@@ -647,14 +656,7 @@ class Scale(_ByCall):
         ]
 
 
-def _is_default(lr: Any) -> bool:
-    """Tell whether a lr is the default of lr_init, as its dtype holds that, or has no data."""
-    if not isinstance(lr, Tensor):
-        return bool(lr == DEFAULT_LR_INIT)
-    default = torch.tensor(DEFAULT_LR_INIT, dtype=lr.dtype, device="cpu")
-    return not groups.has_data(lr) or lr.item() == default.item()
-
-
 def _is_close(one: float, other: float, held: Any) -> bool:
-    """Tell whether two numbers are the same but for rounding, as a group holds them."""
-    return math.isclose(one, other, rel_tol=4 * groups.rounding(held))
+    """Tell whether two numbers are the same but for rounding, their own and that of the group."""
+    eps = max(4 * sys.float_info.epsilon, groups.rounding(held) / 2)
+    return math.isclose(one, other, rel_tol=eps)

@@ -158,5 +158,5 @@ def plot(
         ax = pyplot.subplots(layout="constrained")[1]
     for name, lrs in trajectories.items():
         draw(ax, name, lrs if per_group else lrs[:, :1])
-    finish(ax)
+    finish(ax, ", ".join(dict.fromkeys(one.option for one in policies.values())))
     return ax

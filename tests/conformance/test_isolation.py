@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from thunder_policy import Switch
+from thunder_policy import Multiply, Switch
 from thunder_policy.conformance import LAWS, Broken, Subject, check_schedule
 from thunder_policy.conformance.checks import examine
 from thunder_policy.conformance.isolation import arguments, isolated
@@ -220,6 +220,20 @@ def test_an_error_without_a_text_keeps_its_type() -> None:
     scheduler = bind(FailsMutely(), sgd([0.1]))
     with pytest.raises(Broken, match="saw Mute, at epoch 1"):
         train(scheduler)
+
+
+@pytest.mark.spec("V12", "B11")
+def test_what_a_binding_warns_of_is_not_held_against_a_policy() -> None:
+    unsure, sure, optimizer = Multiply({1: 0.5}), Multiply({1: 0.5}, lr_init=0.1), sgd([0.1])
+    with pytest.warns(UserWarning, match="lr_init was not given"):
+        unsure(optimizer)
+    train(sure(optimizer))
+    with pytest.warns(UserWarning, match="takes it back to 0"):
+        sure(optimizer)
+    train(sure)
+    bind(sure, optimizer)
+    bind(unsure, sgd([0.1]))
+    assert examine(LAWS["quiet"], Subject(lambda: Multiply({1: 0.5}), epochs=2)).status == "passed"
 
 
 def test_schedulers_in_a_dict_are_found() -> None:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from thunder_policy import Multiply, Policy, Schedule, Switch, simulate
+from thunder_policy import Multiply, Policy, Scale, Schedule, Switch, simulate
 from thunder_policy.schedules import Cosine, warmup
 
 EPOCHS, BATCHES = 4, 3
@@ -40,6 +40,7 @@ POLICIES: dict[str, Callable[[], Policy]] = {
     "Switch": lambda: Switch({0: 0.1, 1: 0.05, 3: 0.02, 6: 0.04, 9: 0.01}),
     "Multiply": lambda: Multiply({1: 0.5, 3: 0.5, 6: 3.0, 9: 0.1}, lr_init=0.1),
     "Schedule": lambda: Schedule(warmup(3, Cosine(0.1, 0.01, epochs=9))),
+    "Scale": lambda: Scale(warmup(3, Cosine(1.0, 0.1, epochs=9))),
     "a list": lambda: Multiply([{1: 0.5, 3: 0.1}, {2: 3.0, 9: 0.5}], lr_init=[0.1, 0.05]),
     "custom": InverseSqrt,
 }

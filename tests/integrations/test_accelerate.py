@@ -33,6 +33,8 @@ from torch.utils.data import DataLoader
 
 from thunder_policy import Policy, Switch, UnboundPolicyError
 
+pytestmark = pytest.mark.spec("T11", "T17", "X1")
+
 MakePolicy = Callable[[], Policy]
 MakeBind = Callable[[], Callable[[Any], Policy]]
 

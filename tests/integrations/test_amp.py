@@ -27,6 +27,8 @@ from torch.optim import Optimizer
 
 from thunder_policy import Policy, Switch
 
+pytestmark = pytest.mark.spec("S9", "T11")
+
 MakePolicy = Callable[[], Policy]
 
 ORDER = r"lr_scheduler\.step\(\)` before `optimizer\.step\(\)"

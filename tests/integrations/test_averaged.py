@@ -27,6 +27,8 @@ from torch.optim.swa_utils import SWALR, AveragedModel, get_ema_multi_avg_fn
 
 from thunder_policy import Policy
 
+pytestmark = pytest.mark.spec("T11", "X1")
+
 MakePolicy = Callable[[], Policy]
 
 SWA_START, SWA_LR, ANNEAL = 6, 0.02, 3

@@ -29,6 +29,7 @@ from thunder_policy import Policy
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.spec("B18", "T11"),
     # torch's compiler uses torch.jit, which torch deprecates.
     pytest.mark.filterwarnings(r"ignore:`torch\.jit\.\w+` is deprecated:DeprecationWarning"),
 ]
@@ -55,7 +56,6 @@ def train(
     resume: bool = False,
     backend: str = "aot_eager",
     lr: float | Tensor = TENSOR,
-    policy_too: bool = False,
 ) -> Run:
     """Train with a compiled step, as in a new process."""
     torch.compiler.reset()
@@ -77,19 +77,16 @@ def train(
     @torch.compile(backend=backend)
     def step() -> None:
         optimizer.step()
-        if policy_too:
-            policy.step()
 
     batches, run = make_batches(), Run()
     for i in steps:
-        if i == steps.start + 1 and not policy_too:
+        if i == steps.start + 1:
             torch.compiler.set_stance("fail_on_recompile")
         optimizer.zero_grad()
         loss_of(*batches[i % BATCHES]).backward()
         run.lrs.append(lrs(optimizer))
         step()
-        if not policy_too:
-            policy.step()
+        policy.step()
     torch.compiler.set_stance("default")
     parts: dict[str, Any] = {"model": model, "optimizer": optimizer, "policy": policy}
     torch.save({name: part.state_dict() for name, part in parts.items()}, path)
@@ -119,20 +116,6 @@ def test_a_change_of_a_float_lr_does(tmp_path: Path) -> None:
     """pytorch#120934: the lr has become a constant of the compiled step."""
     with pytest.raises(RuntimeError, match="recompile"):
         train(POLICIES["Switch"], range(STEPS), tmp_path / "checkpoint.pt", lr=LR)
-
-
-# Dynamo reads the policy too, where its step is compiled with the optimizer's: that is slower, and
-# changes nothing.
-@pytest.mark.filterwarnings("ignore:Dynamo detected a call to a `functools.lru_cache`:UserWarning")
-@pytest.mark.parametrize("name", ["Switch", "Multiply"])
-def test_a_policy_may_step_in_what_is_compiled(name: str, tmp_path: Path) -> None:
-    make, path = POLICIES[name], tmp_path / "checkpoint.pt"
-    whole = train(make, range(STEPS), path, policy_too=True)
-    first = train(make, range(5), path, policy_too=True)
-    rest = train(make, range(5, STEPS), path, resume=True, policy_too=True)
-
-    check_same(whole, first, rest)
-    assert whole.lrs == expected(make())
 
 
 # CUDA graphs: what is replayed reads the lr from the tensor that it was captured with.

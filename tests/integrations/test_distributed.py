@@ -24,9 +24,9 @@ from runs import (
 )
 from torch import Tensor
 
-from thunder_policy import Policy
+from thunder_policy import Multiply, Policy
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.spec("T1", "T11")]
 
 
 LRS: dict[str, float | Tensor] = {"float": LR, "tensor": torch.tensor(LR, dtype=torch.float64)}
@@ -63,6 +63,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_on_every_rank(
                 assert [*differences(whole.weights, alone.weights)] == []
 
 
+@pytest.mark.spec("T6", "T13", "T18", "T19")
 @pytest.mark.parametrize("strategy", ["DDP", "FSDP2"])
 def test_a_distributed_checkpoint_of_two_processes_is_loaded_by_one_and_by_two(
     strategy: str, tmp_path: Path
@@ -87,4 +88,8 @@ def test_a_distributed_checkpoint_of_two_processes_is_loaded_by_one_and_by_two(
                 whole, first = (Run(**run) for run in saved[0][lr, "Multiply"])
                 check_same(whole, first, Run(**report[lr, "Multiply", "another mapping"]))
                 (warning,) = report[lr, "warnings"]
-                assert "which replaces {2: 0.5}" in warning
+                assert "mapping was {1: 0.5, 3: 0.5, 6: 3.0, 9: 0.1} and is {2: 0.5}" in warning
+
+                # One that overrides uses its own, from the epoch that was saved.
+                planned = Multiply({2: 0.5}, lr_init=0.7)
+                assert report[lr, "override"] == expected(planned)[-len(alone.lrs) :]

@@ -36,6 +36,8 @@ with warnings.catch_warnings():
     from ignite.handlers import Checkpoint, DiskSaver, create_lr_scheduler_with_warmup
     from ignite.handlers.param_scheduler import LRScheduler
 
+pytestmark = pytest.mark.spec("B4", "T11", "T17")
+
 MakePolicy = Callable[[], Policy]
 
 

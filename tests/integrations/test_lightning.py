@@ -40,6 +40,7 @@ from thunder_policy import Multiply, Policy, Schedule, Switch, UnboundPolicyErro
 from thunder_policy.schedules import Cosine
 
 pytestmark = [
+    pytest.mark.spec("S13", "T11", "T17"),
     # Workers would serve a data set of twelve rows no faster.
     pytest.mark.filterwarnings("ignore:The '.*dataloader' does not have many workers"),
     # A resumed run goes on in the folder of the one that stopped.

@@ -29,6 +29,8 @@ from torch.optim import Adam
 from thunder_policy import Policy, Schedule
 from thunder_policy.schedules import Cosine
 
+pytestmark = pytest.mark.spec("T1", "T11", "T17")
+
 MakePolicy = Callable[[], Policy]
 
 

@@ -22,6 +22,8 @@ from transformers import (
 from thunder_policy import Policy, Switch, UnboundPolicyError
 
 Bind = Callable[[Optimizer], Policy]
+pytestmark = pytest.mark.spec("T11", "T17")
+
 MakePolicy = Callable[[], Policy]
 
 STEPS, BATCH_SIZE = 12, 2

@@ -200,6 +200,10 @@ def load_all(strategy: str, folder: Path) -> dict[Any, Any]:
         results[form, "warnings"] = [
             str(one.message) for one in caught if "mapping" in str(one.message)
         ]
+
+        rest = Job(strategy, lambda: Multiply({2: 0.5}, 0.7, on_load="override"), lr, seed=1)
+        dcp_load({"job": rest}, checkpoint_id=folder / f"{form} Multiply protocol")
+        results[form, "override"] = rest.train(range(STOP, STEPS)).lrs
     return results
 
 
