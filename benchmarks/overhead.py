@@ -44,7 +44,7 @@ def schedule(epoch: int) -> float:
 
 
 class _Halved:
-    base_lrs: list[float | Tensor]
+    base_lrs: Any  # floats in a policy; torch has tensors too
 
     def get_lr(self) -> list[float | Tensor]:
         return [lr * 0.5 for lr in self.base_lrs]

@@ -101,6 +101,8 @@ class Restarting(Multiply):
 @given(name=names, mapping=mappings, lr_init=lr_inits)
 @example("Switch", "{1: torch.tensor(0.5, device='meta')}", "1")
 @example("Switch", "{1: torch.nested.nested_tensor([torch.ones(1)])}", "1")
+@example("Switch", "torch.nested.nested_tensor([torch.ones(1)])", "1")
+@example("Multiply", "{}", "torch.nested.nested_tensor([torch.ones(1)])")
 @example("Multiply", "deep()", "1")
 @example("Schedule", "deep(tuple)", "1")
 @example("Switch", "{}", "deep()")

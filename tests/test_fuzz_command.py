@@ -24,7 +24,7 @@ from thunder_policy.conformance.command import check_command
 from thunder_policy.expression import ExpressionError, load
 
 KNOWN: dict[str, Any] = {
-    **{name: getattr(thunder_policy, name) for name in ("Switch", "Multiply", "Schedule")},
+    **{name: getattr(thunder_policy, name) for name in ("Switch", "Multiply", "Schedule", "Scale")},
     **{name: getattr(schedules, name) for name in schedules.__all__},
 }
 
@@ -34,11 +34,14 @@ scalars = st.one_of(
     st.integers(0, 20).map(str),
     st.floats(0, 10).map(repr),
     st.sampled_from(["0", "1", "0.1", "1e-3", "9", "30", "None", "True", "'cos'", "'linear'"]),
+    st.sampled_from(["'weight_decay'", "'override'"]),
     st.sampled_from(["10**18", "10**19", "1e308", "1e999", "5e-324", "-1", "1_000", "0x1f", "0b1"]),
     st.sampled_from(["1.", ".5", "1e5", "00", "9" * 30, "1j", "b'x'", "...", "''", "__debug__"]),
 )
 operators = st.sampled_from(["+", "-", "*", "*", "*", "/", "//", "%", "**", "@", "<<", "==", "and"])
-keywords = st.sampled_from(["", "", "", "lr_init=", "epochs=", "at=", "min=", "gamma=", "mapping="])
+keywords = st.sampled_from(
+    ["", "", "", "lr_init=", "epochs=", "at=", "min=", "gamma=", "mapping=", "option=", "on_load="]
+)
 
 
 def grown(part: st.SearchStrategy[str]) -> st.SearchStrategy[str]:

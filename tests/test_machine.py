@@ -120,9 +120,15 @@ class Runs(RuleBasedStateMachine):
 
     def loaded(self, file: Model, model: Model) -> Model:
         """The model of a run into which the policy's state is loaded, at last."""
-        pairs = enumerate(zip(file.lrs, model.lrs, strict=True))
-        now = tuple(old if self.case.left_alone(i) else lr for i, (lr, old) in pairs)
-        return replace(file, lrs=now, initial=model.initial)
+        alone = self.case.left_alone
+        lrs, starts = (
+            tuple(here if alone(i) else there for i, (there, here) in enumerate(pairs))
+            for pairs in (
+                zip(file.lrs, model.lrs, strict=True),
+                zip(file.starts, model.seen().starts, strict=True),
+            )
+        )
+        return replace(file, lrs=lrs, starts=starts, initial=model.initial)
 
     def warns(self, file: Model, model: Model) -> bool:
         """Say whether a load warns, as the groups started from neither what they did nor hold."""

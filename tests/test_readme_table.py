@@ -9,16 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from schedule_helpers import stepped, trajectory
+import torch
+from schedule_helpers import trajectory
 from torch.optim import lr_scheduler
 from torch.optim.swa_utils import SWALR
 
-from thunder_policy import schedules
+from thunder_policy import Multiply, Scale, Schedule, schedules
 from thunder_policy.schedules import Constant, Cosine, Exponential, ScheduleFunction
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 LR, EPOCHS = 0.1, 20
-ROW = re.compile(r"^\| `(\w+\(opt.*?\)|ChainedScheduler.*?)` \| `(.+?)`", re.MULTILINE)
+LRS = [LR, 0.03]  # of the groups
+ROW = re.compile(
+    r"^\| `(\w+\(opt.*?\)|ChainedScheduler.*?)`(?:, `(\w+\(opt.*?\))`)?"
+    r" \| `(.+?)`(?:, `(.+?)`)?(?: \[\^\w+\])? \|$",
+    re.MULTILINE,
+)
+ROWS = [pair for a, b, c, d in ROW.findall(README) for pair in [(a, c), (b, d)] if pair[0]]
 OTHER_ROW = re.compile(
     r"^\| `(\"?[a-z_]+\"?(?:\(.*?\))?)`.*? \| `([a-zA-Z]+[(.].+?)`", re.MULTILINE
 )
@@ -31,8 +38,13 @@ NAMES: dict[str, Any] = {
     **{name: getattr(lr_scheduler, name) for name in lr_scheduler.__all__},
     **{name: getattr(schedules, name) for name in schedules.__all__},
     "SWALR": SWALR,
+    "Multiply": Multiply,
+    "Scale": Scale,
+    "Schedule": Schedule,
     "lr": LR,
+    "lrs": LRS,
     "f": Cosine(1.0, 0.1, 15),
+    "h": Exponential(1.0, 0.8),
     "g": 0.9,
     "p": 2.0,
     "e": 1e-3,
@@ -48,18 +60,28 @@ FACTORS = {"a": 0.3, "b": 0.8}
 
 
 def test_every_scheduler_of_torch_has_a_row() -> None:
-    rows = " ".join(left for left, _ in ROW.findall(README))
+    rows = " ".join(left for left, _ in ROWS)
     for name in lr_scheduler.__all__:
         if name not in ("LRScheduler", "ReduceLROnPlateau"):  # the second is told the loss
             assert f"{name}(" in rows, name
     assert "SWALR(" in rows
+    assert len(ROWS) == 18
 
 
-@pytest.mark.parametrize(("left", "right"), ROW.findall(README))
+@pytest.mark.spec("V4", "V11")
+@pytest.mark.parametrize(("left", "right"), ROWS)
 def test_the_row_gives_the_lrs_of_torch(left: str, right: str) -> None:
-    ours = eval(right, {**NAMES, **FACTORS})
-    theirs = stepped(lambda opt: eval(left, {**NAMES, **FACTORS, "opt": opt}), LR, EPOCHS)
-    assert [ours(epoch) for epoch in range(EPOCHS)] == pytest.approx(theirs, rel=1e-9, abs=1e-12)
+    groups = [{"params": [torch.zeros(1, requires_grad=True)], "lr": lr} for lr in LRS]
+    ours, theirs = torch.optim.SGD(groups), torch.optim.SGD([{**group} for group in groups])
+    policy = eval(right, {**NAMES, **FACTORS})(ours)
+    scheduler = eval(left, {**NAMES, **FACTORS, "opt": theirs})
+    for epoch in range(EPOCHS):
+        expected = pytest.approx([g["lr"] for g in theirs.param_groups], rel=1e-9, abs=1e-12)
+        assert [group["lr"] for group in ours.param_groups] == expected
+        assert policy.lr_at(epoch) == expected
+        for one, its in ((ours, policy), (theirs, scheduler)):
+            one.step()
+            its.step()
 
 
 KEYWORDS = {
@@ -104,7 +126,9 @@ def test_the_other_rows_give_the_recorded_lrs(left: str, right: str) -> None:
     for theirs, letters in found:
         climbs = "restarts" not in left and "T" in letters  # cosine, past its end
         theirs = theirs[: letters["T"] + 1] if climbs else theirs
-        ours = trajectory(eval(right, {**NAMES, **letters}), len(theirs))
+        schedule = eval(right, {**NAMES, **letters})
+        schedule = LR * schedule if "T" in letters or left.startswith('"') else schedule
+        ours = trajectory(schedule, len(theirs))
         assert ours == pytest.approx(theirs, rel=1e-9, abs=1e-12)
 
 

@@ -1184,7 +1184,7 @@ def test_where_the_warning_is_an_error_nothing_was_loaded(cls: Any) -> None:
 def test_a_schedule_loads_what_another_schedule_saved_and_goes_on_with_its_own() -> None:
     saved = run(lambda: Schedule(math.cos), sgd(0.5), 2)
     policy = Schedule(reciprocal)(sgd(0.5))
-    with pytest.warns(UserWarning, match=r"(?s)^Schedule: .*epoch 2.*until the next step"):
+    with pytest.warns(UserWarning, match=r"(?s)^Schedule: .*epoch 2.*from the next step on"):
         policy.load_state_dict(saved.state_dict())
     assert lrs(policy.optimizer) == [math.cos(2)]
     advance(policy)

@@ -90,7 +90,8 @@ def each(values: Any, what: str, one: Callable[[Any, str], T]) -> Any:
         TypeError: For an array or a tensor in the place of a sequence.
         ValueError: For an empty sequence.
     """
-    if getattr(values, "shape", ()) != () and hasattr(values, "tolist"):
+    nested = isinstance(values, Tensor) and values.is_nested  # it has no shape
+    if nested or (hasattr(values, "tolist") and getattr(values, "shape", ()) != ()):
         raise TypeError(f"{what} must be a list, not {short(values)}: write .tolist()")
     if not isinstance(values, Sequence) or isinstance(values, (str, bytes, bytearray)):
         return one(values, what)

@@ -73,8 +73,8 @@ def load(text: str) -> Policy:
     value = import_object(name) if _TARGET.fullmatch(name) else _Parser(text).value()
     try:
         several = value if isinstance(value, (list, tuple)) else [value]
-        schedules = [one for one in several if one is not None]
-        if schedules and all(isinstance(one, ScheduleFunction) for one in schedules):
+        there = [one for one in several if one is not None]
+        if there and all(isinstance(one, ScheduleFunction) for one in there):
             return Schedule(value)
         if isinstance(value, Policy):
             return value

@@ -23,13 +23,15 @@ ParamGroup = dict[str, Any]
 Params = tuple[Tensor, ...]
 
 
-def held(groups: Sequence[ParamGroup], option: str, who: str = "") -> list[Any]:
+def held(
+    groups: Sequence[ParamGroup], option: str, at: Callable[[], str] = lambda: "optimizer"
+) -> list[Any]:
     """Return what each group holds: the live objects.
 
     Args:
         groups: The param groups.
         option: The key.
-        who: Who asks, for an error.
+        at: Says who asks and when, for an error.
 
     Raises:
         ValueError: If a group lacks the option.
@@ -37,7 +39,7 @@ def held(groups: Sequence[ParamGroup], option: str, who: str = "") -> list[Any]:
     try:
         return [*map(itemgetter(option), groups)]
     except KeyError:
-        return [_held(group, option, f"{who}, group {i}") for i, group in enumerate(groups)]
+        return [_held(group, option, f"{at()}, group {i}") for i, group in enumerate(groups)]
 
 
 def _held(group: ParamGroup, option: str, where: str) -> Any:
@@ -106,7 +108,7 @@ def places(before: Sequence[Params], groups: Sequence[ParamGroup]) -> list[int |
     if len(groups) == len(before):
         return [*range(len(groups))]
     filled = [i for i, params in enumerate(before) if params]
-    if len(groups) == len(filled) < len(before):
+    if len(groups) == len(filled) < len(before) and all(group["params"] for group in groups):
         return [*filled]  # DeepSpeed drops empty groups, ZeRO replaces params (transformers#43692)
     at = {id(param): i for i, params in enumerate(before) for param in params}
     return [next((at[id(p)] for p in group["params"] if id(p) in at), None) for group in groups]
@@ -160,7 +162,7 @@ def _write_each(
     A number replaces a number. A tensor stays the same object and is filled in place
     (pytorch#107076, #120934).
     """
-    old = held(groups, option, at())
+    old = held(groups, option, at)
 
     def what(i: int) -> str:
         return f"{at()}, group {i}: the {option}"

@@ -353,11 +353,14 @@ class MappingPolicy(Policy, Generic[M]):
         else:
             # A group that was bound after the optimizer was loaded starts from the saved lr.
             here, there = self.base_lrs, starts
-        now = [
-            start if start != lr and one is not None and self._depends_on_start(one, 0) else was
-            for start, was, lr, one in zip(here, there, lrs, self._mappings(n))
+        held = self._held(self.optimizer)
+        same = [
+            one is None
+            or not self._depends_on_start(one, 0)
+            or any(_is_close(start, other, value) for other in (was, lr))
+            for start, was, lr, one, value in zip(here, there, lrs, self._mappings(n), held)
         ]
-        return there, now
+        return there, [was if equal else start for start, was, equal in zip(here, there, same)]
 
     def _values_at_saved_epoch(
         self, state: dict[str, Any], epoch: int, starts: list[float]
@@ -381,9 +384,10 @@ class MappingPolicy(Policy, Generic[M]):
         starts = self.base_lrs
         if self.lr_init is None:
             # Where the optimizer was loaded before the binding, that took the lr for a start.
-            with suppress(KeyError, TypeError, ValueError):
-                pairs = zip(starts, state["base_lrs"], state["_last_lr"], strict=True)
-                starts = [old if now == lr else now for now, old, lr in pairs]
+            with suppress(TypeError, ValueError):
+                saved = states.read_lrs(state, "base_lrs", len(starts), "")
+                lrs = states.read_lrs(state, "_last_lr", len(starts), "")
+                starts = [old if now == lr else now for now, old, lr in zip(starts, saved, lrs)]
         return {
             "last_epoch": epoch,
             "_step_count": max(epoch + 1, 1),
@@ -441,7 +445,8 @@ class _ByEpoch(MappingPolicy[EpochMapping]):
     def get_lr(self) -> LRs:  # type: ignore[override, unused-ignore]
         """Compute the lrs to be written at ``last_epoch``: one a param group."""
         now, mapping = self.last_epoch, self.mapping
-        lrs = self._held(self.optimizer) if now else self._starts_now()
+        param_groups = self.optimizer.param_groups
+        lrs = groups.held(param_groups, self.option, self._at) if now else self._starts_now()
         return [
             self._changed(lr, one[now]) if now in one else groups.copy_of(lr)
             for lr, one in zip(lrs, mapping if isinstance(mapping, list) else repeat(mapping))
@@ -527,17 +532,6 @@ class _ByCall(MappingPolicy[ScheduleFn]):
     _checked = staticmethod(epochs.schedule_or_none)
     _but = ", but for the callables, which are those written here from the next step on"
 
-    def __init__(
-        self,
-        mapping: ScheduleFn | Sequence[ScheduleFn | None],
-        lr_init: InitialLR = DEFAULT_LR_INIT,
-        *,
-        option: str = "lr",
-        on_load: OnLoad = "restore",
-    ) -> None:
-        callables: Any = mapping
-        super().__init__(callables, lr_init, option=option, on_load=on_load)
-
     def _numbers(self, epoch: int, n: int) -> list[Any]:
         """Call each callable once: a number for each of n groups, None for one that has none."""
         mapping: Any = self.mapping
@@ -594,6 +588,17 @@ class Schedule(_ByCall):
 
     _policy = "Schedule"
 
+    def __init__(
+        self,
+        mapping: ScheduleFn | Sequence[ScheduleFn | None],
+        lr_init: InitialLR = DEFAULT_LR_INIT,
+        *,
+        option: str = "lr",
+        on_load: OnLoad = "restore",
+    ) -> None:
+        callables: Any = mapping
+        super().__init__(callables, lr_init, option=option, on_load=on_load)
+
     def get_lr(self) -> LRs:  # type: ignore[override, unused-ignore]
         """Compute the lrs to be written at ``last_epoch``: one a param group."""
         numbers = self._numbers(self.last_epoch, len(self.optimizer.param_groups))
@@ -641,7 +646,8 @@ class Scale(_ByCall):
         option: str = "lr",
         on_load: OnLoad = "restore",
     ) -> None:
-        super().__init__(mapping, lr_init, option=option, on_load=on_load)
+        callables: Any = mapping
+        super().__init__(callables, lr_init, option=option, on_load=on_load)
 
     def get_lr(self) -> LRs:  # type: ignore[override, unused-ignore]
         """Compute the lrs to be written at ``last_epoch``: one a param group."""

@@ -198,7 +198,7 @@ class Policy(LRScheduler, ABC):
         return False
 
     def _held(self, optimizer: Optimizer) -> list[Any]:
-        return groups.held(optimizer.param_groups, self.option, type(self).__name__)
+        return groups.held(optimizer.param_groups, self.option, self._at)
 
     def _number(self, value: Any, i: int) -> Any:
         return groups.number(value, f"{type(self).__name__}, group {i}: the {self.option}")
@@ -293,11 +293,11 @@ class Policy(LRScheduler, ABC):
         before, optimizer = self.last_epoch, self.optimizer
         undo = None
         try:
+            self.last_epoch = epoch
             restarts = self._restarts and epoch == 0
             if restarts or len(optimizer.param_groups) != len(self.base_lrs):
                 undo = states.Undo(self, optimizer)
                 self._take_in_groups()
-            self.last_epoch = epoch
             if restarts:
                 self._write(self.base_lrs)
             if epoch >= 0:  # below, a nested SequentialLR has not begun
@@ -306,9 +306,9 @@ class Policy(LRScheduler, ABC):
                 write(optimizer.param_groups, self.option, values, self._at, self._left_alone)
         except BaseException as error:
             add_note(error, self._at())
-            self.last_epoch = before
             if undo is not None:
                 undo()
+            self.last_epoch = before
             raise
 
     def _write(self, lrs: LRs) -> None:
@@ -317,7 +317,8 @@ class Policy(LRScheduler, ABC):
 
     def _at(self) -> str:
         """Say who and when, for an error."""
-        return f"{type(self).__name__} at epoch {short(self.last_epoch)}"
+        who, epoch = type(self).__name__, self.last_epoch
+        return f"{who} at epoch {short(epoch)}" if epoch >= 0 else who
 
     def _closed_form(self) -> LRs:
         """Return the lrs at ``last_epoch`` whatever the groups hold, where there is such a form."""

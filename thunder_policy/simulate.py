@@ -139,6 +139,7 @@ def plot(
         ValueError: If ``epochs`` is below 1, or there is no policy.
 
     Example:
+        >>> from thunder_policy import Switch
         >>> ax = plot(Switch([{0: 0.5, 2: 0.25}, {0: 0.1}]), epochs=4)
         >>> [line.get_label() for line in ax.lines]
         ['Switch, group 0', 'Switch, group 1']

@@ -70,7 +70,8 @@ class Undo:
         self.slots: dict[str, Any] = {name: getattr(scheduler, name) for name in slots(scheduler)}
         self.option: str = getattr(scheduler, "option", "lr")
         groups = optimizer.param_groups
-        values = map(copy_of, held(groups, self.option, type(scheduler).__name__))
+        at = getattr(scheduler, "_at", lambda: type(scheduler).__name__)
+        values = map(copy_of, held(groups, self.option, at))
         self.groups: list[tuple[ParamGroup, ParamGroup, Any]] = [
             (group, group.copy(), value) for group, value in zip(groups, values)
         ]
