@@ -204,6 +204,7 @@ BAD: list[tuple[str, int | None, str]] = [
 ]
 
 
+@pytest.mark.spec("C3", "C5", "C9", "O1")
 @pytest.mark.parametrize(("text", "column", "message"), BAD)
 def test_anything_else_is_one_line_with_the_position_of_the_fault(
     text: str, column: int | None, message: str, capsys: pytest.CaptureFixture[str]

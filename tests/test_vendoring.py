@@ -173,6 +173,7 @@ def test_it_trains_without_the_extras(project: Path, bare: Path) -> None:
     python(bare, "-W", "error", "-m", "acme.train", cwd=project)
 
 
+@pytest.mark.spec("K1", "K2")
 def test_it_pickles_from_one_process_to_another(project: Path, bare: Path) -> None:
     saved = python(bare, "-c", PICKLING, "save", cwd=project)
     python(bare, "-W", "error", "-c", PICKLING, "load", cwd=project, stdin=saved)
@@ -200,6 +201,7 @@ except ImportError as error:
     assert "needs Hypothesis: pip install" in second
 
 
+@pytest.mark.spec("T25", "X1")
 def test_two_copies_in_one_process_do_not_disturb_each_other(project: Path, complete: Path) -> None:
     python(complete, "-c", TWO_COPIES, cwd=project, path=str(ROOT))
 
@@ -249,7 +251,7 @@ def pyright(environment: Path, project: Path, config: Path, more: str = "") -> s
 
 # The core
 
-CORE_LINES, CORE_CODE = 2100, 1250
+CORE_LINES, CORE_CODE = 2100, 1260
 LONGEST_FUNCTION = 45
 # What `import thunder_policy` executes too, and no policy needs.
 NOT_CORE = {"schedules", "simulate", "drawing", "tables"}

@@ -1,6 +1,7 @@
 """What people write, turned into ``float``, ``int`` and ``dict`` of these, or refused."""
 
 # pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
+# pyright: reportUnnecessaryIsInstance=false
 
 from __future__ import annotations
 

@@ -66,12 +66,6 @@ def copy_of(value: Any) -> Any:
     return value.detach().clone() if isinstance(value, Tensor) else value
 
 
-def rounding(value: Any) -> float:
-    """Return the relative rounding of the dtype that a group holds its value in."""
-    floating = isinstance(value, Tensor) and value.is_floating_point()
-    return torch.finfo(value.dtype if floating else torch.float64).eps
-
-
 def has_data(value: Tensor) -> bool:
     """Tell whether there is anything in a tensor: not in a meta tensor, nor in a fake one."""
     return value.device.type != "meta" and type(value).__name__ != "FakeTensor"
@@ -215,8 +209,12 @@ def _fitting(value: Any, old: Any, i: int, what: Callable[[int], str]) -> Any:
             f"not require grad and not be of inference mode, unlike {short(old)}"
         )
     if not is_finite_float:
-        far = isinstance(value, Tensor) and not on_host(value) and value.device == old.device
-        if far and value.numel() == 1 and value.is_floating_point():
+        if (
+            isinstance(value, Tensor)
+            and not on_host(value)
+            and value.is_floating_point()
+            and (value.device, value.numel()) == (old.device, 1)
+        ):
             return value
         value = real(value, what(i), any_shape=True)
     if abs(value) > limit:

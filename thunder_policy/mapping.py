@@ -74,9 +74,10 @@ class MappingPolicy(Policy, Generic[M]):
             own lr. Where it is not given and the optimizer has another lr, binding warns.
         option: The key of the param groups that is scheduled, as in `Policy`. Another one than
             ``"lr"`` starts from what the groups hold, unless ``lr_init`` is given.
-        on_load: What counts after `load_state_dict`: ``"restore"`` goes on with the saved run, and
-            warns where the plan written here is another. ``"override"`` takes the epoch alone from
-            the state, and what is written here counts at once.
+        on_load: What counts after `load_state_dict`. ``"restore"``: the saved lrs, starts, mapping
+            and ``lr_init``, with a ``UserWarning`` where what is written here is another; those
+            callables, which no state holds, go on from the next step. ``"override"``: what is
+            written here, from the saved epoch on, at once and again at the next step.
 
     Attributes:
         mapping: The mapping, copied: sorted by epoch, with ``int`` keys and ``float`` values. A
@@ -127,7 +128,7 @@ class MappingPolicy(Policy, Generic[M]):
                 f"{cls.__name__} is made without an optimizer, and bound by a call: write "
                 f"{cls.__name__}({{...}})(optimizer), with its mapping"
             )
-        return super().__new__(cls)
+        return object.__new__(cls)
 
     def __init__(
         self,
@@ -222,30 +223,25 @@ class MappingPolicy(Policy, Generic[M]):
             starts = super()._starts_at_binding(optimizer, epoch)
         else:
             starts = [*per_group(self.lr_init, len(lrs), "lr_init")]
+        warned = not self._by_default
         for i, mapping in enumerate(self._mappings(len(lrs))):
+            initial_lr = optimizer.param_groups[i].get("initial_lr", lrs[i])
             if mapping is None or (self._by_default and not self._depends_on_start(mapping, epoch)):
                 starts[i] = self._number(lrs[i], i)
-            elif self._by_default:
-                initial_lr = optimizer.param_groups[i].get("initial_lr", lrs[i])
-                if not (self._is_default(lrs[i], i) or self._is_default(initial_lr, i)):
-                    self._warn_of_default(i, lrs[i])
-                    break
+            elif not (warned or self._is_default(lrs[i], i) or self._is_default(initial_lr, i)):
+                warned = True
+                warn(
+                    f"{type(self).__name__}, group {i}: lr_init was not given, so it starts from "
+                    f"{DEFAULT_LR_INIT}, and not from the group's lr, {float(lrs[i])!r}: give "
+                    "lr_init=None to start from that, or lr_init=1e-3"
+                )
         return starts
 
     def _is_default(self, lr: Any, i: int) -> bool:
         """Tell whether a lr is the default of lr_init, as its dtype holds that, or has no data."""
-        value = self._number(lr, i)
-        if isinstance(lr, Tensor):
-            default = torch.tensor(DEFAULT_LR_INIT, dtype=lr.dtype, device="cpu").item()
-            return not groups.has_data(lr) or value == default
-        return bool(value == DEFAULT_LR_INIT)
-
-    def _warn_of_default(self, i: int, lr: Any) -> None:
-        warn(
-            f"{type(self).__name__}, group {i}: lr_init was not given, so it starts from "
-            f"{DEFAULT_LR_INIT}, and not from the group's lr, {float(lr)!r}: give lr_init=None to "
-            "start from that, or lr_init=1e-3"
-        )
+        value, dtype = self._number(lr, i), lr.dtype if isinstance(lr, Tensor) else torch.float64
+        default = torch.tensor(DEFAULT_LR_INIT, dtype=dtype, device="cpu").item()
+        return isinstance(value, Tensor) or bool(value == default)
 
     def _start_was_given(self, i: int) -> bool:
         return not (self.lr_init is None or self._by_default or i in self._left_alone)
@@ -278,19 +274,6 @@ class MappingPolicy(Policy, Generic[M]):
             with suppress(Exception):  # a checkpoint is never lost to it
                 state["_planned"] = self.lr_at(self.last_epoch)
         return {key: value for key, value in state.items() if key not in keys}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore a `state_dict`, as `Policy.load_state_dict` does.
-
-        With ``on_load="restore"`` a mapping and ``lr_init`` in the state count, and the saved lrs
-        until the next change; callables, which no state holds, go on from the next step. With
-        ``on_load="override"`` the epoch alone is taken from the state: mapping, starts and lrs are
-        those that are written here, at once, and again at the next step.
-
-        Warns:
-            UserWarning: If what is written here differs from what was saved, and that counts.
-        """
-        super().load_state_dict(state_dict)
 
     def _read(self, state: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], LRs]]:
         if self.on_load == "override":
@@ -414,17 +397,15 @@ class MappingPolicy(Policy, Generic[M]):
         return [real(value, where % i) for i, value in enumerate(values)]
 
     def _known_starts(self) -> list[Any]:
-        if is_bound(self):
-            return self._starts_now()
-        n = [*self._counts(), 1][0]
-        if self.lr_init is None and not self._is_closed():
+        if is_bound(self) or (self.lr_init is None and not self._is_closed()):
             return super()._known_starts()
+        n = [*self._counts(), 1][0]
         pairs = zip(self._mappings(n), per_group(self.lr_init, n, "lr_init"))
         return [None if mapping is None else start for mapping, start in pairs]
 
     @property
     def _get_closed_form_lr(self) -> Callable[[], LRs]:
-        """Where there is a closed form, torch finds it by this name."""
+        """What torch calls a closed form; a subclass with a get_lr of its own has none."""
         if not self._is_closed() and type(self).lr_at is MappingPolicy.lr_at:
             raise AttributeError(f"{type(self).__name__} has a get_lr of its own")
         return self._planned_lrs
@@ -549,7 +530,7 @@ class _ByCall(MappingPolicy[ScheduleFn]):
                 number = None if schedule is None else schedule(epoch)
                 if type(number) is not float or number - number != 0.0:  # nan or inf
                     what = f"{self._where(epoch, numbers)}: the {self.option}"
-                    number = schedule and real(number, what, any_shape=True)
+                    number = None if schedule is None else real(number, what, any_shape=True)
                 numbers.append(number)
         except BaseException as error:
             add_note(error, self._where(epoch, numbers))
@@ -664,5 +645,6 @@ class Scale(_ByCall):
 
 def _is_close(one: float, other: float, held: Any) -> bool:
     """Tell whether two numbers are the same but for rounding, their own and that of the group."""
-    eps = max(4 * sys.float_info.epsilon, groups.rounding(held) / 2)
-    return math.isclose(one, other, rel_tol=eps)
+    floating = isinstance(held, Tensor) and held.is_floating_point()
+    eps = torch.finfo(held.dtype if floating else torch.float64).eps
+    return math.isclose(one, other, rel_tol=max(eps / 2, 4 * sys.float_info.epsilon))

@@ -2,6 +2,7 @@
 
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false, reportUnnecessaryIsInstance=false
+# pyright: reportIncompatibleVariableOverride=false
 
 from __future__ import annotations
 
@@ -19,7 +20,6 @@ from . import dry_run, groups
 from . import state as states
 from .call_order import warn, warn_of_order, was_stepped, watch
 from .checks import add_note, epoch_number, short
-from .groups import write
 
 AnyPolicy = TypeVar("AnyPolicy", bound="Policy")
 LRs = Sequence[float | Tensor]
@@ -158,8 +158,9 @@ class Policy(LRScheduler, ABC):
         starts = self._starts_at_binding(optimizer, epoch)
         undo = states.Undo(self, optimizer)
         try:
-            # Not vars(): the dict of an instance that was made for that is slow to look into.
-            self.__dict__ = {**self.__dict__, "optimizer": optimizer, "base_lrs": starts}
+            # A new dict: in one that vars() has made of an instance, Python 3.11 looks slowly.
+            bound = {**self.__dict__, "optimizer": optimizer, "base_lrs": starts}
+            object.__setattr__(self, "__dict__", bound)
             self._params = groups.params_of(optimizer.param_groups)
             self._step_count, self._overridden, self._left = 1, False, None
             self._prepare_steps()
@@ -241,9 +242,9 @@ class Policy(LRScheduler, ABC):
         if self._step_count == 1 or epoch is not None:
             epoch = self._warn(epoch)
         # The first short cut: where no milestone comes up nothing is written, so nothing is looked
-        # at but how many groups there are. Left to the path are policies that have a get_lr of
-        # their own (no _milestones), epoch 0 in a SequentialLR, the step after a state was
-        # overridden, and groups that came or went.
+        # at but how many groups there are. Left to the path are policies whose lrs may change at
+        # any epoch, and the step after a state was overridden (no _milestones), epoch 0 in a
+        # SequentialLR, and groups that came or went.
         now = self.last_epoch + 1
         if (
             self._milestones is not None
@@ -253,8 +254,6 @@ class Policy(LRScheduler, ABC):
             and len(self.optimizer.param_groups) == len(self.base_lrs)
         ):
             self.last_epoch = now
-        elif epoch is None and not self._overridden:
-            self._go_to(now, self.get_lr)
         else:
             self._update_lr(epoch)
         self._step_count += 1
@@ -278,12 +277,10 @@ class Policy(LRScheduler, ABC):
 
     def _update_lr(self, epoch: int | None = None) -> None:
         # SequentialLR calls this too, with 0.
+        lrs: Callable[[], LRs] = self._planned_lrs if self._overridden else self.get_lr
         if epoch is not None:
-            self._go_to(epoch, self._closed_form)
-        elif self._overridden:
-            self._go_to(self.last_epoch + 1, self._planned_lrs)
-        else:
-            self._go_to(self.last_epoch + 1, self.get_lr)
+            lrs = getattr(self, "_get_closed_form_lr", self.get_lr)
+        self._go_to(self.last_epoch + 1 if epoch is None else epoch, lrs)
         if self._overridden:
             self._overridden = False
             self._prepare_steps()
@@ -302,8 +299,8 @@ class Policy(LRScheduler, ABC):
                 self._write(self.base_lrs)
             if epoch >= 0:  # below, a nested SequentialLR has not begun
                 values = lrs()
-                # Asked for afterwards: get_lr is anybody's code, and may load the optimizer.
-                write(optimizer.param_groups, self.option, values, self._at, self._left_alone)
+                param_groups = optimizer.param_groups  # get_lr may have loaded the optimizer
+                groups.write(param_groups, self.option, values, self._at, self._left_alone)
         except BaseException as error:
             add_note(error, self._at())
             if undo is not None:
@@ -312,18 +309,13 @@ class Policy(LRScheduler, ABC):
             raise
 
     def _write(self, lrs: LRs) -> None:
-        # The groups are asked for here: get_lr is anybody's code, and may load the optimizer.
-        write(self.optimizer.param_groups, self.option, lrs, self._at, self._left_alone)
+        param_groups = self.optimizer.param_groups
+        groups.write(param_groups, self.option, lrs, self._at, self._left_alone)
 
     def _at(self) -> str:
         """Say who and when, for an error."""
         who, epoch = type(self).__name__, self.last_epoch
         return f"{who} at epoch {short(epoch)}" if epoch >= 0 else who
-
-    def _closed_form(self) -> LRs:
-        """Return the lrs at ``last_epoch`` whatever the groups hold, where there is such a form."""
-        closed_form: Callable[[], LRs] = getattr(self, "_get_closed_form_lr", self.get_lr)
-        return closed_form()
 
     def _planned_lrs(self) -> LRs:
         """Return the lrs at ``last_epoch`` as if nobody else changed any."""

@@ -1,7 +1,7 @@
 """The lrs that a policy gives, before training with it."""
 
 # pyright: reportPrivateUsage=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
-# pyright: reportUnnecessaryIsInstance=false
+# pyright: reportUnknownVariableType=false, reportUnnecessaryIsInstance=false
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from .checks import epoch_number, real, short
 from .groups import ParamGroup, copy_of, held, is_writable
 
 # What a state holds beside attributes; `_group_lrs` is of 0.1.0, and the last two are of torch.
-NUMBERS = frozenset(
+KNOWN_KEYS = frozenset(
     {"last_epoch", "_step_count", "base_lrs", "_last_lr", "option", "_policy", "_planned"}
     | {"_group_lrs", "_is_initial", "_get_lr_called_within_step"}
 )
@@ -185,7 +185,7 @@ def read_each(
     owner = type(instance)
     found: dict[str, Any] = {}
     for key, value in state.items():
-        if key in NUMBERS or key in others or (key == "verbose" and not hasattr(instance, key)):
+        if key in KNOWN_KEYS or key in others or (key == "verbose" and not hasattr(instance, key)):
             continue  # torch had verbose up to 2.6
         what = f"{owner.__name__}: {short(key)} in the state"
         wrong = not _is_attribute(owner, key) and (copies or isinstance(key, str))
