@@ -22,7 +22,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR
 from torch.utils.benchmark import Measurement, Timer
 
-from thunder_policy import Multiply, Policy, Schedule, Switch
+from thunder_policy import Multiply, Policy, Scale, Schedule, Switch
 
 Bind = Callable[[Optimizer], LRScheduler]
 
@@ -101,6 +101,11 @@ CALLED = {
         lambda n, count: Schedule(schedule),
         lambda n, count: partial(LambdaLR, lr_lambda=schedule),
     ),
+    "Scale, one function": Pair(
+        "LambdaLR",
+        lambda n, count: Scale(schedule),
+        lambda n, count: partial(LambdaLR, lr_lambda=schedule),
+    ),
     "Schedule, a list": Pair(
         "LambdaLR",
         lambda n, count: Schedule([schedule] * n),
@@ -116,14 +121,19 @@ PAIRS = {**BETWEEN, **CALLED, **AT}
 
 # What the ratio is meant to stay below, with 1, 10 and 100 groups.
 GOALS = {
-    ("Switch, between milestones", "float"): (0.18, 0.11, 0.10),
-    ("Multiply, between milestones", "float"): (0.18, 0.11, 0.10),
-    ("Schedule, one function", "float"): (0.18, 0.11, 0.10),
-    ("Schedule, a list", "float"): (0.35, 0.30, 0.30),
-    ("Switch, between milestones", "tensor"): (0.12, 0.06, 0.05),
-    ("Multiply, between milestones", "tensor"): (0.12, 0.06, 0.05),
-    ("Schedule, one function", "tensor"): (0.30, 0.20, 0.15),
-    ("Policy, own get_lr", "float"): (0.60, 0.50, 0.50),
+    ("Switch, between milestones", "float"): (0.10, 0.04, 0.01),
+    ("Multiply, between milestones", "float"): (0.10, 0.04, 0.01),
+    ("Schedule, one function", "float"): (0.20, 0.20, 0.20),
+    ("Scale, one function", "float"): (0.20, 0.20, 0.20),
+    ("Schedule, a list", "float"): (0.60, 0.60, 0.60),
+    ("Policy, own get_lr", "float"): (0.70, 0.60, 0.50),
+    ("Switch, at a milestone", "float"): (1.50, 1.00, 1.00),
+    ("Multiply, at a milestone", "float"): (1.50, 1.00, 1.00),
+    ("Switch, between milestones", "tensor"): (0.03, 0.005, 0.001),
+    ("Multiply, between milestones", "tensor"): (0.03, 0.005, 0.001),
+    ("Schedule, one function", "tensor"): (0.45, 0.25, 0.20),
+    ("Scale, one function", "tensor"): (0.45, 0.25, 0.20),
+    ("Policy, own get_lr", "tensor"): (1.40, 1.00, 0.90),
 }
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {

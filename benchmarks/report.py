@@ -135,7 +135,7 @@ def markdown(results: Sequence[Result], where: dict[str, Any]) -> str:
     for lr in KINDS:
         for i, name in enumerate((STANDARD, f"`{PAIRS[STANDARD].against}`")):
             whole.append([f"{name}, {lr} lr", *(shares[lr, one][i] for one in optimizers)])
-    tables = [_lines(_ratios(standard, "policy", KINDS, 2), names=2), _lines(whole, names=1)]
+    tables = [_lines(_ratios(standard, "policy", KINDS, 3), names=2), _lines(whole, names=1)]
     if on_cuda:
         tables.append(_lines(_ratios(on_cuda, "on CUDA", KINDS[1:], 3), names=2))
     made = f"Made by `{where['command']}` on {sentence(where)}. {cuda_line(where)}"
