@@ -99,6 +99,23 @@ class TestInSequentialLR:
         assert step(optimizer, sequence, 2) == [0.5, 0.25]
         assert policy.base_lrs == [0.5]
 
+    @pytest.mark.spec("X2")
+    def test_a_step_to_an_epoch_below_0_writes_nothing(self) -> None:
+        def undefined(epoch: int) -> float:
+            raise AssertionError(f"called at {epoch}")
+
+        policies: list[Policy] = [Switch({}, 0.1), Multiply({}, 0.1), Schedule(lambda epoch: 0.1)]
+        for policy in policies:
+            optimizer = sgd(0.5)
+            policy(optimizer)
+            policy.last_epoch = -3  # as by containers that each take back a step of what they hold
+            optimizer.param_groups[0]["lr"] = 0.75
+            vars(policy)["get_lr"] = undefined
+            optimizer.step()
+            policy.step()
+            assert policy.last_epoch == -2
+            assert optimizer.param_groups[0]["lr"] == 0.75
+
     @pytest.mark.spec("S1", "B7")
     def test_where_a_policy_fails_at_its_start_nothing_has_changed(self) -> None:
         class Failing(AsDocumented):

@@ -172,7 +172,7 @@ def test_the_wheel_has_the_packages_and_the_metadata(of: str, built: Built) -> N
         expected.add("torch/optim/lr_scheduler.pyi")
     else:
         expected = {name for name in tracked() if name.startswith("thunder_policy/")}
-        assert "thunder_policy/py.typed" in expected
+        assert {"thunder_policy/py.typed", "thunder_policy/SPEC.md"} <= expected
         metadata.add("entry_points.txt")
     root = f"{NAMES[of]}-{VERSION}.dist-info/"
     assert sorted(names) == sorted(expected | {root + name for name in metadata})

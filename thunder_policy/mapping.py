@@ -378,9 +378,8 @@ class MappingPolicy(Policy, Generic[M]):
             "_overridden": epoch >= 0,
         }
 
-    def _values_at(self, epoch: int, starts: Sequence[Any]) -> list[Any]:
-        """Return the lrs at an epoch from some starts; ``None`` is one that is not known."""
-        raise NotImplementedError
+    # What the lrs at an epoch are from some starts, of which None is one that is not known.
+    _values_at: Callable[[int, Sequence[Any]], list[Any]]
 
     def lr_at(self, epoch: int) -> list[float]:
         """Return the lrs at an epoch, as `Policy.lr_at` does, in closed form."""
@@ -522,23 +521,25 @@ class _ByCall(MappingPolicy[ScheduleFn]):
                 number = mapping(epoch)
                 if type(number) is not float or number - number != 0.0:  # nan or inf
                     number = real(
-                        number, f"{self._where(epoch, numbers)}: the {self.option}", any_shape=True
+                        number,
+                        f"{self._where(epoch, len(numbers))}: the {self.option}",
+                        any_shape=True,
                     )
                 return [number] * n
             # No juxt: that hides which one raised, and turns StopIteration into RuntimeError.
             for schedule in mapping:
                 number = None if schedule is None else schedule(epoch)
                 if type(number) is not float or number - number != 0.0:  # nan or inf
-                    what = f"{self._where(epoch, numbers)}: the {self.option}"
+                    what = f"{self._where(epoch, len(numbers))}: the {self.option}"
                     number = None if schedule is None else real(number, what, any_shape=True)
                 numbers.append(number)
         except BaseException as error:
-            add_note(error, self._where(epoch, numbers))
+            add_note(error, self._where(epoch, len(numbers)))
             raise
         return numbers
 
-    def _where(self, epoch: int, numbers: list[Any]) -> str:
-        which = f"group {len(numbers)}" if isinstance(self.mapping, list) else "all param groups"
+    def _where(self, epoch: int, i: int) -> str:
+        which = f"group {i}" if isinstance(self.mapping, list) else "all param groups"
         return f"{type(self).__name__} at epoch {short(epoch)}, {which}"
 
     def _with_lrs_left_alone(self, values: list[Any]) -> LRs:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from .checks import count, epoch_number, non_negative, per_group, real, short
+from .checks import add_note, count, epoch_number, non_negative, per_group, real, short
 from .drawing import draw, finish
 from .dry_run import stand_in, stepped
 from .mapping import MappingPolicy, Scale, Schedule
@@ -94,22 +94,38 @@ def _closed_form(policy: MappingPolicy[Any], epochs: int, starts: Sequence[float
 
 
 def _called(policy: Schedule | Scale, epochs: int, starts: Sequence[float]) -> Tensor:
-    """Call each callable at each of the first epochs, by its table where it has one."""
+    """Return what the callables give at each of the first epochs, for each group."""
+    mapping: Any = policy.mapping
+    several: list[Any] = mapping if isinstance(mapping, list) else [mapping]
+    called = [
+        None if one is None else _column(policy, one, i, epochs) for i, one in enumerate(several)
+    ]
+    columns = [
+        torch.full((epochs,), start, dtype=torch.float64, device="cpu")
+        if column is None
+        else column * (start if isinstance(policy, Scale) else 1.0)
+        for column, start in zip(called if several is mapping else called * len(starts), starts)
+    ]
+    return torch.stack(columns, dim=1)
+
+
+def _column(policy: Schedule | Scale, schedule: Any, group: int, epochs: int) -> Tensor:
+    """Call one callable at each of the first epochs, by its table where it has one."""
     from .tables import tabled  # here, as to import every schedule takes long
 
-    mapping: Any = policy.mapping
-    several = mapping if isinstance(mapping, list) else [mapping]
-    tables = [None if one is None else tabled(one, epochs) for one in several]
-    policy.mapping = tables if several is mapping else tables[0]  # type: ignore[assignment]  # a copy's, made for this
-    rows = [policy._numbers(epoch, 1) for epoch in range(epochs)]
-    alone = [one is None for one in several]
-    filled = (
-        [[0.0 if value is None else value for value in row] for row in rows] if any(alone) else rows
-    )
-    numbers = torch.tensor(filled, dtype=torch.float64, device="cpu").reshape(epochs, len(several))
-    start = torch.tensor(starts, dtype=torch.float64, device="cpu")
-    lrs = numbers * start if isinstance(policy, Scale) else numbers.expand(epochs, len(starts))
-    return torch.where(torch.tensor(alone, device="cpu"), start, lrs)
+    table = tabled(schedule, epochs)
+    numbers: list[float] = []
+    try:
+        for epoch in range(epochs):
+            number = table(epoch)
+            if type(number) is not float or number - number != 0.0:  # nan or inf
+                what = f"{policy._where(epoch, group)}: the {policy.option}"
+                number = real(number, what, any_shape=True)
+            numbers.append(number)
+    except BaseException as error:
+        add_note(error, policy._where(len(numbers), group))
+        raise
+    return torch.tensor(numbers, dtype=torch.float64, device="cpu")
 
 
 def plot(

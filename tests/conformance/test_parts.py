@@ -38,7 +38,7 @@ from thunder_policy.conformance import (
 from thunder_policy.conformance.checks import examine, name_of
 from thunder_policy.conformance.command import check_command
 from thunder_policy.conformance.isolation import arguments, isolated
-from thunder_policy.conformance.kit import expect, plain, same_run, spoil
+from thunder_policy.conformance.kit import expect, plain, same_run, spoil, through_pickle
 from thunder_policy.conformance.reproduce import reproduction, source_of
 
 CHECKS = {check.law.name: check for check in checks()}
@@ -381,3 +381,9 @@ def test_the_command_refuses_a_bound_policy(
     monkeypatch.setattr(broken, "in_use", broken.Decay()(optimizer), raising=False)
     assert check_command("broken:in_use", None, None, as_json=False) == 2
     assert "it is bound to an optimizer" in capsys.readouterr().err
+
+
+def test_a_pickle_takes_a_function_that_is_there_twice_by_one_reference() -> None:
+    def local() -> None: ...
+
+    assert through_pickle([local, local]) == ([local, local], [local.__qualname__])
