@@ -86,16 +86,18 @@ class Policy(LRScheduler, ABC):
     _policy: str | None = None
     _plan_keys: Container[object] = ()
 
-    # What a binding sets beside optimizer and base_lrs: the params of each group, by which it is
-    # known when others come or go; the only epochs at which anything changes, where they are known;
-    # the groups that are never written; whether get_lr finds the starts in the groups at epoch 0;
-    # whether the next step takes the closed form, as the state was overridden; and the optimizer
-    # that a call of the bound policy left before it was used.
+    # What a binding sets beside optimizer and base_lrs.
+    # The params of each group, by which it is known again when others come or go.
     _params: Sequence[groups.Params] = ()
+    # The only epochs at which a lr changes, where they are known.
     _milestones: Container[int] | None = None
+    # The places of the groups that are never written.
     _left_alone: Collection[int] = ()
+    # Whether get_lr finds the starts in the groups at epoch 0, as it may multiply what they hold.
     _restarts: bool = False
+    # Whether a state was overridden, so that the next step goes by the plan again.
     _overridden: bool = False
+    # The optimizer that a call of the bound policy left before it was used.
     _left: weakref.ref[Optimizer] | None = None
 
     def __init__(self, *, option: str = "lr") -> None:
