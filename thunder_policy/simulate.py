@@ -97,35 +97,45 @@ def _called(policy: Schedule | Scale, epochs: int, starts: Sequence[float]) -> T
     """Return what the callables give at each of the first epochs, for each group."""
     mapping: Any = policy.mapping
     several: list[Any] = mapping if isinstance(mapping, list) else [mapping]
-    called = [
-        None if one is None else _column(policy, one, i, epochs) for i, one in enumerate(several)
-    ]
-    columns = [
-        torch.full((epochs,), start, dtype=torch.float64, device="cpu")
-        if column is None
-        else column * (start if isinstance(policy, Scale) else 1.0)
-        for column, start in zip(called if several is mapping else called * len(starts), starts)
-    ]
+    called = {i: one for i, one in enumerate(several) if one is not None}
+    numbers = dict(zip(called, _numbers(policy, called, epochs).unbind(dim=1)))
+    scale = starts if isinstance(policy, Scale) else [1.0] * len(starts)
+    columns = []
+    for i, start in enumerate(starts):
+        column = numbers.get(i if several is mapping else 0)
+        alone = torch.full((epochs,), start, dtype=torch.float64, device="cpu")
+        columns.append(alone if column is None else column * scale[i])
     return torch.stack(columns, dim=1)
 
 
-def _column(policy: Schedule | Scale, schedule: Any, group: int, epochs: int) -> Tensor:
-    """Call one callable at each of the first epochs, by its table where it has one."""
+def _numbers(policy: Schedule | Scale, called: Mapping[int, Any], epochs: int) -> Tensor:
+    """Call some callables at each of the first epochs, by a table where one has it.
+
+    Args:
+        policy: Whose callables they are, for an error.
+        called: The callables, by the places of their groups.
+        epochs: How many.
+
+    Returns:
+        A tensor of shape (epochs, callables).
+    """
     from .tables import tabled  # here, as to import every schedule takes long
 
-    table = tabled(schedule, epochs)
+    tables = {i: tabled(one, epochs) for i, one in called.items()}
     numbers: list[float] = []
+    epoch, group = 0, 0
     try:
         for epoch in range(epochs):
-            number = table(epoch)
-            if type(number) is not float or number - number != 0.0:  # nan or inf
-                what = f"{policy._where(epoch, group)}: the {policy.option}"
-                number = real(number, what, any_shape=True)
-            numbers.append(number)
+            for group, table in tables.items():
+                number = table(epoch)
+                if type(number) is not float or number - number != 0.0:  # nan or inf
+                    what = f"{policy._where(epoch, group)}: the {policy.option}"
+                    number = real(number, what, any_shape=True)
+                numbers.append(number)
     except BaseException as error:
-        add_note(error, policy._where(len(numbers), group))
+        add_note(error, policy._where(epoch, group))
         raise
-    return torch.tensor(numbers, dtype=torch.float64, device="cpu")
+    return torch.tensor(numbers, dtype=torch.float64, device="cpu").reshape(epochs, len(called))
 
 
 def plot(
