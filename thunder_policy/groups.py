@@ -6,14 +6,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from functools import cache
-from numbers import Real
-from operator import itemgetter
 from typing import Any
 
 import torch
+from toolz import groupby  # type: ignore[import-untyped, unused-ignore]  # toolz has no types
 from torch import Tensor
 from torch.nn import Parameter
 
@@ -36,21 +34,17 @@ def held(
     Raises:
         ValueError: If a group lacks the option.
     """
-    try:
-        return [*map(itemgetter(option), groups)]
-    except KeyError:
-        return [_held(group, option, f"{at()}, group {i}") for i, group in enumerate(groups)]
-
-
-def _held(group: ParamGroup, option: str, where: str) -> Any:
-    if option in group:
-        return group[option]
-    if option == "momentum" and "betas" in group:
-        return group["betas"][0]  # as torch's cyclic schedulers have it
-    others = [key for key, value in group.items() if type(value) in (int, float)]
-    raise ValueError(
-        f"{where}: the param group has no {option}; it has {', '.join(others) or 'no numbers'}"
-    )
+    values: list[Any] = []
+    for i, group in enumerate(groups):
+        if option in group:
+            values.append(group[option])
+        elif option == "momentum" and "betas" in group:
+            values.append(group["betas"][0])  # as torch's cyclic schedulers have it
+        else:
+            numbers = [key for key, value in group.items() if type(value) in (int, float)]
+            has = ", ".join(numbers) or "no numbers"
+            raise ValueError(f"{at()}, group {i}: the param group has no {option}; it has {has}")
+    return values
 
 
 def hold(group: ParamGroup, option: str, value: object) -> None:
@@ -117,6 +111,9 @@ def write(
 ) -> None:
     """Write one value into each group: into all of them, or none.
 
+    A number replaces a number. A tensor stays the same object and is filled in place
+    (pytorch#107076, #120934).
+
     Args:
         groups: The param groups.
         option: The key of what is written.
@@ -128,97 +125,58 @@ def write(
         TypeError: If that is no sequence, or something in it is no real number.
         ValueError: If it is of another length, or a group cannot hold its value.
     """
-    if type(values) is not list or len(values) != len(groups):
-        _check_sequence(values, len(groups), at)
-    # The second short cut: one finite float for groups that all hold a float. Whatever else there
-    # is, other numbers, tensors, groups to leave alone, is left to the closer look of _write_each.
-    one = values[0] if values else None
-    if type(one) is float and one - one == 0.0 and (len(values) == 1 or _are_all(values, one)):
-        for group in groups:
-            if type(group.get(option)) is not float or left_alone:
-                break
-        else:
-            for group in groups:
-                group[option] = one
+    if len(_sequence(values, at)) != len(groups):
+        got = f"got {len(values)} lrs from get_lr() and {len(groups)} param groups"
+        raise ValueError(f"{at()}: {got}")
+    # The second short cut: finite floats for groups that all hold a float. Other numbers, tensors,
+    # and groups to leave alone are left to what follows.
+    for group, value in zip(groups, values):
+        if type(value) is not float or value - value != 0.0 or type(group.get(option)) is not float:
+            break
+    else:
+        if not left_alone:
+            for group, value in zip(groups, values):
+                group[option] = value
             return
-    _write_each(groups, option, values, at, left_alone)
+    chosen = {i: lr for i, lr in enumerate(held(groups, option, at)) if i not in left_alone}
+    new = {i: _fitting(values[i], chosen[i], f"{at()}, group {i}: the {option}") for i in chosen}
+    _part(groups, option)
+    _put(groups, option, new)
 
 
-def _write_each(
-    groups: Sequence[ParamGroup],
-    option: str,
-    values: Sequence[Any],
-    at: Callable[[], str],
-    left_alone: Collection[int],
-) -> None:
-    """Write values that differ, or into tensors.
-
-    A number replaces a number. A tensor stays the same object and is filled in place
-    (pytorch#107076, #120934).
-    """
-    old = held(groups, option, at)
-
-    def what(i: int) -> str:
-        return f"{at()}, group {i}: the {option}"
-
-    chosen = [i for i in range(len(old)) if i not in left_alone]
-    new = {i: _fitting(values[i], old[i], i, what) for i in chosen}
-    _part(groups, option, old)
-    far = []
-    for i in chosen:
-        if on_host(old[i]):
-            old[i].fill_(new[i])
-        elif isinstance(old[i], Tensor):
-            far.append((old[i], new[i]))
-        else:
-            hold(groups[i], option, new[i])
-    _fill_far(far)
+def _sequence(values: Any, at: Callable[[], str]) -> Any:
+    if isinstance(values, (list, Sequence)):
+        return values
+    raise TypeError(
+        f"{at()}: get_lr() must return a list or another sequence of lrs, "
+        f"not {short(values)} ({type(values).__name__})"
+    )
 
 
-def _are_all(values: Sequence[Any], one: float) -> bool:
-    """Tell whether values are floats, all the same; not of zeros, which have two signs."""
-    return bool(one) and {*map(type, values)} == {float} and values.count(one) == len(values)
-
-
-def _check_sequence(values: Any, n: int, at: Callable[[], str]) -> None:
-    if not isinstance(values, Sequence):
-        raise TypeError(
-            f"{at()}: get_lr() must return a list or another sequence of lrs, "
-            f"not {short(values)} ({type(values).__name__})"
-        )
-    if len(values) != n:
-        raise ValueError(f"{at()}: got {len(values)} lrs from get_lr() and {n} param groups")
-
-
-def _fitting(value: Any, old: Any, i: int, what: Callable[[int], str]) -> Any:
+def _fitting(value: Any, old: Any, what: str) -> Any:
     """Return what can be written in the place of an old value, or refuse it.
 
     It is a float, or a tensor that is not on the host, as to read that would wait (pytorch#133663).
     """
-    is_finite_float = type(value) is float and value - value == 0.0
-    if type(old) is float and is_finite_float:
-        return value
     if not isinstance(old, Tensor):
-        if isinstance(old, bool) or not isinstance(old, Real):
-            raise ValueError(f"{what(i)} is no number: the group holds {short(old)}")
-        return real(value, what(i), any_shape=True)
+        number(old, what)
+        return real(value, what, any_shape=True)
     limit = _limit(old.dtype)
     if limit < 0 or old.numel() != 1 or not is_writable(old):
         raise ValueError(
-            f"{what(i)} cannot be written: the group's tensor must be floating, have one element, "
+            f"{what} cannot be written: the group's tensor must be floating, have one element, "
             f"not require grad and not be of inference mode, unlike {short(old)}"
         )
-    if not is_finite_float:
-        if (
-            isinstance(value, Tensor)
-            and not on_host(value)
-            and value.is_floating_point()
-            and (value.device, value.numel()) == (old.device, 1)
-        ):
-            return value
-        value = real(value, what(i), any_shape=True)
+    if (
+        isinstance(value, Tensor)
+        and not on_host(value)
+        and value.is_floating_point()
+        and (value.device, value.numel()) == (old.device, 1)
+    ):
+        return value
+    value = real(value, what, any_shape=True)
     if abs(value) > limit:
-        raise ValueError(f"{what(i)} {value} does not fit the group's tensor, of {old.dtype}")
+        raise ValueError(f"{what} {value} does not fit the group's tensor, of {old.dtype}")
     return value
 
 
@@ -240,24 +198,26 @@ def is_writable(value: Tensor) -> bool:
     )
 
 
-def _part(groups: Sequence[ParamGroup], option: str, values: list[Any]) -> None:
+def _part(groups: Sequence[ParamGroup], option: str) -> None:
     """Give tensors that share memory one each: the first keeps it, the others become clones.
 
     An ``initial_lr`` too, which SequentialLR makes the lr of a group.
     """
-    initial: list[Any] = [group.get("initial_lr") for group in groups] if option == "lr" else []
-    tensors: list[Any] = [one for one in (*values, *initial) if isinstance(one, Tensor)]
+    places = [(group, option) for group in groups]
+    values = held(groups, option)
+    if option == "lr":
+        places += [(group, "initial_lr") for group in groups]
+        values += [group.get("initial_lr") for group in groups]
+    tensors: list[Any] = [value for value in values if isinstance(value, Tensor)]
     if {*map(type, tensors)} <= {Tensor} and len({*map(Tensor.data_ptr, tensors)}) == len(tensors):
         return
     taken: set[object] = set()
-    for key, each in ((option, values), ("initial_lr", initial)):
-        for i, value in enumerate(each):
-            if isinstance(value, Tensor):
-                if _memory(value) in taken:
-                    with torch.inference_mode(False):  # else it could not be written later
-                        each[i] = copy_of(value)
-                    hold(groups[i], key, each[i])
-                taken.add(_memory(each[i]))
+    for (group, key), value in zip(places, values):
+        if isinstance(value, Tensor) and _memory(value) in taken:
+            with torch.inference_mode(False):  # else it could not be written later
+                hold(group, key, copy_of(value))
+        elif isinstance(value, Tensor):
+            taken.add(_memory(value))
 
 
 def _memory(value: Tensor) -> object:
@@ -267,21 +227,27 @@ def _memory(value: Tensor) -> object:
     return value.untyped_storage()._cdata, value.storage_offset()
 
 
-def _fill_far(pairs: Sequence[tuple[Tensor, Any]]) -> None:
-    """Fill tensors on accelerators by two ops a device and dtype, however many there are."""
-    live = {id(tensor) for tensor, _ in pairs}
-    batches: defaultdict[tuple[object, ...], list[tuple[Tensor, Any]]] = defaultdict(list)
-    for tensor, value in pairs:
-        # One group's tensor may be the value of another: none is read after it was written.
-        value = value.clone() if id(value) in live else value
-        batches[tensor.device, tensor.dtype, type(value) is float].append((tensor, value))
-    for (_, _, floats), batch in batches.items():
-        tensors, values = [tensor for tensor, _ in batch], [value for _, value in batch]
-        if floats:
+def _put(groups: Sequence[ParamGroup], option: str, new: dict[int, Any]) -> None:
+    """Put values that fit into groups; on accelerators by two ops a device and dtype."""
+    lrs = held(groups, option)
+    live = {*map(id, lrs)}
+    far: list[tuple[Tensor, Any]] = []
+    for i, value in new.items():
+        lr = lrs[i]
+        if not isinstance(lr, Tensor):
+            hold(groups[i], option, value)
+        elif on_host(lr):
+            lr.fill_(value)
+        elif isinstance(value, Tensor):
+            kept = value.clone() if id(value) in live else value  # none is read once written
+            far.append((lr, kept.detach().reshape(lr.shape)))
+        else:
+            far.append((lr, value))
+    for batch in groupby(lambda pair: (pair[0].device, pair[0].dtype, type(pair[1])), far).values():
+        tensors, values = map(list, zip(*batch))
+        if isinstance(values[0], Tensor):
+            torch._foreach_copy_(tensors, values)
+        else:
             # A CPU tensor as the source would be n copies to the device; numbers are arguments.
             torch._foreach_zero_(tensors)
             torch._foreach_add_(tensors, values)
-        else:
-            with torch.no_grad():  # else what was computed from a parameter keeps its graph
-                shaped = [value.reshape(to.shape) for to, value in batch]
-                torch._foreach_copy_(tensors, shaped)
