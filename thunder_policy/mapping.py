@@ -243,14 +243,16 @@ class MappingPolicy(Policy, Generic[M]):
         default = torch.tensor(DEFAULT_LR_INIT, dtype=dtype, device="cpu").item()
         return isinstance(value, Tensor) or bool(value == default)
 
-    def _start_was_given(self, i: int) -> bool:
-        return not (self.lr_init is None or self._by_default or i in self._left_alone)
+    def _was_given(self) -> bool:
+        return not (self.lr_init is None or self._by_default)
+
+    def _restarts(self) -> bool:
+        return not self._is_closed()
 
     def _prepare_steps(self) -> None:
         mapping: Any = self.mapping
         several: list[Any] = mapping if isinstance(mapping, list) else []
         closed = self._is_closed()
-        self._restarts = not closed
         self._left_alone = {i for i, one in enumerate(several) if one is None}
         by_epoch = closed and not self._overridden and not epochs.is_callable(mapping)
         self._milestones = (merge(*several) if several else mapping) if by_epoch else None

@@ -10,6 +10,7 @@ import re
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Container, Sequence
+from contextlib import ExitStack
 from typing import Any, NoReturn, TypeVar
 
 from torch import Tensor
@@ -93,8 +94,6 @@ class Policy(LRScheduler, ABC):
     _milestones: Container[int] | None = None
     # The places of the groups that are never written.
     _left_alone: Collection[int] = ()
-    # Whether get_lr finds the starts in the groups at epoch 0, as it may multiply what they hold.
-    _restarts: bool = False
     # Whether a state was overridden, so that the next step goes by the plan again.
     _overridden: bool = False
     # The optimizer that a call of the bound policy left before it was used.
@@ -158,8 +157,7 @@ class Policy(LRScheduler, ABC):
         _check_optimizer(optimizer, type(self).__name__)
         epoch = epoch_number(last_epoch, f"{type(self).__name__}: last_epoch", least=-1) + 1
         starts = self._starts_at_binding(optimizer, epoch)
-        undo = states.Undo(self, optimizer)
-        try:
+        with states.all_or_nothing(self, optimizer):
             # A new dict: in one that vars() has made of an instance, Python 3.11 looks slowly.
             bound = {**self.__dict__, "optimizer": optimizer, "base_lrs": starts}
             object.__setattr__(self, "__dict__", bound)
@@ -167,15 +165,12 @@ class Policy(LRScheduler, ABC):
             self._step_count, self._overridden, self._left = 1, False, None
             self._prepare_steps()
             if self.option == "lr":
-                for i, group in enumerate(optimizer.param_groups):
-                    start = starts[i] if self._start_was_given(i) else groups.copy_of(group["lr"])
-                    group.setdefault("initial_lr", start)
+                for group, start in zip(optimizer.param_groups, starts):
+                    written = start if self._was_given() else groups.copy_of(group["lr"])
+                    group.setdefault("initial_lr", written)
             lrs = getattr(self, "_get_closed_form_lr", self._planned_lrs) if epoch else self.get_lr
             self._go_to(epoch, lrs)
             watch(optimizer)
-        except BaseException:
-            undo()
-            raise
 
     def _starts_at_binding(self, optimizer: Optimizer, epoch: int) -> list[float]:
         """Return what each group is to start from: its ``initial_lr``, or what it holds.
@@ -195,10 +190,6 @@ class Policy(LRScheduler, ABC):
             self._number(group.get(key, value), i) if place is None else self.base_lrs[place]
             for i, (group, value, place) in enumerate(trios)
         ]
-
-    def _start_was_given(self, i: int) -> bool:
-        """Tell whether somebody wrote what a group starts from."""
-        return False
 
     def _held(self, optimizer: Optimizer) -> list[Any]:
         return groups.held(optimizer.param_groups, self.option, self._at)
@@ -289,26 +280,29 @@ class Policy(LRScheduler, ABC):
 
     def _go_to(self, epoch: int, lrs: Callable[[], LRs]) -> None:
         """Go to an epoch and write the lrs there; where that fails, stay."""
-        before, optimizer = self.last_epoch, self.optimizer
-        undo = None
+        before = self.last_epoch, self.base_lrs, self._params
         try:
             self.last_epoch = epoch
-            restarts = self._restarts and epoch == 0
-            if restarts or len(optimizer.param_groups) != len(self.base_lrs):
-                undo = states.Undo(self, optimizer)
+            if len(self.optimizer.param_groups) != len(self.base_lrs):
                 self._take_in_groups()
-            if restarts:
-                self._write(self.base_lrs)
-            if epoch >= 0:  # below, a nested SequentialLR has not begun
-                values = lrs()
-                param_groups = optimizer.param_groups  # get_lr may have loaded the optimizer
-                groups.write(param_groups, self.option, values, self._at, self._left_alone)
+            if epoch == 0 and self._restarts():
+                with states.all_or_nothing(self, self.optimizer):
+                    self._write(self.base_lrs)
+                    self._write(lrs())
+            elif epoch >= 0:  # below, a nested SequentialLR has not begun
+                self._write(lrs())
         except BaseException as error:
             add_note(error, self._at())
-            if undo is not None:
-                undo()
-            self.last_epoch = before
+            self.last_epoch, self.base_lrs, self._params = before
             raise
+
+    def _was_given(self) -> bool:
+        """Tell whether somebody wrote what the groups start from."""
+        return False
+
+    def _restarts(self) -> bool:
+        """Tell whether get_lr finds the starts in the groups at epoch 0: it may multiply those."""
+        return False
 
     def _write(self, lrs: LRs) -> None:
         param_groups = self.optimizer.param_groups
@@ -410,8 +404,9 @@ class Policy(LRScheduler, ABC):
                 one finite lr a group; or it is the state of another policy or another option.
         """
         self.optimizer  # noqa: B018  an unbound policy raises here
-        undo = [states.Undo(one, one.optimizer) for one in states.bound_schedulers(self)]
-        try:
+        with ExitStack() as stack:
+            for one in states.bound_schedulers(self):
+                stack.enter_context(states.all_or_nothing(one, one.optimizer))
             self._take_in_groups()
             attributes, lrs = self._read(state_dict)
             for name, value in attributes.items():
@@ -423,10 +418,6 @@ class Policy(LRScheduler, ABC):
             self._prepare_steps()
             if self.last_epoch >= 0:  # below, SequentialLR has not come to it
                 self._write(lrs())
-        except BaseException:
-            for take_back in undo:
-                take_back()
-            raise
 
     def _read(self, state: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], LRs]]:
         """Read a state, or refuse it: the attributes that it brings, and what gives the lrs."""
@@ -442,8 +433,16 @@ class Policy(LRScheduler, ABC):
         if "base_lrs" in state:
             attributes["base_lrs"] = states.read_lrs(state, "base_lrs", n, who)
         own = self._has_own_attributes()
-        attributes |= states.read_each(self, state, BINDING, self._plan_keys, copies=own)
-        return attributes, lambda: lrs
+        # Of the package's own, which ignore them, the names alone are looked at.
+        others = {key: state[key] if own else None for key in state if not self._is_known(key)}
+        found = states.read_each(self, others, taken=BINDING)
+        return attributes | (found if own else {}), lambda: lrs
+
+    def _is_known(self, key: object) -> bool:
+        """Tell whether a key of a state is no attribute of a custom policy's own."""
+        retired = key == "verbose" and not hasattr(self, "verbose")  # torch had it up to 2.6
+        ignored = not isinstance(key, str) and not self._has_own_attributes()
+        return key in states.KNOWN_KEYS or key in self._plan_keys or retired or ignored
 
     def _has_own_attributes(self) -> bool:
         """Tell whether a state has attributes beside those that are known here."""
@@ -485,7 +484,7 @@ class Policy(LRScheduler, ABC):
 # What torch or a binding sets, which is no attribute of a custom policy's own.
 BINDING = frozenset(
     {"optimizer", "base_lrs", "last_epoch", "option", "_step_count", "_params", "_milestones"}
-    | {"_left_alone", "_restarts", "_overridden", "_left"}
+    | {"_left_alone", "_overridden", "_left"}
     | {"_is_initial", "_get_lr_called_within_step"}
 )
 

@@ -10,6 +10,7 @@ import inspect
 import io
 import math
 from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from types import MemberDescriptorType
 from typing import Any
 
@@ -19,7 +20,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from .checks import epoch_number, real, short
-from .groups import ParamGroup, copy_of, held, is_writable
+from .groups import copy_of, is_writable
 
 # What a state holds beside attributes; `_group_lrs` is of 0.1.0, and the last two are of torch.
 KNOWN_KEYS = frozenset(
@@ -61,35 +62,29 @@ def bound_schedulers(value: object, known: set[int] | None = None) -> Iterator[L
             yield from bound_schedulers(item, known)
 
 
-class Undo:
-    """Takes back what happens to a scheduler, and to the param groups that it writes."""
-
-    def __init__(self, scheduler: Any, optimizer: Optimizer) -> None:
-        self.scheduler: Any = scheduler
-        self.attributes: dict[str, Any] = vars(scheduler).copy()
-        self.slots: dict[str, Any] = {name: getattr(scheduler, name) for name in slots(scheduler)}
-        self.option: str = getattr(scheduler, "option", "lr")
-        groups = optimizer.param_groups
-        at = getattr(scheduler, "_at", lambda: type(scheduler).__name__)
-        values = map(copy_of, held(groups, self.option, at))
-        self.groups: list[tuple[ParamGroup, ParamGroup, Any]] = [
-            (group, group.copy(), value) for group, value in zip(groups, values)
-        ]
-
-    def __call__(self) -> None:
-        """Put everything back."""
-        self.scheduler.__dict__ = self.attributes
-        for name, value in self.slots.items():
-            setattr(self.scheduler, name, value)
-        for group, before, value in self.groups:
-            for key in ("initial_lr", "betas", self.option):
-                if key in before:
-                    group[key] = before[key]
-                else:
-                    group.pop(key, None)
-            [tensor] = held([group], self.option)
-            if isinstance(tensor, Tensor) and is_writable(tensor):
+@contextmanager
+def all_or_nothing(scheduler: Any, optimizer: Optimizer) -> Iterator[None]:
+    """Put a scheduler and the param groups of an optimizer back, where what is done raises."""
+    groups = optimizer.param_groups
+    filled = {name: getattr(scheduler, name) for name in slots(scheduler)}
+    before = vars(scheduler).copy()
+    held = [group.copy() for group in groups]
+    values = [value for group in held for value in (*group.values(), *group.get("betas", ()))]
+    tensors = [(value, copy_of(value)) for value in values if isinstance(value, Tensor)]
+    try:
+        yield
+    except BaseException:
+        scheduler.__dict__ = before
+        for name, value in filled.items():
+            setattr(scheduler, name, value)
+        for group, old in zip(groups, held):
+            group.update(old)
+            for key in group.keys() - old.keys():
+                del group[key]
+        for tensor, value in tensors:
+            if is_writable(tensor):
                 tensor.copy_(value)
+        raise
 
 
 def read_epoch(state: Any, option: str, who: str) -> int:
@@ -162,37 +157,23 @@ def save_each(instance: object, leave_out: Container[str]) -> dict[str, object]:
     }
 
 
-def read_each(
-    instance: object,
-    state: dict[Any, Any],
-    taken: Container[object],
-    others: Container[object],
-    copies: bool,
-) -> dict[str, Any]:
+def read_each(instance: object, state: dict[Any, Any], taken: Container[object]) -> dict[str, Any]:
     """Copy what a state has for the attributes of an instance.
 
     Args:
         instance: Whose attributes they are.
-        state: The state.
+        state: The state, without what is known of it.
         taken: Keys that are refused.
-        others: Keys that are left out.
-        copies: Whether to copy the others, and not only to refuse what is to be refused.
 
     Raises:
         ValueError: If a key is taken, or names no attribute, or what it has cannot be copied; or
             the attribute is a scheduler that is not bound, as it was when it was saved.
     """
-    owner = type(instance)
     found: dict[str, Any] = {}
     for key, value in state.items():
-        if key in KNOWN_KEYS or key in others or (key == "verbose" and not hasattr(instance, key)):
-            continue  # torch had verbose up to 2.6
-        what = f"{owner.__name__}: {short(key)} in the state"
-        wrong = not _is_attribute(owner, key) and (copies or isinstance(key, str))
-        if wrong or key in taken:
+        what = f"{type(instance).__name__}: {short(key)} in the state"
+        if key in taken or not _is_attribute(type(instance), key):
             raise ValueError(f"{what} is no attribute that can be loaded")
-        if not copies:
-            continue
         if is_unbound(getattr(instance, key, None)):
             raise ValueError(f"{what} is that of a scheduler which is not bound: bind it first")
         try:
