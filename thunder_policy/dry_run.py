@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.optim import SGD, Optimizer
+from torch.optim import Optimizer
 
 from .groups import held, hold
 from .state import attributes, bound_schedulers
@@ -26,13 +26,10 @@ def stand_in(policy: Policy, starts: Sequence[float]) -> Optimizer:
         groups = [{policy.option: 0.0} for _ in starts]
     new: list[dict[str, Any]] = []
     for group, start in zip(groups, starts):
-        options = {key: value for key, value in group.items() if key != "initial_lr"}
-        hold(options, policy.option, start)
-        new.append({**options, "params": [torch.zeros(1, device="cpu", requires_grad=True)]})
-    optimizer = SGD([{**options} for options in new])
-    for group, options in zip(optimizer.param_groups, new):
-        if "betas" in options and "momentum" not in options:
-            del group["momentum"]  # the first of the betas is what is meant
+        new.append({**group, "params": [torch.zeros(1, device="cpu", requires_grad=True)]})
+        new[-1].pop("initial_lr", None)
+        hold(new[-1], policy.option, start)
+    optimizer = Optimizer(new, {"lr": 0.0})
     vars(optimizer)["_opt_called"] = True  # no warning that nobody calls its step
     return optimizer
 

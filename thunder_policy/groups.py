@@ -125,58 +125,91 @@ def write(
         TypeError: If that is no sequence, or something in it is no real number.
         ValueError: If it is of another length, or a group cannot hold its value.
     """
-    if len(_sequence(values, at)) != len(groups):
-        got = f"got {len(values)} lrs from get_lr() and {len(groups)} param groups"
-        raise ValueError(f"{at()}: {got}")
+    if type(values) is not list or len(values) != len(groups):
+        _check_sequence(values, len(groups), at)
     # The second short cut: finite floats for groups that all hold a float. Other numbers, tensors,
-    # and groups to leave alone are left to what follows.
-    for group, value in zip(groups, values):
-        if type(value) is not float or value - value != 0.0 or type(group.get(option)) is not float:
+    # and groups to leave alone are left to _write_each.
+    for value in values:
+        if type(value) is not float or value - value != 0.0 or left_alone:
             break
     else:
-        if not left_alone:
+        for group in groups:
+            if type(group.get(option)) is not float:
+                break
+        else:
             for group, value in zip(groups, values):
                 group[option] = value
             return
-    chosen = {i: lr for i, lr in enumerate(held(groups, option, at)) if i not in left_alone}
-    new = {i: _fitting(values[i], chosen[i], f"{at()}, group {i}: the {option}") for i in chosen}
-    _part(groups, option)
-    _put(groups, option, new)
+    _write_each(groups, option, values, at, left_alone)
 
 
-def _sequence(values: Any, at: Callable[[], str]) -> Any:
-    if isinstance(values, (list, Sequence)):
-        return values
-    raise TypeError(
-        f"{at()}: get_lr() must return a list or another sequence of lrs, "
-        f"not {short(values)} ({type(values).__name__})"
-    )
+def _write_each(
+    groups: Sequence[ParamGroup],
+    option: str,
+    values: Sequence[Any],
+    at: Callable[[], str],
+    left_alone: Collection[int],
+) -> None:
+    """Write any values; on accelerators by two ops a device and dtype, however many there are."""
+    lrs = held(groups, option, at)
+
+    def what(i: int) -> str:
+        return f"{at()}, group {i}: the {option}"
+
+    chosen = [i for i in range(len(lrs)) if i not in left_alone]
+    new = {i: _fitting(values[i], lrs[i], i, what) for i in chosen}
+    _part(groups, option, lrs)
+    live = {*map(id, lrs)}
+    far: list[tuple[Tensor, Any]] = []
+    for i, value in new.items():
+        lr = lrs[i]
+        if not isinstance(lr, Tensor):
+            hold(groups[i], option, value)
+        elif on_host(lr):
+            lr.fill_(value)
+        elif isinstance(value, Tensor):
+            kept = value.clone() if id(value) in live else value  # none is read once written
+            far.append((lr, kept.detach().reshape(lr.shape)))
+        else:
+            far.append((lr, value))
+    _fill_far(far)
 
 
-def _fitting(value: Any, old: Any, what: str) -> Any:
+def _check_sequence(values: Any, n: int, at: Callable[[], str]) -> None:
+    if not isinstance(values, Sequence):
+        raise TypeError(
+            f"{at()}: get_lr() must return a list or another sequence of lrs, "
+            f"not {short(values)} ({type(values).__name__})"
+        )
+    if len(values) != n:
+        raise ValueError(f"{at()}: got {len(values)} lrs from get_lr() and {n} param groups")
+
+
+def _fitting(value: Any, old: Any, i: int, what: Callable[[int], str]) -> Any:
     """Return what can be written in the place of an old value, or refuse it.
 
     It is a float, or a tensor that is not on the host, as to read that would wait (pytorch#133663).
     """
     if not isinstance(old, Tensor):
-        number(old, what)
-        return real(value, what, any_shape=True)
+        number(old, what(i))
+        return real(value, what(i), any_shape=True)
     limit = _limit(old.dtype)
     if limit < 0 or old.numel() != 1 or not is_writable(old):
         raise ValueError(
-            f"{what} cannot be written: the group's tensor must be floating, have one element, "
+            f"{what(i)} cannot be written: the group's tensor must be floating, have one element, "
             f"not require grad and not be of inference mode, unlike {short(old)}"
         )
-    if (
-        isinstance(value, Tensor)
-        and not on_host(value)
-        and value.is_floating_point()
-        and (value.device, value.numel()) == (old.device, 1)
-    ):
-        return value
-    value = real(value, what, any_shape=True)
+    if type(value) is not float or value - value != 0.0:
+        if (
+            isinstance(value, Tensor)
+            and not on_host(value)
+            and value.is_floating_point()
+            and (value.device, value.numel()) == (old.device, 1)
+        ):
+            return value
+        value = real(value, what(i), any_shape=True)
     if abs(value) > limit:
-        raise ValueError(f"{what} {value} does not fit the group's tensor, of {old.dtype}")
+        raise ValueError(f"{what(i)} {value} does not fit the group's tensor, of {old.dtype}")
     return value
 
 
@@ -198,26 +231,24 @@ def is_writable(value: Tensor) -> bool:
     )
 
 
-def _part(groups: Sequence[ParamGroup], option: str) -> None:
+def _part(groups: Sequence[ParamGroup], option: str, lrs: list[Any]) -> None:
     """Give tensors that share memory one each: the first keeps it, the others become clones.
 
     An ``initial_lr`` too, which SequentialLR makes the lr of a group.
     """
-    places = [(group, option) for group in groups]
-    values = held(groups, option)
-    if option == "lr":
-        places += [(group, "initial_lr") for group in groups]
-        values += [group.get("initial_lr") for group in groups]
-    tensors: list[Any] = [value for value in values if isinstance(value, Tensor)]
+    initial: list[Any] = [group.get("initial_lr") for group in groups] if option == "lr" else []
+    tensors: list[Any] = [one for one in (*lrs, *initial) if isinstance(one, Tensor)]
     if {*map(type, tensors)} <= {Tensor} and len({*map(Tensor.data_ptr, tensors)}) == len(tensors):
         return
     taken: set[object] = set()
-    for (group, key), value in zip(places, values):
-        if isinstance(value, Tensor) and _memory(value) in taken:
-            with torch.inference_mode(False):  # else it could not be written later
-                hold(group, key, copy_of(value))
-        elif isinstance(value, Tensor):
-            taken.add(_memory(value))
+    for key, each in ((option, lrs), ("initial_lr", initial)):
+        for i, value in enumerate(each):
+            if isinstance(value, Tensor):
+                if _memory(value) in taken:
+                    with torch.inference_mode(False):  # else it could not be written later
+                        each[i] = copy_of(value)
+                    hold(groups[i], key, each[i])
+                taken.add(_memory(each[i]))
 
 
 def _memory(value: Tensor) -> object:
@@ -227,22 +258,7 @@ def _memory(value: Tensor) -> object:
     return value.untyped_storage()._cdata, value.storage_offset()
 
 
-def _put(groups: Sequence[ParamGroup], option: str, new: dict[int, Any]) -> None:
-    """Put values that fit into groups; on accelerators by two ops a device and dtype."""
-    lrs = held(groups, option)
-    live = {*map(id, lrs)}
-    far: list[tuple[Tensor, Any]] = []
-    for i, value in new.items():
-        lr = lrs[i]
-        if not isinstance(lr, Tensor):
-            hold(groups[i], option, value)
-        elif on_host(lr):
-            lr.fill_(value)
-        elif isinstance(value, Tensor):
-            kept = value.clone() if id(value) in live else value  # none is read once written
-            far.append((lr, kept.detach().reshape(lr.shape)))
-        else:
-            far.append((lr, value))
+def _fill_far(far: list[tuple[Tensor, Any]]) -> None:
     for batch in groupby(lambda pair: (pair[0].device, pair[0].dtype, type(pair[1])), far).values():
         tensors, values = map(list, zip(*batch))
         if isinstance(values[0], Tensor):

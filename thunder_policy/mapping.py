@@ -9,7 +9,6 @@ import copy
 import inspect
 import math
 import sys
-from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import repeat
@@ -283,9 +282,9 @@ class MappingPolicy(Policy, Generic[M]):
         attributes, lrs = super()._read(state)
         plan = self._read_plan(state)
         starts = attributes.get("base_lrs", self.base_lrs)
+        planned, values = self._values_at_saved_epoch(state, attributes["last_epoch"], starts)
         for i in self._left_alone:
             starts[i] = self.base_lrs[i]
-        planned, values = self._values_at_saved_epoch(state, attributes["last_epoch"], starts)
         pairs = {
             "mapping": (plan.get("mapping", self.mapping), self.mapping),
             "lr_init": self._starts_to_compare(plan.get("lr_init"), starts, [*lrs()]),
@@ -308,6 +307,8 @@ class MappingPolicy(Policy, Generic[M]):
 
     # What a warning adds to "What was saved counts".
     _but: str = ""
+    # Whether a number of the mapping is a factor, and no lr.
+    _multiplies: bool = False
 
     def _read_plan(self, state: dict[str, Any]) -> dict[str, Any]:
         """Return the mapping and lr_init of a state, as they are written in a policy."""
@@ -332,20 +333,15 @@ class MappingPolicy(Policy, Generic[M]):
         They are the same for a group of which no value depends on them.
         """
         n = len(starts)
+        here, there = self.base_lrs, starts
         if lr_init is not None and self.lr_init is not None:
             here, there = per_group(self.lr_init, n, "lr_init"), per_group(lr_init, n, "lr_init")
             lrs = there
-        else:
-            # A group that was bound after the optimizer was loaded starts from the saved lr.
-            here, there = self.base_lrs, starts
-        held = self._held(self.optimizer)
-        same = [
-            one is None
-            or not self._depends_on_start(one, 0)
-            or any(_is_close(start, other, value) for other in (was, lr))
-            for start, was, lr, one, value in zip(here, there, lrs, self._mappings(n), held)
-        ]
-        return there, [was if equal else start for start, was, equal in zip(here, there, same)]
+        # A group that was bound after the optimizer was loaded starts from the saved lr.
+        close = self._are_close(here, there), self._are_close(here, lrs)
+        depends = [one is not None and self._depends_on_start(one, 0) for one in self._mappings(n)]
+        quads = zip(here, there, depends, map(any, zip(*close)))
+        return there, [now if depend and not same else was for now, was, depend, same in quads]
 
     def _values_at_saved_epoch(
         self, state: dict[str, Any], epoch: int, starts: list[float]
@@ -357,11 +353,17 @@ class MappingPolicy(Policy, Generic[M]):
         values = saved
         with suppress(Exception):  # the next step says so
             values = self._values_at(epoch, starts)
-        lrs = self._held(self.optimizer)
-        return saved, [
-            was if i in self._left_alone or _is_close(now, was, lrs[i]) else now
-            for i, (now, was) in enumerate(zip(values, saved))
+        close = self._are_close(values, saved)
+        return saved, [was if same else now for now, was, same in zip(values, saved, close)]
+
+    def _are_close(self, some: Sequence[float], others: Sequence[float]) -> list[bool]:
+        """Tell whether numbers are the same but for rounding, their own and that of the group."""
+        kinds = [
+            lr.dtype if isinstance(lr, Tensor) else torch.float64
+            for lr in self._held(self.optimizer)
         ]
+        limits = [max(torch.finfo(kind).eps / 2, 4 * sys.float_info.epsilon) for kind in kinds]
+        return [math.isclose(*pair, rel_tol=limit) for *pair, limit in zip(some, others, limits)]
 
     def _read_epoch(self, state: dict[str, Any]) -> dict[str, Any]:
         """Take the epoch from a state, for a policy that overrides the rest."""
@@ -380,6 +382,12 @@ class MappingPolicy(Policy, Generic[M]):
             "_overridden": epoch >= 0,
         }
 
+    def _changed(self, lr: Any, number: float | None) -> Any:
+        """Return what a number of the mapping makes of a lr; None is one that is not known."""
+        if number is None or (lr is None and self._multiplies):
+            return lr
+        return lr * number if self._multiplies else number
+
     # What the lrs at an epoch are from some starts, of which None is one that is not known.
     _values_at: Callable[[int, Sequence[Any]], list[Any]]
 
@@ -388,7 +396,7 @@ class MappingPolicy(Policy, Generic[M]):
         if not self._is_closed():
             return super().lr_at(epoch)
         epoch = epoch_number(epoch, f"{type(self).__name__}: the epoch")
-        values = self._values_at(epoch, self._known_starts())
+        values = self._values_at(epoch, self._starts_now())
         where = f"{type(self).__name__} at epoch {epoch}, group %d: the {self.option}"
         if None in values:
             raise ValueError(
@@ -397,9 +405,9 @@ class MappingPolicy(Policy, Generic[M]):
             )
         return [real(value, where % i) for i, value in enumerate(values)]
 
-    def _known_starts(self) -> list[Any]:
-        if is_bound(self) or (self.lr_init is None and not self._is_closed()):
-            return super()._known_starts()
+    def _starts_now(self) -> list[Any]:
+        if is_bound(self) or not self._is_closed():
+            return super()._starts_now()
         n = [*self._counts(), 1][0]
         pairs = zip(self._mappings(n), per_group(self.lr_init, n, "lr_init"))
         return [None if mapping is None else start for mapping, start in pairs]
@@ -442,11 +450,6 @@ class _ByEpoch(MappingPolicy[EpochMapping]):
         pairs = zip(self._mappings(len(starts)), starts)
         return [epochs.path(mapping, start, until, self._changed) for mapping, start in pairs]
 
-    @staticmethod
-    @abstractmethod
-    def _changed(lr: Any, value: float) -> Any:
-        """Return what the value of an epoch makes of a lr; ``None`` is one that is not known."""
-
 
 class Switch(_ByEpoch):
     """Switch to the given lr at each epoch of a mapping, and keep it until the next.
@@ -475,10 +478,6 @@ class Switch(_ByEpoch):
         first = next(iter(mapping), math.inf)  # it is sorted
         return not self._is_closed() or first > epoch
 
-    @staticmethod
-    def _changed(lr: Any, value: float) -> Any:
-        return value
-
 
 class Multiply(_ByEpoch):
     """Multiply the lr by the given factor at each epoch of a mapping, and keep it until the next.
@@ -501,10 +500,7 @@ class Multiply(_ByEpoch):
     """
 
     _policy = "Multiply"
-
-    @staticmethod
-    def _changed(lr: Any, value: float) -> Any:
-        return None if lr is None else lr * value
+    _multiplies = True
 
 
 class _ByCall(MappingPolicy[ScheduleFn]):
@@ -514,40 +510,46 @@ class _ByCall(MappingPolicy[ScheduleFn]):
     _checked = staticmethod(epochs.schedule_or_none)
     _but = ", but for the callables, which are those written here from the next step on"
 
+    def get_lr(self) -> LRs:  # type: ignore[override, unused-ignore]
+        """Compute the lrs to be written at ``last_epoch``: one a param group."""
+        starts = self.base_lrs
+        if len(starts) != len(self.optimizer.param_groups):
+            starts = self._starts_now()
+        lrs = self._values_at(self.last_epoch, starts)
+        for i in self._left_alone:
+            lrs[i] = groups.copy_of(self._held(self.optimizer)[i])
+        return lrs
+
+    def _values_at(self, epoch: int, starts: Sequence[Any]) -> list[Any]:
+        numbers = self._numbers(epoch, len(starts))
+        if self._multiplies:
+            pairs = zip(starts, numbers)
+            return [one if one is None or number is None else one * number for one, number in pairs]
+        if None not in numbers:
+            return numbers
+        return [one if number is None else number for one, number in zip(starts, numbers)]
+
     def _numbers(self, epoch: int, n: int) -> list[Any]:
         """Call each callable once: a number for each of n groups, None for one that has none."""
         mapping: Any = self.mapping
+        several = mapping if isinstance(mapping, list) else [mapping]
         numbers: list[Any] = []
         try:
-            if not isinstance(mapping, list):
-                number = mapping(epoch)
-                if type(number) is not float or number - number != 0.0:  # nan or inf
-                    number = real(
-                        number,
-                        f"{self._where(epoch, len(numbers))}: the {self.option}",
-                        any_shape=True,
-                    )
-                return [number] * n
             # No juxt: that hides which one raised, and turns StopIteration into RuntimeError.
-            for schedule in mapping:
+            for schedule in several:
                 number = None if schedule is None else schedule(epoch)
-                if type(number) is not float or number - number != 0.0:  # nan or inf
+                if schedule is not None and (type(number) is not float or number - number != 0.0):
                     what = f"{self._where(epoch, len(numbers))}: the {self.option}"
-                    number = None if schedule is None else real(number, what, any_shape=True)
+                    number = real(number, what, any_shape=True)
                 numbers.append(number)
         except BaseException as error:
             add_note(error, self._where(epoch, len(numbers)))
             raise
-        return numbers
+        return numbers if several is mapping else numbers * n
 
     def _where(self, epoch: int, i: int) -> str:
         which = f"group {i}" if isinstance(self.mapping, list) else "all param groups"
         return f"{type(self).__name__} at epoch {short(epoch)}, {which}"
-
-    def _with_lrs_left_alone(self, values: list[Any]) -> LRs:
-        for i in self._left_alone:
-            values[i] = groups.copy_of(self._held(self.optimizer)[i])
-        return values
 
 
 class Schedule(_ByCall):
@@ -583,15 +585,6 @@ class Schedule(_ByCall):
         callables: Any = mapping
         super().__init__(callables, lr_init, option=option, on_load=on_load)
 
-    def get_lr(self) -> LRs:  # type: ignore[override, unused-ignore]
-        """Compute the lrs to be written at ``last_epoch``: one a param group."""
-        numbers = self._numbers(self.last_epoch, len(self.optimizer.param_groups))
-        return self._with_lrs_left_alone(numbers) if self._left_alone else numbers
-
-    def _values_at(self, epoch: int, starts: Sequence[Any]) -> list[Any]:
-        values = self._numbers(epoch, len(starts))
-        return [start if value is None else value for start, value in zip(starts, values)]
-
     def _depends_on_start(self, mapping: Any, epoch: int) -> bool:
         return not self._is_closed()
 
@@ -621,6 +614,7 @@ class Scale(_ByCall):
     """
 
     _policy = "Scale"
+    _multiplies = True
 
     def __init__(
         self,
@@ -632,22 +626,3 @@ class Scale(_ByCall):
     ) -> None:
         callables: Any = mapping
         super().__init__(callables, lr_init, option=option, on_load=on_load)
-
-    def get_lr(self) -> LRs:  # type: ignore[override, unused-ignore]
-        """Compute the lrs to be written at ``last_epoch``: one a param group."""
-        values = self._values_at(self.last_epoch, self._starts_now())
-        return self._with_lrs_left_alone(values) if self._left_alone else values
-
-    def _values_at(self, epoch: int, starts: Sequence[Any]) -> list[Any]:
-        factors = self._numbers(epoch, len(starts))
-        return [
-            start if factor is None or start is None else start * factor
-            for start, factor in zip(starts, factors)
-        ]
-
-
-def _is_close(one: float, other: float, held: Any) -> bool:
-    """Tell whether two numbers are the same but for rounding, their own and that of the group."""
-    floating = isinstance(held, Tensor) and held.is_floating_point()
-    eps = torch.finfo(held.dtype if floating else torch.float64).eps
-    return math.isclose(one, other, rel_tol=max(eps / 2, 4 * sys.float_info.epsilon))

@@ -203,8 +203,13 @@ class Policy(LRScheduler, ABC):
     def _check_counts(self, n: int) -> None:
         """Refuse n param groups, where something was given for another number of them."""
 
-    def _starts_now(self) -> list[float]:
-        """Return what each of the groups that there are started from."""
+    def _starts_now(self) -> list[Any]:
+        """Return what each of the groups that there are started from, or refuse to guess."""
+        if not is_bound(self):
+            raise ValueError(
+                f"{type(self).__name__}: the {self.option} depends on where the param groups "
+                "start: call policy(optimizer) first, or simulate(policy, ...) for made-up groups"
+            )
         n = len(self.optimizer.param_groups)
         if n == len(self.base_lrs):
             return self.base_lrs
@@ -213,8 +218,8 @@ class Policy(LRScheduler, ABC):
 
     def _take_in_groups(self) -> None:
         """Take in the param groups that came, and forget those that went (pytorch#104361)."""
-        starts = self._starts_now()
-        if starts is not self.base_lrs:
+        if len(self.optimizer.param_groups) != len(self.base_lrs):
+            starts = self._starts_now()
             self.base_lrs, self._params = starts, groups.params_of(self.optimizer.param_groups)
 
     def step(self, epoch: int | None = None) -> None:
@@ -280,20 +285,22 @@ class Policy(LRScheduler, ABC):
 
     def _go_to(self, epoch: int, lrs: Callable[[], LRs]) -> None:
         """Go to an epoch and write the lrs there; where that fails, stay."""
-        before = self.last_epoch, self.base_lrs, self._params
+        before, optimizer = self.last_epoch, self.optimizer
+        restarts = epoch == 0 and self._restarts()
         try:
             self.last_epoch = epoch
-            if len(self.optimizer.param_groups) != len(self.base_lrs):
-                self._take_in_groups()
-            if epoch == 0 and self._restarts():
-                with states.all_or_nothing(self, self.optimizer):
-                    self._write(self.base_lrs)
-                    self._write(lrs())
+            if restarts or len(optimizer.param_groups) != len(self.base_lrs):
+                with states.all_or_nothing(self, optimizer):
+                    self._take_in_groups()
+                    if restarts:
+                        self._write(self.base_lrs)
+                    if epoch >= 0:
+                        self._write(lrs())
             elif epoch >= 0:  # below, a nested SequentialLR has not begun
                 self._write(lrs())
         except BaseException as error:
             add_note(error, self._at())
-            self.last_epoch, self.base_lrs, self._params = before
+            self.last_epoch = before
             raise
 
     def _was_given(self) -> bool:
@@ -343,16 +350,7 @@ class Policy(LRScheduler, ABC):
                 is not known yet: that of a group of the optimizer.
         """
         epoch = epoch_number(epoch, f"{type(self).__name__}: the epoch")
-        return dry_run.stepped(self, epoch + 1, dry_run.stand_in(self, self._known_starts()))[-1]
-
-    def _known_starts(self) -> list[Any]:
-        """Return what each group starts from, or refuse to guess."""
-        if is_bound(self):
-            return self._starts_now()
-        raise ValueError(
-            f"{type(self).__name__}: the {self.option} depends on where the param groups start: "
-            "call policy(optimizer) first, or simulate(policy, ...) for made-up groups"
-        )
+        return dry_run.stepped(self, epoch + 1, dry_run.stand_in(self, self._starts_now()))[-1]
 
     def state_dict(self) -> dict[str, Any]:
         """Return a snapshot of the policy that ``torch.load(..., weights_only=True)`` reads.
