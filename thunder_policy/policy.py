@@ -123,11 +123,12 @@ class Policy(LRScheduler, ABC):
             UserWarning: If the policy was at a later epoch of that optimizer already; or, at its
                 next step, if it left another one that is trained with none the less.
         """
-        before = vars(self).get("optimizer")
-        if before is optimizer and last_epoch + 1 < self.last_epoch:
+        who, before = type(self).__name__, vars(self).get("optimizer")
+        epoch = epoch_number(last_epoch, f"{who}: last_epoch", least=-1) + 1
+        if before is optimizer and epoch < self.last_epoch:
             warn(
-                f"{type(self).__name__} is at epoch {self.last_epoch} of this optimizer, and a "
-                f"call takes it back to {last_epoch + 1}: if that is meant, write "
+                f"{who} is at epoch {self.last_epoch} of this optimizer, and a "
+                f"call takes it back to {epoch}: if that is meant, write "
                 "policy.set_optimizer(optimizer); else do not call it again"
             )
         unused = self._step_count <= 1
