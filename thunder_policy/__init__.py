@@ -1,6 +1,6 @@
 """Learning-rate policies for PyTorch: values first, schedulers once bound to an optimizer."""
 
-from .annotations import EpochMapping, InitialLR, ScheduleFn
+from .aliases import EpochMapping, InitialLR, ScheduleFn
 from .configs import parse, safe_globals
 from .mapping import MappingPolicy, Multiply, Scale, Schedule, Switch
 from .policy import Policy, UnboundPolicyError

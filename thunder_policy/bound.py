@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from torch.optim import Optimizer
 
 from . import mapping as plain
-from .annotations import EpochMapping, InitialLR, ScheduleFn
+from .aliases import EpochMapping, InitialLR, ScheduleFn
 from .mapping import DEFAULT_LR_INIT, MappingPolicy, OnLoad
 
 __all__ = ["Multiply", "Scale", "Schedule", "Switch"]

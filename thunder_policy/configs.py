@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .checks import short
@@ -42,7 +43,7 @@ def parse(text: str) -> Any:
     return read(text)
 
 
-def safe_globals() -> list[type]:
+def safe_globals() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
     """Return the classes of which an unbound policy is made, when it is saved.
 
     ``torch.load(..., weights_only=True)`` reads it, once these are allowed; a callable of your own
@@ -58,14 +59,8 @@ def safe_globals() -> list[type]:
     from . import schedules
 
     every = [getattr(schedules, name) for name in schedules.__all__]
-    return [
-        Switch,
-        Multiply,
-        Schedule,
-        Scale,
-        InSteps,
-        *(one for one in every if isinstance(one, type)),
-    ]
+    classes = [one for one in every if isinstance(one, type)]
+    return [Switch, Multiply, Schedule, Scale, InSteps, *classes]
 
 
 def pydantic_schema(cls: type) -> Any:

@@ -22,7 +22,7 @@ from torch.optim import Optimizer
 
 from . import epochs, groups
 from . import state as states
-from .annotations import EpochMapping, InitialLR, ScheduleFn
+from .aliases import EpochMapping, InitialLR, ScheduleFn
 from .call_order import warn
 from .checks import (
     add_note,
