@@ -1,15 +1,8 @@
 """Learning-rate policies for PyTorch: values first, schedulers once bound to an optimizer."""
 
-from .mapping import (
-    EpochMapping,
-    InitialLR,
-    MappingPolicy,
-    Multiply,
-    Scale,
-    Schedule,
-    ScheduleFn,
-    Switch,
-)
+from .aliases import EpochMapping, InitialLR, ScheduleFn
+from .configs import parse, safe_globals
+from .mapping import MappingPolicy, Multiply, Scale, Schedule, Switch
 from .policy import Policy, UnboundPolicyError
 from .simulate import plot, simulate
 
@@ -26,6 +19,8 @@ __all__ = [
     "ScheduleFn",
     "Switch",
     "UnboundPolicyError",
+    "parse",
     "plot",
+    "safe_globals",
     "simulate",
 ]

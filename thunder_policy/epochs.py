@@ -20,9 +20,10 @@ def mapping_or_callable(value: Any, what: str) -> Any:
         return _sorted(value, what)
     if callable(value) and not isinstance(value, LRScheduler):
         return value
+    cure = ": thunder_policy.parse makes a policy of text" if isinstance(value, str) else ""
     raise TypeError(
         f"{what} must be a mapping from epoch to number or a callable, or a sequence with one a "
-        f"param group, not {short(value)} ({type(value).__name__})"
+        f"param group, not {short(value)} ({type(value).__name__}){cure}"
     )
 
 

@@ -1,7 +1,7 @@
 """Policies written as text: parsed, never evaluated."""
 
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
-# pyright: reportUnknownVariableType=false
+# pyright: reportUnknownVariableType=false, reportUnnecessaryIsInstance=false
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import os
 import re
 import sys
 import warnings
+from argparse import ArgumentTypeError
 from collections.abc import Callable
 from inspect import signature
 from typing import Any
@@ -46,8 +47,25 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 _TARGET = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):([^\W\d]\w*(?:\.[^\W\d]\w*)*)", re.ASCII)
 
 
-class ExpressionError(ValueError):
-    """What was written is no policy; the message is one line."""
+class ExpressionError(ValueError, ArgumentTypeError):
+    """What was written is no policy; the message is one line, which argparse shows whole."""
+
+
+def read(text: str) -> Any:
+    """Make the policy or the schedule that a text describes, as `thunder_policy.parse` does."""
+    if not isinstance(text, str):
+        raise TypeError(f"parse takes a text, not {short(text)} ({type(text).__name__})")
+    value = _Parser(text).value()
+    if isinstance(value, (Policy, ScheduleFunction)):
+        return value
+    raise _is_none(text, value)
+
+
+def _is_none(text: str, value: object) -> ExpressionError:
+    return ExpressionError(
+        f"{short(text.strip())} is no policy and no schedule, but of type {type(value).__name__}; "
+        "write Switch({0: 1e-3, 30: 1e-4}), for example"
+    )
 
 
 def load(text: str) -> Policy:
@@ -80,10 +98,7 @@ def load(text: str) -> Policy:
             return value
     except (Exception, SystemExit) as error:  # somebody else's object, asked what it is
         raise ExpressionError(cut(f"{name} cannot be used: {said(error)}", MAX_MESSAGE)) from error
-    raise ExpressionError(
-        f"{short(name)} is no policy and no schedule, but of type {type(value).__name__}; "
-        "write Switch({0: 1e-3, 30: 1e-4}), for example"
-    )
+    raise _is_none(text, value)
 
 
 def import_object(target: str) -> Any:

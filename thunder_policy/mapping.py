@@ -9,10 +9,10 @@ import copy
 import inspect
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import repeat
-from typing import Any, Generic, Literal, SupportsFloat, TypeVar
+from typing import Any, Generic, Literal, SupportsIndex, TypeVar
 
 import torch
 from toolz import merge  # type: ignore[import-untyped, unused-ignore]  # toolz has no types
@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 
 from . import epochs, groups
 from . import state as states
+from .aliases import EpochMapping, InitialLR, ScheduleFn
 from .call_order import warn
 from .checks import (
     add_note,
@@ -34,15 +35,6 @@ from .checks import (
     short,
 )
 from .policy import LRs, Policy, is_bound
-
-EpochMapping = Mapping[int, SupportsFloat]
-"""Epoch to lr (Switch) or factor (Multiply)."""
-
-ScheduleFn = Callable[[int], SupportsFloat]
-"""Epoch to lr (Schedule) or factor (Scale)."""
-
-InitialLR = SupportsFloat | Sequence[SupportsFloat] | None
-"""One lr for all groups, one a group, or None: see `MappingPolicy`."""
 
 OnLoad = Literal["restore", "override"]
 
@@ -175,6 +167,14 @@ class MappingPolicy(Policy, Generic[M]):
 
     def __hash__(self) -> int:
         return hash(type(self))
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        if is_bound(self) or self._has_own_attributes():
+            return super().__reduce_ex__(protocol)
+        # As class and arguments, which torch.load(..., weights_only=True) and YAML can read.
+        value = self._value()
+        arguments = value.pop("mapping"), value.pop("lr_init")
+        return type(self), arguments[:1] if self._by_default else arguments, value or None
 
     def in_steps(self: AnyMappingPolicy, steps_per_epoch: int) -> AnyMappingPolicy:
         """Return the same policy counted in steps: written in epochs, stepped in batches.
@@ -474,6 +474,16 @@ class Switch(_ByEpoch):
 
     _policy = "Switch"
 
+    def __init__(
+        self,
+        mapping: EpochMapping | Sequence[EpochMapping],
+        lr_init: InitialLR = DEFAULT_LR_INIT,
+        *,
+        option: str = "lr",
+        on_load: OnLoad = "restore",
+    ) -> None:
+        super().__init__(mapping, lr_init, option=option, on_load=on_load)
+
     def _depends_on_start(self, mapping: Any, epoch: int) -> bool:
         first = next(iter(mapping), math.inf)  # it is sorted
         return not self._is_closed() or first > epoch
@@ -501,6 +511,16 @@ class Multiply(_ByEpoch):
 
     _policy = "Multiply"
     _multiplies = True
+
+    def __init__(
+        self,
+        mapping: EpochMapping | Sequence[EpochMapping],
+        lr_init: InitialLR = DEFAULT_LR_INIT,
+        *,
+        option: str = "lr",
+        on_load: OnLoad = "restore",
+    ) -> None:
+        super().__init__(mapping, lr_init, option=option, on_load=on_load)
 
 
 class _ByCall(MappingPolicy[ScheduleFn]):

@@ -457,6 +457,12 @@ class Policy(LRScheduler, ABC):
         text = ", ".join(f"{name}={value!r}" for name, value in self._value().items())
         return f"{type(self).__name__}({re.sub(' at 0x[0-9a-fA-F]+', '', text)})"
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:
+        from .configs import pydantic_schema
+
+        return pydantic_schema(cls)
+
     def __copy__(self: AnyPolicy) -> AnyPolicy:
         """Return an unbound policy of the same value."""
         new = type(self).__new__(type(self))

@@ -105,6 +105,13 @@ class ScheduleFunction(ABC):
 
     __rmul__ = __mul__
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: Callable[[Any], Any]) -> Any:
+        from .configs import pydantic_schema
+
+        # One of a class that is known is told from its fields, as every dataclass is.
+        return pydantic_schema(cls) if cls is ScheduleFunction else handler(source)
+
     def then(self, schedule: ScheduleFunction, *, at: int) -> Then:
         """Go on with another schedule from an epoch on; it starts at its own epoch 0.
 

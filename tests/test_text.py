@@ -1,0 +1,361 @@
+"""Policies in text, configurations and checkpoints: read back as they were, and nothing run."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import pickle
+import subprocess
+import sys
+import typing
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+import torch
+from helpers import sgd, through_disk
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from schedule_helpers import anything, rates
+
+import thunder_policy
+from thunder_policy import (
+    MappingPolicy,
+    Multiply,
+    Policy,
+    Scale,
+    Schedule,
+    Switch,
+    aliases,
+    bound,
+    parse,
+    safe_globals,
+    schedules,
+)
+from thunder_policy.configs import as_text
+from thunder_policy.schedules import Constant, Cosine, Piecewise, ScheduleFunction
+
+# Any policy of the package without code of somebody's own, written in any way.
+
+mappings = st.dictionaries(st.integers(0, 10**12), rates, max_size=4)
+
+
+def one_or_several(one: st.SearchStrategy[Any], none: bool = False) -> st.SearchStrategy[Any]:
+    several = st.lists(one | st.none() if none else one, min_size=2, max_size=2)
+    return one | several.filter(any)
+
+
+options = st.fixed_dictionaries(
+    {},
+    optional={
+        "lr_init": st.none() | rates | st.lists(rates, min_size=2, max_size=2),
+        "option": st.sampled_from(["lr", "weight_decay", "momentum"]),
+        "on_load": st.sampled_from(["restore", "override"]),
+    },
+)
+policies: st.SearchStrategy[MappingPolicy[Any]] = st.one_of(
+    st.builds(lambda m, o: Switch(m, **o), one_or_several(mappings), options),
+    st.builds(lambda m, o: Multiply(m, **o), one_or_several(mappings), options),
+    st.builds(lambda m, o: Schedule(m, **o), one_or_several(anything, none=True), options),
+    st.builds(lambda m, o: Scale(m, **o), one_or_several(anything, none=True), options),
+)
+
+
+def has_text(value: object) -> bool:
+    """Tell whether its text is within the limits of `parse`, and so is read."""
+    try:
+        parse(repr(value))
+    except ValueError as error:
+        if any(limit in str(error) for limit in ("longer than", "too large", "too deeply")):
+            return False
+        raise
+    return True
+
+
+# Text
+
+
+@pytest.mark.spec("F1")
+@given(policies | anything)
+def test_parse_is_the_inverse_of_repr(value: Any) -> None:
+    assume(has_text(value))
+    again = parse(repr(value))
+    assert type(again) is type(value)
+    assert again == value
+    assert repr(again) == repr(value)
+
+
+@pytest.mark.spec("F1")
+def test_of_a_schedule_it_makes_a_schedule_and_no_policy() -> None:
+    assert parse("Cosine(0.1, 0, epochs=90)") == Cosine(0.1, 0.0, 90)
+    assert parse("Schedule(Cosine(0.1, 0, epochs=90))") == Schedule(Cosine(0.1, 0.0, 90))
+
+
+@pytest.mark.spec("F1")
+def test_of_one_that_is_bound_the_text_has_the_values_and_not_the_optimizer() -> None:
+    policy = Switch({0: 0.1, 3: 0.2})(sgd(0.1))
+    assert parse(repr(policy)) == Switch([{0: 0.1, 3: 0.2}], [0.1])
+
+
+@pytest.mark.spec("F2")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "__import__('os').getcwd()",
+        "thunder_policy.cli:main",
+        "os:getcwd",
+        "(lambda: Switch({0: 1}))()",
+        "Switch({0: 1}).__class__",
+        "Constant(9**9**9)",
+        "Switch({0: 1})" + " " * 4000,
+        "-" * 3000 + "1",
+    ],
+)
+def test_what_would_run_or_never_end_is_refused(text: str) -> None:
+    before = {*sys.modules}
+    with pytest.raises(ValueError, match=r"^column "):
+        parse(text)
+    assert {*sys.modules} == before
+
+
+@pytest.mark.spec("F3")
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Swich({0: 1})", "column 1: unknown name Swich; known are "),
+        ("Switch({0: 1}", "column 7: '(' was never closed"),
+        ("Switch({0: -1})", "column 1: Switch: mapping: the value at epoch 0 must be at least 0"),
+        ("  [Constant(1)]", "is no policy and no schedule, but of type list; write Switch({"),
+        ("3", "'3' is no policy and no schedule, but of type int"),
+    ],
+)
+def test_argparse_shows_the_whole_error(
+    text: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ValueError, match=r"\w") as caught:
+        parse(text)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--policy", type=parse)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--policy", text])
+    assert f"argument --policy: {caught.value}\n" in capsys.readouterr().err
+
+
+@pytest.mark.spec("F3")
+@pytest.mark.parametrize("value", [None, 3, b"Constant(1)", Constant(1), {"Switch": {0: 1}}])
+def test_what_is_no_text_is_a_type_error(value: Any) -> None:
+    with pytest.raises(TypeError, match="parse takes a text, not "):
+        parse(value)
+
+
+def test_the_package_is_imported_without_the_parser() -> None:
+    code = (
+        "import sys, thunder_policy as t; new = 'thunder_policy.expression' not in sys.modules\n"
+        "assert new and 'thunder_policy.schedules' not in sys.modules\n"
+        "assert t.parse('Switch({0: 1})') == t.Switch({0: 1})"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# Pickles
+
+
+@pytest.fixture
+def allowed() -> Any:
+    with torch.serialization.safe_globals(safe_globals()):
+        yield
+
+
+@pytest.mark.spec("K8", "K1")
+@given(value=policies | anything)
+def test_a_checkpoint_with_an_unbound_policy_is_read_with_weights_only(value: Any) -> None:
+    with torch.serialization.safe_globals(safe_globals()):
+        hparams = through_disk({"hparams": {"policy": value, "epochs": 90}})["hparams"]
+    again = hparams["policy"]
+    assert type(again) is type(value)
+    assert again == value
+    assert copy.deepcopy(value) == value
+    if isinstance(value, MappingPolicy):
+        assert vars(again) == vars(value)  # whether lr_init was given, too
+
+
+@pytest.mark.spec("K8")
+def test_without_the_allowance_torch_names_the_class() -> None:
+    with pytest.raises(pickle.UnpicklingError, match=r"thunder_policy\.mapping\.Switch"):
+        through_disk(Switch({0: 0.1}))
+
+
+@pytest.mark.spec("K8")
+@pytest.mark.usefixtures("allowed")
+def test_a_callable_of_somebody_s_own_is_allowed_beside() -> None:
+    policy = Schedule(Doubled(0.1)).in_steps(3)
+    with pytest.raises(pickle.UnpicklingError, match="Doubled"):
+        through_disk(policy)
+    with torch.serialization.safe_globals([Doubled]):
+        assert through_disk(policy).lr_at(7) == policy.lr_at(7) == [0.4]
+
+
+class Doubled:
+    def __init__(self, start: float) -> None:
+        self.start = start
+
+    def __call__(self, epoch: int) -> float:
+        return self.start * 2.0**epoch
+
+
+class Named(Switch):
+    def __init__(self, name: str) -> None:
+        super().__init__({0: 0.1})
+        self.name = name
+
+
+@pytest.mark.spec("K8")
+def test_a_pickle_is_class_and_arguments() -> None:
+    def of(policy: Policy) -> Any:
+        return policy.__reduce_ex__(4)
+
+    assert of(Switch({0: 1})) == (Switch, ({0: 1.0},), None)
+    assert of(Scale(half, 0.1)) == (Scale, (half, 0.1), None)
+    assert of(Switch({0: 1}, option="momentum", on_load="override")) == (
+        Switch,
+        ({0: 1.0}, None),
+        {"option": "momentum", "on_load": "override"},
+    )
+    assert of(copy.copy(bound.Switch(sgd(0.1), {0: 1}))) == (Switch, ({0: 1.0},), None)
+    policy = pickle.loads(pickle.dumps(Named("one")))  # a subclass has arguments of its own
+    assert (type(policy), policy.name, policy.mapping) == (Named, "one", {0: 0.1})
+
+
+def half(epoch: int) -> float:
+    return 0.5**epoch
+
+
+@pytest.mark.spec("K8")
+def test_every_class_of_the_package_is_allowed() -> None:
+    named = {getattr(schedules, name) for name in schedules.__all__ if name != "warmup"}
+    assert named < {*safe_globals()}
+    assert {Switch, Multiply, Schedule, Scale} < {*safe_globals()}
+
+
+# Annotations
+
+
+@pytest.mark.spec("F4")
+@pytest.mark.parametrize("module", [thunder_policy, bound], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("name", bound.__all__)
+def test_a_tool_finds_plain_types(module: Any, name: str) -> None:
+    hints = typing.get_type_hints(getattr(module, name).__init__)
+    mapping: Any = Mapping[int, float] | Sequence[Mapping[int, float]]
+    call = Callable[[int], float]
+    if name in ("Schedule", "Scale"):
+        mapping = call | Sequence[call | None]
+    assert hints.pop("optimizer", torch.optim.Optimizer) is torch.optim.Optimizer
+    assert hints.pop("last_epoch", int) is int
+    assert hints == {
+        "mapping": mapping,
+        "lr_init": float | Sequence[float] | None,
+        "option": str,
+        "on_load": typing.Literal["restore", "override"],
+        "return": type(None),
+    }
+
+
+@pytest.mark.spec("F4")
+def test_the_aliases_are_plain_types() -> None:
+    assert aliases.EpochMapping == Mapping[int, float]
+    assert aliases.ScheduleFn == Callable[[int], float]
+    assert aliases.InitialLR == float | Sequence[float] | None
+    for name in ("EpochMapping", "InitialLR", "ScheduleFn"):
+        assert getattr(thunder_policy, name) is getattr(aliases, name)
+
+
+# What configurations hold
+
+
+@pytest.mark.spec("C6")
+def test_any_sequence_of_a_configuration_will_do() -> None:
+    assert Switch(deque([{0: 0.1}, {0: 0.2}]), deque([1, 2])) == Switch(
+        [{0: 0.1}, {0: 0.2}], [1.0, 2.0]
+    )
+
+
+@pytest.mark.spec("C14", "C3", "C5")
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (
+            lambda: Switch(json.loads('{"0": 0.1}')),
+            r"Switch: mapping: the epoch must be an integer, not '0' \(str\).*JSON.*parse",
+        ),
+        (
+            lambda: Piecewise(json.loads('{"0": 0.1}')),
+            r"Piecewise: points must be an integer, not '0' \(str\).*JSON.*parse",
+        ),
+        (
+            lambda: Switch({0: "1e-3"}),  # type: ignore[dict-item]
+            r"Switch: mapping: the value at epoch 0 .* not '1e-3' \(str\).* 1\.0e-3",
+        ),
+        (
+            lambda: Multiply({0: 0.1}, lr_init="1e-3"),  # type: ignore[arg-type]
+            r"Multiply: lr_init must be one real number, not '1e-3' \(str\).* 1\.0e-3",
+        ),
+        (
+            lambda: Cosine("1e-3", 0, 90),  # type: ignore[arg-type]
+            r"Cosine: start must be one real number, not '1e-3' \(str\).* 1\.0e-3",
+        ),
+        (
+            lambda: Switch("{0: 0.1}"),  # type: ignore[arg-type]
+            r"Switch: mapping must be .* not '{0: 0.1}' \(str\): thunder_policy\.parse",
+        ),
+        (
+            lambda: Schedule("Constant(0.1)"),  # type: ignore[arg-type]
+            r"Schedule: mapping must be .* \(str\): thunder_policy\.parse",
+        ),
+    ],
+)
+def test_text_in_a_configuration_is_an_error_with_its_cure(
+    make: Callable[[], object], message: str
+) -> None:
+    with pytest.raises(TypeError, match=message):
+        make()
+
+
+@pytest.mark.spec("C14")
+@pytest.mark.parametrize("value", [True, None, 1j, b"1"], ids=repr)
+def test_what_is_no_text_gets_no_such_advice(value: Any) -> None:
+    for mapping in ({value: 1}, {0: value}, value):
+        with pytest.raises(TypeError) as caught:
+            Switch(mapping)
+        assert "YAML" not in str(caught.value)
+        assert "parse" not in str(caught.value)
+
+
+@pytest.mark.spec("F5")
+@given(policies | anything)
+def test_a_value_is_dumped_as_text_that_is_read_back(value: Any) -> None:
+    assume(has_text(value))
+    assert as_text(value) == repr(value)
+
+
+@pytest.mark.spec("F5")
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (Schedule(half), "has no text that parse reads: column"),
+        (Switch({0: 0.1})(sgd(0.1)), "has no text that parse reads as the same: is it bound"),
+        (Constant(0.1).then(Constant(0.2), at=10**19), "a number here is too large"),
+    ],
+    ids=["a callable", "bound", "too large"],
+)
+def test_what_has_no_text_is_not_dumped(value: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        as_text(value)
+
+
+def test_a_schedule_is_no_policy_by_type() -> None:
+    assert not isinstance(parse("Constant(1)"), Policy)
+    assert isinstance(parse("Constant(1)"), ScheduleFunction)
