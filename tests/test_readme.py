@@ -79,8 +79,8 @@ def test_the_versions_begin_with_the_oldest_allowed_and_have_the_one_in_use_by_d
     assert f'"torch>={torches[0].removesuffix(".0")}"' in PYPROJECT
     assert f'requires-python = ">={pythons[0]}"' in PYPROJECT
     assert README_TORCH in torches
-    needs = f"torch {torches[0].removesuffix('.0')} or later and toolz, for Python {pythons[0]} or later"
-    assert needs in README
+    oldest = torches[0].removesuffix(".0")
+    assert f"torch {oldest} or later and toolz, for Python {pythons[0]} or later" in README
 
 
 # All calls that could run what was data, and where they are.
