@@ -1,1 +1,1 @@
-"""Training runs, measurements, and the pictures of the README."""
+"""Training runs, measurements, and the pictures of the pages."""

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     add = parser.add_argument
     add("--quick", action="store_true", help="a few cases, a moment each")
-    add("--readme", action="store_true", help="print the table of the README instead")
+    add("--readme", action="store_true", help="print the tables of benchmarks/README.md instead")
     add("--json", type=Path, metavar="FILE", help="write every number")
     add(
         "--plot",
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         nargs="?",
         const=PICTURE,
         metavar="FILE.png",
-        help="draw cost against number of groups; without a file, the picture of the README",
+        help="draw cost against number of groups; without a file, pictures/overhead.png",
     )
     given = sys.argv[1:] if arguments is None else arguments
     options = parser.parse_args(given)

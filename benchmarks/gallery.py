@@ -1,4 +1,4 @@
-"""Draw the README's pictures of policies, of schedules and of combinations, under expressions.
+"""Draw the pages' pictures of policies, of schedules and of combinations, under expressions.
 
     python benchmarks/gallery.py
 

@@ -163,7 +163,7 @@ class Case:
 
     @property
     def is_standard(self) -> bool:
-        """Whether it is one of those that the README's table of ratios is made of."""
+        """Whether it is one of those that the table of ratios is made of."""
         return (self.optimizer, self.milestones, self.device) == ("SGD", 2, "cpu")
 
     @property

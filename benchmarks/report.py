@@ -1,4 +1,4 @@
-"""What was measured, as a table, as Markdown for the README, as JSON and as a picture."""
+"""What was measured, as a table, as Markdown for the folder's README, as JSON and as a picture."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _micro(seconds: float) -> str:
 
 
 def markdown(results: Sequence[Result], where: dict[str, Any]) -> str:
-    """Return the README's tables: ratios of both schedulers, and their shares of a whole step."""
+    """Return the folder's tables: ratios of both schedulers, and their shares of a whole step."""
     on_cpu = [one for one in results if one.case.device == "cpu"]
     standard = [one for one in on_cpu if one.case.is_standard]
     on_cuda = [one for one in results if one.case.device == "cuda"]

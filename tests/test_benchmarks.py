@@ -17,7 +17,7 @@ from benchmarks.__main__ import PICTURE, main
 from benchmarks.overhead import GOALS, GROUPS, OPTIMIZERS, PAIRS, Case, Result, cases, schedule
 from benchmarks.report import environment, markdown
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).parents[1] / "benchmarks" / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_the_readme_has_the_table_that_is_printed(capsys: pytest.CaptureFixture[
     assert len(row.findall(printed)) == tables * len(PAIRS)
     assert head_of_shares.findall(printed) == head_of_shares.findall(README) != []
     assert len(share.findall(printed)) == len(share.findall(README)) == 4
-    assert PICTURE.relative_to(PICTURE.parents[2]).as_posix() in README
+    assert f"]({PICTURE.relative_to(PICTURE.parents[1]).as_posix()})" in README
 
 
 def test_the_readme_has_the_table_of_a_gpu_as_it_is_printed_where_there_is_one() -> None:

@@ -313,7 +313,7 @@ def test_the_gallery_draws_what_its_titles_say_and_has_every_schedule(tmp_path: 
     assert all(name in expressions for name in set(schedules.__all__) - results_of_methods)
 
 
-def test_the_pictures_of_the_readme_are_there_and_small() -> None:
+def test_the_pictures_of_the_pages_are_there_and_small() -> None:
     for name in gallery.GALLERY:
         assert 10_000 < (gallery.PICTURES / f"{name}.png").stat().st_size < 250_000
 

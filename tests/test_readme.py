@@ -1,4 +1,7 @@
-"""What the README and the docstrings say is true: their examples run, their numbers are checked."""
+"""What the README and the docstrings say of numbers, versions and security is true.
+
+That the code of every page runs is in test_pages.py.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ import importlib
 import inspect
 import pkgutil
 import re
-import shlex
 from collections.abc import Iterator
 from math import cos
 from pathlib import Path
@@ -27,7 +29,6 @@ from thunder_policy import (
     Scale,
     Schedule,
     Switch,
-    cli,
     conformance,
     schedules,
     simulate,
@@ -35,9 +36,10 @@ from thunder_policy import (
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CHANGELOG = (ROOT / "thunder_policy" / "CHANGELOG.md").read_text(encoding="utf-8")
+OF_THE_TESTS = (ROOT / "tests" / "README.md").read_text(encoding="utf-8")
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
-PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 SHELL_BLOCK = re.compile(r"^```bash\n(.*?)\n^```$", re.DOTALL | re.MULTILINE)
 POLICY_ROW = re.compile(r"^\| `(.+?)` \| .+ \| (.+), … \|$", re.MULTILINE)
 
@@ -63,46 +65,22 @@ PUBLIC = {
 }
 
 
-# The README
-
-
-# Ignite imports what torch deprecates.
-@pytest.mark.filterwarnings(r"ignore:`torch\.jit\.\w+` is deprecated:DeprecationWarning")
-def test_python_blocks_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    namespace: dict[str, Any] = {"__name__": "readme"}
-    blocks = list(PYTHON_BLOCK.finditer(README))
-    assert len(blocks) == README.count("```python")
-    for block in blocks:
-        # Blank lines in front make a traceback point at the README's own line.
-        source = "\n" * README.count("\n", 0, block.start(1)) + block[1]
-        exec(compile(source, ROOT / "README.md", "exec"), namespace)
-    assert (tmp_path / "checkpoint.pt").exists()
-
-
-def test_what_the_command_prints_is_what_is_shown(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-    shown = re.findall(r"^\$ thunder-policy (.+)\n((?:.*\n)+?)```$", README, re.MULTILINE)
-    assert len(shown) == README.count("$ thunder-policy") == 1
-    for arguments, output in shown:
-        assert cli.main(shlex.split(arguments)) == 0
-        lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
-        assert "\n".join(lines).strip() == output.strip()
+# The README and the pages beside it
 
 
 def test_the_first_version_of_the_changelog_is_that_of_the_package() -> None:
-    versions = re.findall(r"^### (\S+) - \d{4}-\d{2}-\d{2}$", README, re.MULTILINE)
+    versions = re.findall(r"^## (\S+) - \d{4}-\d{2}-\d{2}$", CHANGELOG, re.MULTILINE)
     assert versions[0] == thunder_policy.__version__
 
 
 def test_the_versions_begin_with_the_oldest_allowed_and_have_the_one_in_use_by_default() -> None:
-    rows = re.findall(r"^\| (2\.[\d.]+) \| (3\.\d+) \|", README, re.MULTILINE)
+    rows = re.findall(r"^\| (2\.[\d.]+) \| (3\.\d+) \|", OF_THE_TESTS, re.MULTILINE)
     torches, pythons = zip(*rows, strict=True)
     assert f'"torch>={torches[0].removesuffix(".0")}"' in PYPROJECT
     assert f'requires-python = ">={pythons[0]}"' in PYPROJECT
     assert README_TORCH in torches
+    oldest = torches[0].removesuffix(".0")
+    assert f"torch {oldest} or later and toolz, for Python {pythons[0]} or later" in README
 
 
 # All calls that could run what was data, and where they are.
@@ -120,7 +98,7 @@ OUTSIDE = {"asyncio", "concurrent", "ctypes", "http", "multiprocessing", "pty", 
 OUTSIDE |= {"ssl", "subprocess", "urllib", "webbrowser"}
 
 
-def test_the_section_on_security_names_all_that_the_package_loads_and_runs() -> None:
+def test_the_page_on_vendoring_names_all_that_the_package_loads_and_runs() -> None:
     package = Path(thunder_policy.__file__).parent
     running: dict[str, set[str]] = {}
     for path in package.rglob("*.py"):
@@ -178,12 +156,6 @@ def test_a_row_of_the_table_is_what_the_policy_gives(call: str, lrs: list[float]
         optimizer.step()
         policy.step()
     assert stepped == expected
-
-
-def test_each_picture_is_shown_and_each_that_is_shown_is_there() -> None:
-    shown = re.findall(r"!\[.+\]\((.+)\)", README)
-    kept = [f"benchmarks/pictures/{path.name}" for path in (ROOT / "benchmarks/pictures").iterdir()]
-    assert sorted(shown) == sorted(kept)
 
 
 def test_there_are_two_set_up_commands_and_they_name_what_exists() -> None:

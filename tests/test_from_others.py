@@ -1,4 +1,4 @@
-"""The README's tables: each row that maps a schedule of torch to one of ours is true."""
+"""FROM_OTHERS.md: each row that gives a policy for another library's schedule is true."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from schedule_helpers import trajectory
 from torch.optim import lr_scheduler
 from torch.optim.swa_utils import SWALR
 
-from thunder_policy import Multiply, Scale, Schedule, schedules
+from thunder_policy import MappingPolicy, Multiply, Scale, Schedule, schedules
 from thunder_policy.schedules import Constant, Cosine, Exponential, ScheduleFunction
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "thunder_policy" / "FROM_OTHERS.md").read_text(encoding="utf-8")
 LR, EPOCHS = 0.1, 20
 LRS = [LR, 0.03]  # of the groups
 ROW = re.compile(
@@ -25,13 +26,11 @@ ROW = re.compile(
     r" \| `(.+?)`(?:, `(.+?)`)?(?: \[\^\w+\])? \|$",
     re.MULTILINE,
 )
-ROWS = [pair for a, b, c, d in ROW.findall(README) for pair in [(a, c), (b, d)] if pair[0]]
+ROWS = [pair for a, b, c, d in ROW.findall(PAGE) for pair in [(a, c), (b, d)] if pair[0]]
 OTHER_ROW = re.compile(
     r"^\| `(\"?[a-z_]+\"?(?:\(.*?\))?)`.*? \| `([a-zA-Z]+[(.].+?)`", re.MULTILINE
 )
-RECORDED = json.loads((Path(__file__).parent / "data" / "reference.json").read_text("utf-8"))[
-    "cases"
-]
+RECORDED = json.loads((ROOT / "tests" / "data" / "reference.json").read_text("utf-8"))["cases"]
 
 # What the letters of the tables stand for.
 NAMES: dict[str, Any] = {
@@ -68,20 +67,54 @@ def test_every_scheduler_of_torch_has_a_row() -> None:
     assert len(ROWS) == 18
 
 
+def run_of(code: str) -> tuple[torch.optim.SGD, Any]:
+    """Return a new optimizer of two groups with what one side of a row makes of it."""
+    optimizer = torch.optim.SGD(
+        [{"params": [torch.zeros(1, requires_grad=True)], "lr": lr} for lr in LRS]
+    )
+    made = eval(code, {**NAMES, **FACTORS, "opt": optimizer})
+    return optimizer, made(optimizer) if isinstance(made, MappingPolicy) else made
+
+
+def step(*runs: tuple[torch.optim.SGD, Any]) -> None:
+    for optimizer, scheduler in runs:
+        optimizer.step()
+        scheduler.step()
+
+
+def lrs_of(run: tuple[torch.optim.SGD, Any]) -> list[float]:
+    return [group["lr"] for group in run[0].param_groups]
+
+
 @pytest.mark.spec("V4", "V11")
 @pytest.mark.parametrize(("left", "right"), ROWS)
 def test_the_row_gives_the_lrs_of_torch(left: str, right: str) -> None:
-    groups = [{"params": [torch.zeros(1, requires_grad=True)], "lr": lr} for lr in LRS]
-    ours, theirs = torch.optim.SGD(groups), torch.optim.SGD([{**group} for group in groups])
-    policy = eval(right, {**NAMES, **FACTORS})(ours)
-    scheduler = eval(left, {**NAMES, **FACTORS, "opt": theirs})
+    ours, theirs = run_of(right), run_of(left)
     for epoch in range(EPOCHS):
-        expected = pytest.approx([g["lr"] for g in theirs.param_groups], rel=1e-9, abs=1e-12)
-        assert [group["lr"] for group in ours.param_groups] == expected
-        assert policy.lr_at(epoch) == expected
-        for one, its in ((ours, policy), (theirs, scheduler)):
-            one.step()
-            its.step()
+        expected = pytest.approx(lrs_of(theirs), rel=1e-9, abs=1e-12)
+        assert lrs_of(ours) == expected
+        assert ours[1].lr_at(epoch) == expected
+        step(ours, theirs)
+
+
+@pytest.mark.spec("T11", "T25")
+@pytest.mark.parametrize("saved", [0, 3, 7])
+@pytest.mark.parametrize(("left", "right"), ROWS)
+def test_a_run_of_torch_goes_on_under_the_policy_of_its_row(
+    left: str, right: str, saved: int
+) -> None:
+    theirs, ours = run_of(left), run_of(right)
+    for _ in range(saved):
+        step(theirs)
+    state = theirs[1].state_dict()
+    if left.startswith(("SequentialLR", "ChainedScheduler")):
+        with pytest.raises(ValueError, match="the state"):
+            ours[1].load_state_dict(state)
+        return
+    ours[1].load_state_dict(state)
+    for _ in range(saved, EPOCHS):
+        assert lrs_of(ours) == pytest.approx(lrs_of(theirs), rel=1e-9, abs=1e-12)
+        step(theirs, ours)
 
 
 KEYWORDS = {
@@ -115,7 +148,7 @@ def letters_of(left: str, case: dict[str, Any]) -> dict[str, Any]:
 NO_LETTERS = ("piecewise_interpolate_schedule", "linear_onecycle_schedule", "join_schedules")
 
 
-@pytest.mark.parametrize(("left", "right"), OTHER_ROW.findall(README))
+@pytest.mark.parametrize(("left", "right"), OTHER_ROW.findall(PAGE))
 def test_the_other_rows_give_the_recorded_lrs(left: str, right: str) -> None:
     if left.startswith(NO_LETTERS):
         whole = {"a": Constant(0.1), "b": Exponential(0.1, 0.9)} if "join" in left else FACTORS
@@ -133,4 +166,4 @@ def test_the_other_rows_give_the_recorded_lrs(left: str, right: str) -> None:
 
 
 def test_the_other_tables_are_read() -> None:
-    assert len(OTHER_ROW.findall(README)) == 20
+    assert len(OTHER_ROW.findall(PAGE)) == 20
