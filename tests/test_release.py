@@ -212,7 +212,7 @@ def test_the_package_says_what_it_is_and_needs(built: Built) -> None:
 
 @EVERY_DISTRIBUTION
 def test_a_package_index_would_take_it(of: str, built: Built, tmp_path: Path) -> None:
-    checked = [sys.executable, "-m", "twine", "check", "--strict", *built[of]]
+    checked = [sys.executable, "-m", "twine", "check", "--strict", *map(str, built[of])]
     done = subprocess.run(checked, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     metadata = metadata_of(built[of][1])
