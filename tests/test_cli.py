@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import py_compile
 import re
 import runpy
 import shlex
@@ -12,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import types
+import zipfile
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ from test_schedules import BY_HAND
 import thunder_policy
 from thunder_policy import Multiply, Policy, Scale, Schedule, Switch, cli, schedules, simulate
 from thunder_policy.cli import main
-from thunder_policy.expression import ExpressionError, import_object, load
+from thunder_policy.expression import ExpressionError, load
 from thunder_policy.schedules import Cosine, ScheduleFunction
 
 ROOT = Path(__file__).parents[1]
@@ -310,7 +312,7 @@ def test_a_policy_can_be_imported(module: str) -> None:
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("{}.train:nothing", "has no attribute 'nothing'"),
+        ("{}.train:nothing", "there is no nothing in "),
         ("{}.nowhere:policy", "ModuleNotFoundError: No module named"),
         ("{}.broken:policy", "OSError: no data"),
         ("{}.leaves:policy", "SystemExit: bye"),
@@ -326,9 +328,15 @@ def test_what_cannot_be_imported_is_one_line(
     assert said.count("\n") == 1
 
 
-def test_a_target_has_a_module_and_a_name() -> None:
-    with pytest.raises(ExpressionError, match=r"'os\.path' is not of the form module:name"):
-        import_object("os.path")
+def test_a_policy_can_be_taken_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "a folder: mine" / "plan-b.py"
+    file.parent.mkdir()
+    file.write_text("from thunder_policy import Switch\nclass Config:\n    lr = Switch({0: 0.5})\n")
+    assert load(f"{file}:Config.lr").lr_at(0) == [0.5]
+    with pytest.raises(ExpressionError, match=r"there is no Config\.wd in .*plan-b\.py"):
+        load(f"{file}:Config.wd")
+    with pytest.raises(ExpressionError, match=r"FileNotFoundError: no file nowhere\.py"):
+        load("nowhere.py:policy")
 
 
 def test_a_policy_that_raises_is_exit_code_1_and_says_where(
@@ -671,6 +679,32 @@ def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> N
     assert digest == cli.source_hash()
 
 
+def test_the_option_says_what_the_version_is_of(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+    assert not left.value.code
+    assert capsys.readouterr().out == f"thunder_policy {thunder_policy.__version__}\n"
+
+
+def test_where_there_are_no_sources_there_is_no_hash(tmp_path: Path) -> None:
+    """A freezer leaves no more than this: compiled modules, and a file or two of data."""
+    folder = Path(cli.__file__).parent
+    archive = tmp_path / "frozen.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(folder / "py.typed", "thunder_policy/py.typed")
+        for source in folder.rglob("*.py"):
+            compiled = py_compile.compile(str(source), cfile=str(tmp_path / "module.pyc"))
+            name = source.relative_to(folder.parent).with_suffix(".pyc").as_posix()
+            file.write(str(compiled), name)
+    unpacked = tmp_path / "unpacked"
+    shutil.unpack_archive(archive, unpacked)
+    for place in (archive, unpacked):
+        ran = shell("version", "--hash", cwd=tmp_path, PYTHONPATH=str(place))
+        assert (ran.returncode, ran.stdout) == (2, "")
+        assert "there are no sources in" in ran.stderr
+        assert ran.stderr.count("\n") == 1
+
+
 def test_a_vendored_copy_has_the_same_hash_until_it_is_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -706,11 +740,27 @@ def test_the_examples_of_the_help_run(
     lines = [line.split("%(prog)s ")[1] for line in cli.EPILOG.splitlines() if "%(prog)s" in line]
     commands = [shlex.split(line) for line in lines if "mypackage" not in line]
     commands += [["preview", text] for text in re.findall(r'"(.+?)"', cli.PREVIEW)]
-    assert len(commands) == 6
+    assert len(commands) == 7
     for command in commands:
         assert main(command) == 0, command
     assert (tmp_path / "lr.png").exists()
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("command", HEADINGS)
+def test_help_is_wrapped_between_words(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["thunder-policy"])
+    words = {}
+    for columns in (60, 300):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        with pytest.raises(SystemExit):
+            main(command.split())
+        lines = capsys.readouterr().out.splitlines()
+        assert max(map(len, lines)) <= columns
+        words[columns] = sorted(word for line in lines for word in line.split())
+    assert words[60] == words[300]
 
 
 def test_the_module_runs_the_command(

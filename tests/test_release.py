@@ -6,6 +6,7 @@ The package and its stubs are built from copies of what git tracks, so that noth
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import pytest
 from checkers import ROOT, environment, python
+from readme_renderer import markdown
 
 import thunder_policy
 from thunder_policy import cli
@@ -81,17 +83,19 @@ def copy_to(where: Path, names: Iterable[str], umask: int, time: int) -> Path:
     return where
 
 
-def build(source: Path, into: Path, umask: int, **environ: str) -> list[Path]:
+def build(source: Path, into: Path, umask: int, *frontend: str, **environ: str) -> list[Path]:
     """Build the sdist and the wheel of a folder, in this order."""
     inherited = {key: value for key, value in os.environ.items() if key != "SOURCE_DATE_EPOCH"}
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-d", into],
+    done = subprocess.run(
+        [sys.executable, "-m", *(frontend or ("hatchling", "build", "-d")), into],
         cwd=source,
         env={**inherited, **environ},
         umask=umask,
         capture_output=True,
-        check=True,
+        text=True,
+        check=False,
     )
+    assert done.returncode == 0, done.stdout + done.stderr
     (sdist,), (wheel,) = into.glob("*.tar.gz"), into.glob("*.whl")
     return [sdist, wheel]
 
@@ -111,8 +115,10 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def built(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Build both as for a package index; the wheel is then that of the sdist."""
     into = tmp_path_factory.mktemp("built")
-    return {of: build(checkout / of, into / name, 0o022) for of, name in NAMES.items()}
+    frontend = "build", "--no-isolation", "--outdir"
+    return {of: build(checkout / of, into / name, 0o022, *frontend) for of, name in NAMES.items()}
 
 
 def hashes(paths: Iterable[Path]) -> dict[str, str]:
@@ -129,13 +135,6 @@ def test_who_builds_it_where_and_when_makes_no_difference(
     assert hashes(again) == hashes(built[of])
     name = f"{NAMES[of]}-{VERSION}"
     assert [*hashes(again)] == [f"{name}.tar.gz", f"{name}-py3-none-any.whl"]
-
-
-@EVERY_DISTRIBUTION
-def test_the_wheel_is_that_of_the_sdist_too(of: str, built: Built, tmp_path: Path) -> None:
-    sdist, wheel = built[of]
-    source = unpacked(sdist, tmp_path)
-    assert hashes([wheel]).items() <= hashes(build(source, tmp_path / "built", 0o022)).items()
 
 
 def unpacked(sdist: Path, where: Path) -> Path:
@@ -155,7 +154,7 @@ def test_the_sdist_has_what_git_tracks_and_the_metadata(of: str, built: Built) -
     else:
         folders = ("thunder_policy/", "stubs/", "tests/", "benchmarks/")
         expected = {name for name in tracked() if name.startswith(folders)}
-        expected |= {"README.md", "LICENSE"}
+        expected |= {"README.md", "LICENSE", "hatch_build.py"}
     root = f"{NAMES[of]}-{VERSION}/"
     assert sorted(names) == sorted(root + name for name in expected | ADDED)
 
@@ -206,11 +205,50 @@ def test_the_package_says_what_it_is_and_needs(built: Built) -> None:
     assert {*metadata.get_all("Provides-Extra", [])} == extras
     assert metadata["Description-Content-Type"] == "text/markdown"
     assert metadata.get_payload() == (ROOT / "README.md").read_text(encoding="utf-8")
-    assert {"Typing :: Typed", "Programming Language :: Python :: 3"} <= {
-        *metadata.get_all("Classifier", [])
-    }
-    # It has no address that is known to stay.
-    assert metadata.get_all("Project-URL", []) == metadata.get_all("Home-page", []) == []
+    classifiers = {*metadata.get_all("Classifier", [])}
+    assert {"Typing :: Typed", "Programming Language :: Python :: 3.10"} <= classifiers
+    assert metadata.get_all("Project-URL", []) == []  # until somebody publishes it
+
+
+@EVERY_DISTRIBUTION
+def test_a_package_index_would_take_it(of: str, built: Built, tmp_path: Path) -> None:
+    checked = [sys.executable, "-m", "twine", "check", "--strict", *map(str, built[of])]
+    done = subprocess.run(checked, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    metadata = metadata_of(built[of][1])
+    assert metadata["Author"] == "The thunder_policy authors"
+    assert markdown.render(str(metadata.get_payload()))
+
+
+def test_who_publishes_it_writes_the_address_once(tmp_path: Path) -> None:
+    address = "https://example.org/somebody/thunder_policy"
+    source = copy_to(tmp_path / "fork", tracked(), 0o022, 1_700_000_000)
+    settings = (source / "pyproject.toml").read_text(encoding="utf-8")
+    assert settings.count('repository = ""') == 1
+    settings = settings.replace('repository = ""', f'repository = "{address}"')
+    (source / "pyproject.toml").write_text(settings, encoding="utf-8")
+    metadata = metadata_of(build(source, tmp_path / "built", 0o022)[1])
+    urls = dict(line.split(", ") for line in metadata.get_all("Project-URL", []))
+    assert urls == {"Source": address, "Issues": f"{address}/issues"}
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = markdown.render(str(metadata.get_payload()))
+    pictures = re.findall(r'<img [^>]*src="([^"]*)"', shown)
+    assert pictures
+    assert len(pictures) == len(re.findall(r"<img ", markdown.render(readme)))
+    for kind, links in {
+        "raw": pictures,
+        "blob": re.findall(r'<a [^>]*href="([^"]*)"', shown),
+    }.items():
+        for link in links:
+            # What begins with # is a heading of the description itself.
+            assert link.startswith(("https://", "#")), link
+            if link.startswith(address):
+                path = link.removeprefix(f"{address}/{kind}/HEAD/").partition("#")[0]
+                assert (ROOT / path).exists(), link
+    # Of code nothing is taken for a link.
+    fences = re.compile("^```.*?^```", re.MULTILINE | re.DOTALL)
+    assert fences.findall(str(metadata.get_payload())) == fences.findall(readme)
 
 
 def test_the_stubs_say_what_they_are_and_need(built: Built) -> None:

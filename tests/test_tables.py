@@ -161,7 +161,7 @@ class Halved(Cosine):
 class Counted(Cosine):
     """A subclass that is called in another way."""
 
-    def __call__(self, epoch: int) -> float:
+    def __call__(self, epoch: Any) -> float:
         return float(epoch)
 
 

@@ -10,11 +10,21 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import ItemsView
+    from typing import Any, Protocol, SupportsIndex
     from typing import SupportsFloat as Number
+
+    class _AnyIntegersAsKeys(Protocol):
+        """A mapping with NumPy's integers as keys, say: that of a Mapping has keys of one type."""
+
+        def __len__(self) -> int: ...
+        def __getitem__(self, epoch: Any, /) -> Number: ...
+        def items(self) -> ItemsView[SupportsIndex, Number]: ...
+
+    EpochMapping = Mapping[int, Number] | _AnyIntegersAsKeys
 else:
     Number = float
-
-EpochMapping = Mapping[int, Number]
+    EpochMapping = Mapping[int, Number]
 """Epoch to lr (Switch) or factor (Multiply)."""
 
 ScheduleFn = Callable[[int], Number]

@@ -47,9 +47,10 @@ SYMBOLS = string.digits + string.ascii_lowercase
 DESCRIPTION = "Learning-rate policies for PyTorch: look at one, or check one of your own."
 EPILOG = """\
 examples:
-  %(prog)s preview "Switch({0: 1e-3, 30: 1e-4})" --epochs 90
-  %(prog)s preview "Cosine(0.1, 0, epochs=90)" --save lr.png
-  %(prog)s preview mypackage.train:policy --csv > lrs.csv
+  %(prog)s preview "Switch({0: 1e-3, 30: 1e-4})"
+  %(prog)s preview "Cosine(0.1, 0, 90)" --epochs 90
+  %(prog)s preview "Step(1, 9)" --save lr.png
+  %(prog)s preview mypackage.train:policy --csv
   %(prog)s check mypackage.policies:MyPolicy
   %(prog)s version --hash
 
@@ -60,10 +61,15 @@ Draw the learning rates of a policy in the terminal, with a table of its
 milestones: the epochs at which one jumps, turns, or begins or ends to move.
 
 POLICY is one of
-  an expression      "Multiply({30: 0.1, 60: 0.1}, lr_init=0.1)"
-                     "warmup(5, Step(0.1, 30)).in_steps(500)"
-    one a group      "[Cosine(0.1, 0, epochs=90), Constant(0.01), None]"
-  a name to import   mypackage.train:policy
+
+  an expression:
+    "Multiply({30: 0.1, 60: 0.1}, lr_init=0.1)"
+    "warmup(5, Step(0.1, 30)).in_steps(500)"
+  one expression a group, None to leave a group alone:
+    "[Cosine(0.1, 0, epochs=90), Constant(0.01), None]"
+  something to import:
+    mypackage.train:policy
+    path/to/train.py:policy
 
 An expression is parsed and never run. It is made of the policies Switch,
 Multiply, Schedule and Scale, the schedules of thunder_policy.schedules,
@@ -133,14 +139,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def source_hash() -> str:
-    """Return the sha256 of the package's sources, which an unchanged vendored copy has too."""
+    """Return the sha256 of the package's sources, which an unchanged vendored copy has too.
+
+    Raises:
+        UsageError: Where there are no sources to read: in a zip, or in a frozen program.
+    """
     package = Path(__file__).parent
     files = [*package.rglob("*.py"), *package.rglob("py.typed")]
+    if Path(__file__) not in files:
+        raise UsageError(f"there are no sources in {package}, so they have no hash")
     digest = sha256()
     for name, file in sorted((file.relative_to(package).as_posix(), file) for file in files):
         content = file.read_bytes().replace(b"\r\n", b"\n")
         digest.update(f"{name} {len(content)}\n".encode() + content)
     return digest.hexdigest()
+
+
+class _Filled(argparse.HelpFormatter):
+    """Fills paragraphs to the width of the terminal, and leaves lines that are indented."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = text.strip().split("\n\n")
+        return "\n\n".join(
+            paragraph if "\n  " in f"\n{paragraph}" else textwrap.fill(paragraph, width)
+            for paragraph in paragraphs
+        )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -150,8 +173,9 @@ def _parser() -> argparse.ArgumentParser:
         prog=prog,
         description=DESCRIPTION,
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Filled,
     )
+    parser.add_argument("--version", action="version", version=f"thunder_policy {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, summary: str, description: str) -> argparse.ArgumentParser:
@@ -159,11 +183,13 @@ def _parser() -> argparse.ArgumentParser:
             name,
             help=summary,
             description=description,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_Filled,
         )
 
     preview = command("preview", "draw the learning rates of a policy", PREVIEW)
-    preview.add_argument("policy", metavar="POLICY", help="an expression, or module:name")
+    preview.add_argument(
+        "policy", metavar="POLICY", help="an expression, module:name or file.py:name"
+    )
     preview.add_argument(
         "--epochs", type=_count, default=100, metavar="N", help="how many epochs (default: 100)"
     )

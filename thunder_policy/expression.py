@@ -6,9 +6,7 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import operator
-import os
 import re
 import sys
 import warnings
@@ -23,6 +21,7 @@ from .mapping import Multiply, Scale, Schedule, Switch
 from .messages import cut, said
 from .policy import Policy
 from .schedules import ScheduleFunction
+from .targets import TargetError, load_target
 
 MAX_LENGTH = 4_000
 MAX_MESSAGE = 300
@@ -44,7 +43,8 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Mod: operator.mod,
     ast.Pow: operator.pow,
 }
-_TARGET = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):([^\W\d]\w*(?:\.[^\W\d]\w*)*)", re.ASCII)
+_NAME = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
+_TARGET = re.compile(rf"({_NAME}|.+\.py):{_NAME}", re.ASCII)
 
 
 class ExpressionError(ValueError, ArgumentTypeError):
@@ -72,7 +72,8 @@ def load(text: str) -> Policy:
     """Make the policy that a text describes.
 
     Args:
-        text: An expression, or ``mypackage.train:policy`` for something to import.
+        text: An expression; or, for something to import, ``mypackage.train:policy`` or
+            ``path/to/train.py:policy``.
 
     Returns:
         The policy. A schedule, or a list with one a group, ``None`` for a group to leave alone, is
@@ -88,7 +89,7 @@ def load(text: str) -> Policy:
         [0.1]
     """
     name = text.strip()
-    value = import_object(name) if _TARGET.fullmatch(name) else _Parser(text).value()
+    value = _import(name) if _TARGET.fullmatch(name) else _Parser(text).value()
     try:
         several = value if isinstance(value, (list, tuple)) else [value]
         there = [one for one in several if one is not None]
@@ -101,25 +102,11 @@ def load(text: str) -> Policy:
     raise _is_none(text, value)
 
 
-def import_object(target: str) -> Any:
-    """Import what ``module:name`` stands for, from the working directory too.
-
-    Raises:
-        ExpressionError: If there is no such thing.
-    """
-    parts = _TARGET.fullmatch(target)
-    if parts is None:
-        raise ExpressionError(f"{short(target)} is not of the form module:name")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # as with python -m
+def _import(target: str) -> Any:
     try:
-        value: Any = importlib.import_module(parts[1])
-        for name in parts[2].split("."):
-            value = getattr(value, name)
-    except (Exception, SystemExit) as error:
-        # Somebody else's code runs here, and can raise anything.
-        raise ExpressionError(cut(f"cannot import {target}: {said(error)}", MAX_MESSAGE)) from error
-    return value
+        return load_target(target)
+    except TargetError as error:
+        raise ExpressionError(cut(f"{target}: {error}", MAX_MESSAGE)) from error
 
 
 class _Parser:

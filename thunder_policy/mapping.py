@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import repeat
-from typing import Any, Generic, Literal, SupportsIndex, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, SupportsIndex
 
 import torch
 from toolz import merge  # type: ignore[import-untyped, unused-ignore]  # toolz has no types
@@ -41,7 +41,14 @@ OnLoad = Literal["restore", "override"]
 # The default of lr_init, as in the document. This very object tells that nothing was given.
 DEFAULT_LR_INIT: float = float("1e-3")
 
-M = TypeVar("M")
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    M = TypeVar("M", default=Any)
+else:  # Python before 3.13 has no defaults
+    from typing import TypeVar
+
+    M = TypeVar("M")
 AnyMappingPolicy = TypeVar("AnyMappingPolicy", bound="MappingPolicy[Any]")
 
 
@@ -112,14 +119,17 @@ class MappingPolicy(Policy, Generic[M]):
         own: Any = init.replace(parameters=[*init.parameters.values()][1:], return_annotation=cls)
         cls.__signature__ = own  # type: ignore[attr-defined]
 
-    def __new__(cls: type[AnyMappingPolicy], *args: Any, **kwargs: Any) -> AnyMappingPolicy:
-        """Refuse an optimizer, even where ``mapping=`` is given beside it (skorch#348)."""
-        if any(isinstance(value, Optimizer) for value in (*args, *kwargs.values())):
-            raise TypeError(
-                f"{cls.__name__} is made without an optimizer, and bound by a call: write "
-                f"{cls.__name__}({{...}})(optimizer), with its mapping"
-            )
-        return object.__new__(cls)
+    # Editors would show the signature and docstring of this in the place of the class's own.
+    if not TYPE_CHECKING:
+
+        def __new__(cls: type[AnyMappingPolicy], *args: Any, **kwargs: Any) -> AnyMappingPolicy:
+            """Refuse an optimizer, even where ``mapping=`` is given beside it (skorch#348)."""
+            if any(isinstance(value, Optimizer) for value in (*args, *kwargs.values())):
+                raise TypeError(
+                    f"{cls.__name__} is made without an optimizer, and bound by a call: write "
+                    f"{cls.__name__}({{...}})(optimizer), with its mapping"
+                )
+            return object.__new__(cls)
 
     def __init__(
         self,
@@ -176,7 +186,7 @@ class MappingPolicy(Policy, Generic[M]):
         arguments = value.pop("mapping"), value.pop("lr_init")
         return type(self), arguments[:1] if self._by_default else arguments, value or None
 
-    def in_steps(self: AnyMappingPolicy, steps_per_epoch: int) -> AnyMappingPolicy:
+    def in_steps(self: AnyMappingPolicy, steps_per_epoch: SupportsIndex) -> AnyMappingPolicy:
         """Return the same policy counted in steps: written in epochs, stepped in batches.
 
         Step ``k * steps_per_epoch`` has the lr of epoch k. The epochs of a mapping are multiplied;
@@ -391,7 +401,7 @@ class MappingPolicy(Policy, Generic[M]):
     # What the lrs at an epoch are from some starts, of which None is one that is not known.
     _values_at: Callable[[int, Sequence[Any]], list[Any]]
 
-    def lr_at(self, epoch: int) -> list[float]:
+    def lr_at(self, epoch: SupportsIndex) -> list[float]:
         """Return the lrs at an epoch, as `Policy.lr_at` does, in closed form."""
         if not self._is_closed():
             return super().lr_at(epoch)

@@ -11,7 +11,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Container, Sequence
 from contextlib import ExitStack
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, SupportsIndex, TypeVar
 
 from torch import Tensor
 from torch.optim import Optimizer
@@ -334,7 +334,7 @@ class Policy(LRScheduler, ABC):
         """
         return [groups.copy_of(lr) for lr in self._held(self.optimizer)]
 
-    def lr_at(self, epoch: int) -> list[float]:
+    def lr_at(self, epoch: SupportsIndex) -> list[float]:
         """Return the lrs at an epoch, as if nobody else changed any.
 
         In closed form where the policy has one; another steps a copy of itself up to there.

@@ -28,7 +28,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields, replace
 from numbers import Real
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, SupportsIndex, TypeVar
 
 from .checks import count, epoch_number, non_negative, real, short
 
@@ -73,7 +73,7 @@ class ScheduleFunction(ABC):
                 value = check(getattr(self, field.name), f"{type(self).__name__}: {field.name}")
                 object.__setattr__(self, field.name, value)
 
-    def __call__(self, epoch: int) -> float:
+    def __call__(self, epoch: SupportsIndex) -> float:
         """Return the learning rate at an epoch.
 
         Args:
@@ -146,7 +146,7 @@ class ScheduleFunction(ABC):
         """
         return Clamp(self, min, max)
 
-    def in_steps(self: AnySchedule, steps_per_epoch: int) -> AnySchedule:
+    def in_steps(self: AnySchedule, steps_per_epoch: SupportsIndex) -> AnySchedule:
         """Return the same schedule counted in steps: written in epochs, stepped in batches.
 
         Every count of epochs is multiplied by `steps_per_epoch`. So step `k * steps_per_epoch` has
@@ -449,7 +449,7 @@ class Piecewise(ScheduleFunction):
         b, y = self.points[i]
         return _linear(x, y, t - a, b - t)
 
-    def in_steps(self, steps_per_epoch: int) -> Piecewise:
+    def in_steps(self, steps_per_epoch: SupportsIndex) -> Piecewise:
         """Return the same points counted in steps."""
         k = count(steps_per_epoch, "Piecewise: steps_per_epoch")
         return replace(self, points=tuple((k * t, lr) for t, lr in self.points))

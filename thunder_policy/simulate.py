@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def simulate(policy: Policy, epochs: int, groups: int | None = None, lr: float = 1e-3) -> Tensor:
+def simulate(
+    policy: Policy, epochs: SupportsIndex, groups: int | None = None, lr: float = 1e-3
+) -> Tensor:
     """Return the lrs of the first epochs, from a fresh start and without touching an optimizer.
 
     Args:
@@ -140,7 +142,7 @@ def _numbers(policy: Schedule | Scale, called: Mapping[int, Any], epochs: int) -
 
 def plot(
     policy: Policy | Mapping[str, Policy],
-    epochs: int,
+    epochs: SupportsIndex,
     *,
     ax: Axes | None = None,
     per_group: bool = True,
@@ -176,7 +178,7 @@ def plot(
         raise ImportError(
             "plot needs Matplotlib: pip install 'thunder_policy[plot]', or matplotlib"
         ) from error
-    count(epochs, "plot: epochs")
+    epochs = count(epochs, "plot: epochs")
     policies = policy if isinstance(policy, Mapping) else {type(policy).__name__: policy}
     if not policies:
         raise ValueError("plot: give it at least one policy")

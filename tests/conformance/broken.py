@@ -552,7 +552,7 @@ class NotesStart(DecayOfWeights):
 
 
 class LateWeights(DecayOfWeights):
-    def lr_at(self, epoch: int) -> list[float]:
+    def lr_at(self, epoch: Any) -> list[float]:
         return [lr * 0.9 ** (epoch + 1) for lr in self.base_lrs]
 
 
@@ -724,12 +724,12 @@ class Filters(Decay):
 
 
 class LateForm(Decay):
-    def lr_at(self, epoch: int) -> list[float]:
+    def lr_at(self, epoch: Any) -> list[float]:
         return [float(lr) * 0.9 ** (epoch + 1) for lr in self.base_lrs]
 
 
 class Form(Decay):
-    def lr_at(self, epoch: int) -> list[float]:
+    def lr_at(self, epoch: Any) -> list[float]:
         return [float(lr) * 0.9**epoch for lr in self.base_lrs]
 
 
@@ -740,7 +740,7 @@ class UnsavedForm(Decay):
         super().set_optimizer(optimizer, last_epoch)
         self.starts = [*self.base_lrs]
 
-    def lr_at(self, epoch: int) -> list[float]:
+    def lr_at(self, epoch: Any) -> list[float]:
         return [lr * 0.9**epoch for lr in self.starts]
 
     def state_dict(self) -> dict[str, Any]:
@@ -755,7 +755,7 @@ class SavedForm(UnsavedForm):
 class PresentForm(Decay):
     """Ignores the epoch, past where it is constant."""
 
-    def lr_at(self, epoch: int) -> list[float]:
+    def lr_at(self, epoch: Any) -> list[float]:
         return [float(lr) for lr in self.get_last_lr()]
 
 
@@ -1361,7 +1361,7 @@ class InfinityForNew(Decay):
 
 
 class ScalarForm(Decay):
-    def lr_at(self, epoch: int) -> Any:
+    def lr_at(self, epoch: Any) -> Any:
         return 0.1 * 0.9**epoch
 
 
@@ -1671,7 +1671,7 @@ class SeedsOnLoading(Loads):
 
 
 class GoesWhereItIsAsked(Form):
-    def lr_at(self, epoch: int) -> list[float]:
+    def lr_at(self, epoch: Any) -> list[float]:
         self.last_epoch = epoch
         return super().lr_at(epoch)
 

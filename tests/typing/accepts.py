@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from typing import Any
+from operator import index
+from typing import Any, SupportsFloat, SupportsIndex, TypeVar
 
 import numpy as np
 import torch
@@ -68,6 +69,8 @@ from thunder_policy.schedules import (
     warmup,
 )
 
+P = TypeVar("P", bound=Policy)
+
 model = nn.Linear(2, 1)
 two_groups: list[dict[str, Any]] = [{"params": [model.weight]}, {"params": [model.bias]}]
 
@@ -90,12 +93,19 @@ Switch({0: 1e-3, 30: 1e-4})
 Switch({10: 0.001, 20: 0.001 / 10}, 1e-2)
 Switch(mapping={0: 1}, lr_init=1)
 Switch(ints)
+Switch(arrays)
+Switch([arrays, ints])
+Switch({np.int64(3): 0.1, np.int64(30): 0.01})
 Switch(floats, lr_init=None)
 Switch([{0: 1e-3}, {0: 1e-2, 5: 1e-3}])
 Switch(({0: 1e-3}, ints), lr_init=(1e-3, 1))
 Switch([floats, ints], lr_init=[1e-3, 1])
 Switch(list_of_dicts, [0.1, 0.2])
-Switch({0: Fraction(1, 2), 1: np.float32(0.5), 2: torch.tensor(0.1)})
+Switch({0: Fraction(1, 2), 1: Fraction(1, 4)})
+Switch({0: np.float32(0.5), 1: np.float32(0.25)})
+Switch({0: torch.tensor(0.1)})
+several: dict[int, SupportsFloat] = {0: Fraction(1, 2), 1: np.float32(0.5), 2: torch.tensor(0.1)}
+Switch(several)
 Switch({epoch: 0.1 * 0.5**epoch for epoch in range(10)})
 Multiply({1: 0.1, 4: 0.3})
 Multiply(ints, lr_init=2)
@@ -205,6 +215,9 @@ switch_from(ints, lr_init=[0.1])
 schedule_from(decay)
 schedule_from(Cosine(0.1, 0.0, epochs=90))
 milestones: EpochMapping = {30: 0.1, 60: 0.01}
+float(milestones[30])
+[(int(epoch), float(value)) for epoch, value in milestones.items()]
+len(milestones)
 functions: list[ScheduleFn] = [decay, whole, lambda epoch: 0.1]
 Schedule(functions)
 
@@ -212,6 +225,10 @@ Schedule(functions)
 
 assert_type(Switch({0: 0.1}).lr_at(3), list[float])
 assert_type(Schedule(decay).lr_at(epoch=3), list[float])
+for epoch in np.arange(3):
+    assert_type(Switch({epoch: 0.1}, lr_init=0.1).lr_at(epoch), list[float])
+steps: np.int64 = np.int64(500)
+Switch(arrays).in_steps(steps)
 assert_type(Switch({0: 0.1}).in_steps(500), Switch)
 assert_type(Schedule(decay).in_steps(steps_per_epoch=500), Schedule)
 assert_type(Switch({0: 0.1}).mapping, dict[int, float] | list[dict[int, float]])
@@ -262,6 +279,7 @@ except UnboundPolicyError as unbound:
 
 assert_type(simulate(Switch({0: 0.1}), 3), Tensor)
 assert_type(simulate(Switch({0: 0.1}), epochs=3, groups=2, lr=0.1), Tensor)
+simulate(Switch({0: 0.1}), np.int64(3))
 simulate(scheduler, epochs=3)
 assert_type(plot(Switch({0: 0.1}), 3), Axes)
 axes = plot({"steps": Switch({0: 0.1}), "cosine": Schedule(decay)}, epochs=3)
@@ -273,6 +291,8 @@ plot(by_name, 3)
 
 cosine = Cosine(0.1, 0.0, epochs=90)
 assert_type(cosine(45), float)
+assert_type(cosine(np.int64(45)), float)
+assert_type(cosine.in_steps(np.int64(500)), Cosine)
 assert_type(cosine.start, float)
 assert_type(cosine.then(Constant(0.0), at=90), Then)
 assert_type(cosine * Step(1.0, step_size=30, gamma=0.5), Product)
@@ -350,8 +370,8 @@ class Delayed(Switch):
     def step(self, epoch: int | None = None) -> None:
         super().step(epoch)
 
-    def lr_at(self, epoch: int) -> list[float]:
-        return super().lr_at(max(epoch - 1, 0))
+    def lr_at(self, epoch: SupportsIndex) -> list[float]:
+        return super().lr_at(max(index(epoch) - 1, 0))
 
 
 class WeightDecay(Policy):
@@ -360,6 +380,19 @@ class WeightDecay(Policy):
 
     def get_lr(self) -> list[float | Tensor]:
         return [0.1 * start for start in self.base_lrs]
+
+
+class Untold(MappingPolicy):  # of what, only its get_lr needs to know
+    def get_lr(self) -> list[float | Tensor]:
+        mappings = self.current_mapping
+        assert mappings is not None
+        return [mapping[self.last_epoch] for mapping in mappings]
+
+
+def bound(policy: P, optimizer: Optimizer) -> P:
+    """Bind a policy of any class, and return it: a call has the type of P for some checkers."""
+    policy.set_optimizer(optimizer)
+    return policy
 
 
 class Share(MappingPolicy[dict[int, float]]):
@@ -372,6 +405,10 @@ class Share(MappingPolicy[dict[int, float]]):
 
 assert_type(Warmup(5)(optimizer), Warmup)
 assert_type(Warmup(5)(optimizer).epochs, int)
+assert_type(bound(Warmup(5), optimizer), Warmup)
+assert_type(bound(Switch({0: 0.1}), optimizer), Switch)
+assert_type(Untold({0: 0.1})(optimizer), Untold)
+any_policy: MappingPolicy = Untold({0: 0.1})
 assert_type(WeightDecay()(optimizer).lr_at(3), list[float])
 assert_type(Delayed({0: 0.1})(optimizer), Delayed)
 assert_type(Delayed({0: 0.1}).in_steps(10), Delayed)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from functools import partial
-from importlib.machinery import SourceFileLoader
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from torch.optim.lr_scheduler import LRScheduler
 
 from ..checks import short
 from ..messages import cut, said
+from ..targets import TargetError, load_target
 from .checks import check_policy
 from .kit import sgd
 from .report import programs, table, to_json
@@ -21,10 +18,6 @@ from .subject import Copies, Subject, check_fresh, needs_optimizer
 
 GOOD, BROKEN, BAD_TARGET = 0, 1, 2
 MAX_MESSAGE = 500
-
-
-class TargetError(Exception):
-    """What a target names is not there, or cannot be checked."""
 
 
 def check_command(target: str, groups: int | None, expected: str | None, as_json: bool) -> int:
@@ -59,8 +52,8 @@ def check_command(target: str, groups: int | None, expected: str | None, as_json
 
 def _subject(target: str, groups: int | None, expected: str | None) -> Subject:
     """Build the subject, and one policy of it, so that what is wrong is said in one line."""
-    found = _load(target)
-    oracle = None if expected is None else _load(expected)
+    found = load_target(target)
+    oracle = None if expected is None else load_target(expected)
     factory: Any
     if isinstance(found, LRScheduler):
         if hasattr(found, "optimizer"):
@@ -84,39 +77,3 @@ def _subject(target: str, groups: int | None, expected: str | None) -> Subject:
     except (Exception, SystemExit) as error:
         raise TargetError(f"it cannot be made: {said(error)}") from error
     return subject
-
-
-def _load(target: str) -> Any:
-    """Import what a target names.
-
-    Raises:
-        TargetError: If it is not written as ``module:name``, or there is nothing of that name.
-    """
-    place, colon, name = target.rpartition(":")
-    if not colon or not place or not name:
-        raise TargetError("write it as module:name or path/to/file.py:name")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # as with python -m, for a factory that imports, too
-    try:
-        value: Any = (
-            _from_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
-        )
-    except (Exception, SystemExit) as error:
-        raise TargetError(f"cannot import {place}: {said(error)}") from error
-    for part in name.split("."):
-        if not hasattr(value, part):
-            raise TargetError(f"there is no {name} in {place}")
-        value = getattr(value, part)
-    return value
-
-
-def _from_file(path: Path) -> Any:
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {path}")
-    loader = SourceFileLoader(path.stem, str(path))
-    module = ModuleType(path.stem)
-    module.__file__ = str(path)
-    # Pickle finds the classes of a module by its name here.
-    sys.modules[path.stem] = module
-    loader.exec_module(module)
-    return module
