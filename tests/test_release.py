@@ -154,7 +154,7 @@ def test_the_sdist_has_what_git_tracks_and_the_metadata(of: str, built: Built) -
     else:
         folders = ("thunder_policy/", "stubs/", "tests/", "benchmarks/")
         expected = {name for name in tracked() if name.startswith(folders)}
-        expected |= {"README.md", "LICENSE", "hatch_build.py"}
+        expected |= {"README.md", "LICENSE", ".ci/hatch_build.py"}
     root = f"{NAMES[of]}-{VERSION}/"
     assert sorted(names) == sorted(root + name for name in expected | ADDED)
 
