@@ -344,7 +344,9 @@ class OwnLoop(Decay):
             group["lr"] = lr
 
 
-pair("lr_per_group", "got 1 lrs from get_lr() and 2 param groups", OneForAll, OneAGroup)
+pair("runs", "got 1 lrs from get_lr() and 2 param groups", OneForAll, OneAGroup)
+pair("runs", "IndexError", RunsOut, Clamps)
+pair("runs", "binding to 1 param group: expected no error, or that groups=", Generates, Tuples)
 pair("lr_per_group", "generator", Generates, Tuples)
 pair("lr_per_group", "Tensor", Stacks, Tuples)
 pair("lr_per_group", "must be finite, not nan", EndsInNan, EndsInZero)
@@ -1333,6 +1335,29 @@ pair("late_group", "the lr of an older group", StartsAnew, Splits)
 # What only some of them do
 
 
+class SlotString(Decay):
+    """Counts in get_lr, in a slot whose name is written as one string."""
+
+    __slots__ = "count"
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def get_lr(self) -> Any:
+        self.count += 1
+        return super().get_lr()
+
+
+class SlotStringOfGamma(Decay):
+    __slots__ = "gamma"
+
+    def __init__(self) -> None:
+        self.gamma = 0.9
+
+    def factor(self) -> float:
+        return self.gamma**self.last_epoch
+
+
 class StepsOddly(Decay):
     def step(self, epoch: int | None = None) -> None:
         if self.last_epoch < 0:
@@ -1374,6 +1399,7 @@ class LocksLate(Decay):
         return self.prepare_state_dict("lock")
 
 
+pair("pure", "after get_lr(), count: expected", SlotString, SlotStringOfGamma)
 pair("construct", "saw ValueError('bind first')", StepsOddly, OwnStep)
 pair("lr_per_group", "the lr: expected a finite number, saw inf", WritesInfinity, OwnStep)
 pair("late_group", "the lr after a group was added: expected a number", InfinityForNew, Notes)

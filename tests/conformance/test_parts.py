@@ -54,7 +54,7 @@ def test_a_check_raises_what_is_broken_and_says_where_it_does_not_apply() -> Non
         CHECKS["resume"](Subject(broken.ForgetsCount, epochs=2))
     with pytest.raises(NotApplicable, match="no oracle"):
         CHECKS["values"](broken.Decay)
-    with pytest.raises(NotApplicable, match="nothing can be said before bound holds"):
+    with pytest.raises(NotApplicable, match="nothing can be said before runs holds"):
         CHECKS["values"](broken.ReturnsNothing)
     assert repr(CHECKS["values"]) == "<check values>"
 
@@ -185,7 +185,7 @@ def test_what_a_factory_refers_to_is_put_back() -> None:
         return Marked, table, names, locks
 
     given = partial(factory, [3], second={"lr": 0.2})
-    before = arguments(lambda: (numbers, table))
+    before = plain(arguments(lambda: (numbers, table)))
     with isolated(given):
         numbers.append(3)
         table.fill_(7)
@@ -197,7 +197,7 @@ def test_what_a_factory_refers_to_is_put_back() -> None:
         Marked.seen.append(7)
         gc.disable()
         gc.enable()
-    assert arguments(lambda: (numbers, table)) == before
+    assert plain(arguments(lambda: (numbers, table))) == before
     assert (names, options, given.args[0], len(locks)) == ({"a"}, {"lr": 0.1}, [3], 1)
     assert (Marked.count, Marked.seen) == (0, [])
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import broken
 import pytest
+from once_failed import EXCUSED, ONCE_FAILED
 from sound import SOUND
 
 from thunder_policy import Policy
@@ -44,6 +45,12 @@ def test_a_sound_policy_passes_every_law(name: str) -> None:
         if result.status != "passed":
             assert result.status == "skipped"
             assert re.search(MAY_SKIP[result.law], result.reason)
+
+
+@pytest.mark.parametrize("name", ONCE_FAILED)
+def test_what_was_once_taken_for_broken_passes(name: str) -> None:
+    results = check_policy(ONCE_FAILED[name], expected_failures=EXCUSED.get(name))
+    assert [f"{result.law}: {result.reason}" for result in results if result.bad()] == []
 
 
 NEAR_MISSES = {

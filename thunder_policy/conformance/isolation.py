@@ -13,7 +13,7 @@ import sys
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import torch
@@ -69,10 +69,27 @@ def isolated(factory: object) -> Generator[None, None, None]:
                 _put_back(target, copied)
 
 
-def arguments(factory: object) -> dict[str, object]:
-    """Return copies of the containers, tensors and arrays that a factory makes policies of."""
-    found = _sources(factory)
-    return {name: plain(value) for name, value in found if isinstance(value, _writable())}
+def arguments(factory: object) -> dict[str, Any]:
+    """Return the containers, tensors and arrays that a factory makes policies of."""
+    return {name: value for name, value in _sources(factory) if isinstance(value, _writable())}
+
+
+def held_in(value: object) -> set[int]:
+    """Return the ids of the containers, tensors and arrays that are in a value or in its parts.
+
+    What can be called is no part, but for a scheduler: a callback is the caller's own.
+    """
+    found: dict[int, Any] = {}
+    parts = [value]
+    for part in parts:  # it grows
+        if id(part) in found:
+            continue
+        found[id(part)] = part
+        if isinstance(part, (*_CONTAINERS, tuple)):
+            parts += part.values() if isinstance(part, dict) else part
+        elif isinstance(part, LRScheduler) or not isinstance(part, (Callable, ModuleType)):
+            parts += getattr(part, "__dict__", {}).values()
+    return {key for key, part in found.items() if isinstance(part, _writable())}
 
 
 def _sources(factory: Any) -> Iterator[tuple[str, Any]]:

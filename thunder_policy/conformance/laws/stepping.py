@@ -15,7 +15,7 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import ConstantLR
 
 from ...policy import Policy
-from ..isolation import arguments, isolated
+from ..isolation import arguments, held_in, isolated
 from ..kit import (
     Broken,
     Make,
@@ -30,6 +30,7 @@ from ..kit import (
     option_of,
     others,
     own_schedulers,
+    plain,
     process,
     public,
     rng_states,
@@ -192,10 +193,15 @@ def deterministic(make: Make, held: list[float], epochs: int) -> None:
 @law("mapping.pop(epoch) on the caller's own dict")
 def keeps_arguments(make: Make, held: list[float], epochs: int) -> None:
     """What a policy is made of belongs to the caller, and is not written."""
-    before = arguments(make)
-    scheduler = begin(make, held)
+    before = plain(arguments(make))
+    policy = make()
+    expect(plain(arguments(make)), before, "the arguments, when the policy is made")
+    scheduler = bind(policy, sgd(held, option_of(policy)))
     train(scheduler, epochs)
-    expect(arguments(make), before, "the arguments, after a run")
+    own = held_in(scheduler)
+    for name, value in arguments(make).items():
+        if own & held_in(value):  # else only a callback of the caller's own can write it
+            expect(plain(value), before[name], f"the arguments, after a run, {name}")
 
 
 @law("state on the class, in a global, or in a mutable default argument", times=(1, 3))
@@ -256,7 +262,8 @@ def closed_form(make: Make, held: list[float], epochs: int) -> None:
     """lr_at(epoch), or torch's closed form, says what stepping arrives at, after a load too."""
     right = run(begin(make, held), epochs)
     scheduler: Any = begin(make, held)
-    has_lr_at, has_form = (hasattr(scheduler, name) for name in ("lr_at", "_get_closed_form_lr"))
+    has_lr_at = isinstance(scheduler, Policy)  # that of another class may mean anything
+    has_form = hasattr(scheduler, "_get_closed_form_lr")
     if not has_lr_at and not has_form:
         skip(f"{type(scheduler).__name__} has neither lr_at nor _get_closed_form_lr")
     for epoch in range(epochs + 1):
