@@ -80,7 +80,8 @@ def _sources(factory: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(factory, functools.partial):
         yield from ((f"argument {i}", value) for i, value in enumerate(factory.args))
         yield from factory.keywords.items()
-        yield from _sources(factory.func)
+        for part in (factory.func, *factory.args):
+            yield from _sources(part)
     elif isinstance(factory, FunctionType):
         variables = inspect.getclosurevars(factory)
         yield from variables.nonlocals.items()
