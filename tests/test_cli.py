@@ -653,10 +653,11 @@ def test_output_that_nobody_reads_to_the_end_is_no_error(monkeypatch: pytest.Mon
 def test_check_hands_its_arguments_to_the_suite(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seen: list[tuple[Any, ...]] = []
+    seen: list[tuple[list[str], dict[str, Any]]] = []
 
-    def check_command(*arguments: Any) -> int:
-        seen.append(arguments)
+    def check_command(targets: list[str], **options: Any) -> int:
+        given = {name: value for name, value in options.items() if value is not None}
+        seen.append((targets, given))
         return 1
 
     fake = types.ModuleType("command")
@@ -665,7 +666,14 @@ def test_check_hands_its_arguments_to_the_suite(
     monkeypatch.setitem(sys.modules, "thunder_policy.conformance.command", fake)
     assert main(["check", "a:B"]) == 1
     assert main(["check", "a:B", "--groups", "2", "--expected", "a:f", "--json"]) == 1
-    assert seen == [("a:B", None, None, False), ("a:B", 2, "a:f", True)]
+    many = "check a:B c.py:* --epochs 9 --optimizer a:O --expected-failures f --laws 1 --junit x"
+    assert main([*many.split(), "--markdown"]) == 1
+    rest = {"optimizer": "a:O", "expected_failures": "f", "laws": "1", "junit": "x"}
+    assert seen == [
+        (["a:B"], {}),
+        (["a:B"], {"groups": 2, "expected": "a:f", "form": "json"}),
+        (["a:B", "c.py:*"], {"epochs": 9, "form": "markdown", **rest}),
+    ]
 
     monkeypatch.setitem(sys.modules, "thunder_policy.conformance.command", None)
     assert main(["check", "a:B"]) == 2

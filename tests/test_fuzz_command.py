@@ -337,7 +337,7 @@ def test_a_bad_target_of_check_is_one_line_and_exit_code_2(
 ) -> None:
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err), soon():
-        code = check_command(target, groups, expected, as_json=False)
+        code = check_command([target], groups=groups, expected=expected)
     assert (code, out.getvalue()) == (2, "")
     said = err.getvalue()
     assert said.startswith("check ")

@@ -78,8 +78,20 @@ schedules, and the methods then, clamp and in_steps. Where a policy starts from
 the lr of the optimizer, that is taken to be 0.001.
 """
 CHECK = """\
-Run the conformance suite against a policy of your own. To do so it imports the
-policy, and so runs your code.
+Run the conformance suite against policies and schedulers of your own. To do so
+it imports them, and so runs your code.
+
+TARGET is one of
+  a name to import   mypackage.policies:Warmup
+  a name in a file   path/to/policies.py:Warmup
+  all of a module    mypackage.policies:* or mypackage:*
+
+and names a policy, its class, a function that makes one, alone or of an
+optimizer, or a thunder_policy.conformance.Subject, which says the most.
+
+A line of FILE for --expected-failures is a target, a law and the reason:
+  mypackage.policies:Warmup  pickle  holds a lock
+  mypackage.policies:*       INHERITED_FROM_TORCH
 """
 VERSION = """\
 Print the version; or the sha256 of the package's sources, which a copy of the
@@ -206,9 +218,7 @@ def _parser() -> argparse.ArgumentParser:
 
     check = command("check", "run the conformance suite against a policy", CHECK)
     check.add_argument(
-        "target",
-        metavar="TARGET",
-        help="module:name or file.py:name of a policy, its class or a factory",
+        "targets", nargs="+", metavar="TARGET", help="module:name, file.py:name or module:*"
     )
     check.add_argument("--groups", type=_count, metavar="N", help="how many param groups it is for")
     check.add_argument(
@@ -216,7 +226,26 @@ def _parser() -> argparse.ArgumentParser:
         metavar="MODULE:FUNCTION",
         help="a function of epoch and group: the lr to expect",
     )
-    check.add_argument("--json", action="store_true", help="print the report as JSON")
+    check.add_argument("--epochs", type=_count, metavar="N", help="how many steps it can take")
+    check.add_argument(
+        "--optimizer",
+        metavar="MODULE:NAME",
+        help="the class of its optimizer, or what makes one of param groups",
+    )
+    check.add_argument(
+        "--expected-failures",
+        metavar="FILE",
+        help="what is known to be broken; or INHERITED_FROM_TORCH",
+    )
+    check.add_argument("--laws", metavar="SET", help="the set of laws (default: the newest)")
+    check.add_argument("--junit", metavar="FILE", help="write a report as JUnit XML, too")
+    form = check.add_mutually_exclusive_group()
+    form.add_argument(
+        "--json", dest="form", action="store_const", const="json", help="print the report as JSON"
+    )
+    form.add_argument(
+        "--markdown", dest="form", action="store_const", const="markdown", help="or as Markdown"
+    )
 
     version = command("version", "print the version", VERSION)
     version.add_argument("--hash", action="store_true", help="print the sha256 instead")
@@ -249,7 +278,17 @@ def _run(options: argparse.Namespace) -> int:
     if options.command == "check":
         from .conformance.command import check_command
 
-        return check_command(options.target, options.groups, options.expected, options.json)
+        numbers = {"groups": options.groups, "epochs": options.epochs}
+        return check_command(
+            options.targets,
+            expected=options.expected,
+            optimizer=options.optimizer,
+            expected_failures=options.expected_failures,
+            laws=options.laws,
+            junit=options.junit,
+            form=options.form,
+            **{name: number for name, number in numbers.items() if number is not None},
+        )
     print(source_hash() if options.hash else __version__)
     return OK
 

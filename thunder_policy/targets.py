@@ -35,22 +35,34 @@ def load_target(target: str) -> Any:
     place, _, name = target.rpartition(":")
     if not place or not name:
         raise TargetError("write it as module:name or path/to/file.py:name")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # as with python -m, for a factory that imports, too
+    value: Any = load_module(place)
     try:
-        value: Any = (
-            _from_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
-        )
         for part in name.split("."):
             if not hasattr(value, part):
-                break
+                raise TargetError(f"there is no {name} in {place}")
             value = getattr(value, part)
-        else:
-            return value
+    except TargetError:
+        raise
     except (Exception, SystemExit) as error:
         # Somebody else's code runs here, and can raise anything.
         raise TargetError(f"cannot import {place}: {said(error)}") from error
-    raise TargetError(f"there is no {name} in {place}")
+    return value
+
+
+def load_module(place: str) -> ModuleType:
+    """Import a module, or a file, from the working directory too.
+
+    Raises:
+        TargetError: If it cannot be imported.
+    """
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # as with python -m, for a factory that imports, too
+    try:
+        if place.endswith(".py"):
+            return _from_file(Path(place))
+        return importlib.import_module(place)
+    except (Exception, SystemExit) as error:
+        raise TargetError(f"cannot import {place}: {said(error)}") from error
 
 
 def _from_file(path: Path) -> ModuleType:

@@ -132,7 +132,10 @@ def test_errors_can_be_sent_to_another_process() -> None:
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.reproduction) == (str(error), "raise")
     whole = ConformanceError("Warmup", [Result("values", "failed", "late", error)])
-    assert str(pickle.loads(pickle.dumps(whole))) == "Warmup breaks 1 law of 1\n  values: late"
+    assert str(pickle.loads(pickle.dumps(whole))) == (
+        "Warmup breaks 1 law of 1: 0 kept, 0 inherited from torch, 1 of its own\n"
+        "  values: [hurts a run] late"
+    )
 
 
 # Comparisons
@@ -379,7 +382,7 @@ def test_the_command_refuses_a_bound_policy(
 ) -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
     monkeypatch.setattr(broken, "in_use", broken.Decay()(optimizer), raising=False)
-    assert check_command("broken:in_use", None, None, as_json=False) == 2
+    assert check_command(["broken:in_use"]) == 2
     assert "it is bound to an optimizer" in capsys.readouterr().err
 
 

@@ -151,7 +151,7 @@ def test_a_factory_of_one_policy_is_a_bad_target(
     monkeypatch.chdir(tmp_path)
     text = "from thunder_policy import Switch\none = Switch({})\ndef same():\n    return one\n"
     (tmp_path / "only_one.py").write_text(text)
-    assert check_command("only_one.py:same", None, None, as_json=False) == 2
+    assert check_command(["only_one.py:same"]) == 2
     assert capsys.readouterr().err.startswith("check only_one.py:same: it cannot be made: TypeErr")
 
 
@@ -164,7 +164,7 @@ def test_a_policy_by_name_is_written_into_its_reproductions(
         "        return [*map(float, range(self.last_epoch + 1))]\none = Bad({0: 0.5})\n"
     )
     (tmp_path / "bad_one.py").write_text(text)
-    assert check_command("bad_one.py:one", None, None, as_json=False) == 1
+    assert check_command(["bad_one.py:one"]) == 1
     printed = capsys.readouterr().out
     assert "lambda: Bad(mapping={0: 0.5}, lr_init=0.001)" in printed
     assert "no import finds it" not in printed

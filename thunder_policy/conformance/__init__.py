@@ -12,17 +12,21 @@ except ImportError as _error:
         "thunder_policy.conformance needs Hypothesis: pip install 'thunder_policy[conformance]'"
     ) from _error
 
+from .catalogue import INHERITED_FROM_TORCH, LAW_SETS
 from .checks import Check, check_policy, checks
 from .decorator import parametrize_checks
 from .kit import Broken, NotApplicable
 from .laws import LAWS, Law
 from .machine import PolicyMachine
+from .needs import UndeclaredNeed
 from .report import ConformanceError, Result
 from .schedule import SCHEDULE_LAWS, check_schedule
 from .subject import Factory, Oracle, Subject
 
 __all__ = [
+    "INHERITED_FROM_TORCH",
     "LAWS",
+    "LAW_SETS",
     "SCHEDULE_LAWS",
     "Broken",
     "Check",
@@ -34,6 +38,7 @@ __all__ = [
     "PolicyMachine",
     "Result",
     "Subject",
+    "UndeclaredNeed",
     "check_policy",
     "check_schedule",
     "checks",

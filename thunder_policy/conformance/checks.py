@@ -15,9 +15,11 @@ from hypothesis.strategies import SearchStrategy
 
 from ..messages import said
 from ..policy import Policy
+from .catalogue import INHERITED_FROM_TORCH, Inherited, laws_of
 from .isolation import isolated
 from .kit import Broken, NotApplicable, skip
 from .laws import LAWS, Case, Law
+from .needs import check_needs
 from .report import ConformanceError, Result
 from .reproduce import reproduction, source_of
 from .subject import Copies, Factory, Subject, as_subject, check_fresh
@@ -41,14 +43,17 @@ def check_policy(
     on_fail: Literal["raise", "collect"] = "raise",
     expected_failures: Mapping[str, str] | None = None,
     strict: bool = True,
+    laws: str | None = None,
 ) -> list[Result]:
     """Try every law on a policy, or on a scheduler of torch.
 
     Args:
         subject: A `Subject`, or what would be its ``factory``.
         on_fail: ``"raise"`` an error that names every broken law, or ``"collect"`` the results.
-        expected_failures: The names of laws that the subject breaks, each with the reason.
+        expected_failures: The names of laws that the subject breaks, each with the reason; or
+            `INHERITED_FROM_TORCH`, for who cannot leave torch's base class.
         strict: Whether a law that was expected to be broken, and is not, counts as a failure.
+        laws: The set of laws, one of `LAW_SETS`; by default the newest.
 
     Returns:
         One result a law, in the order of the laws.
@@ -57,7 +62,8 @@ def check_policy(
         ConformanceError: If a law is broken.
         TypeError: If the subject is none, or its factory gives one policy twice. What the factory
             raises comes through.
-        ValueError: If an expected failure is no law, or has no reason.
+        UndeclaredNeed: If the subject needs what it does not declare, such as a metric.
+        ValueError: If an expected failure is no law, or has no reason; or there is no such set.
 
     Example:
         >>> from thunder_policy import Switch
@@ -70,11 +76,14 @@ def check_policy(
     subject = as_subject(subject)
     excused = expected_failures or {}
     check_excuses(excused)
+    names = laws_of(laws, LAWS)
+    check_needs(subject)
     roots = [examine(law, subject) for law in LAWS.values() if law.root]
     failed = [result.law for result in roots if result.status == "failed"]
     done = {result.law: result for result in roots}
     results = []
-    for name, law in LAWS.items():
+    for name in names:
+        law = LAWS[name]
         if name in done:
             result = done[name]
         elif failed:
@@ -104,8 +113,10 @@ class Check:
         Raises:
             Broken: If it does not hold.
             NotApplicable: If it says nothing about this subject.
+            UndeclaredNeed: If the subject needs what it does not declare.
         """
         subject = as_subject(subject)
+        check_needs(subject)
         if not self.law.root:
             for root in LAWS.values():
                 if root.root and examine(root, subject).status == "failed":
@@ -133,17 +144,29 @@ def checks() -> Iterator[Check]:
 def examine(law: Law, subject: Subject) -> Result:
     """Try one law on one subject."""
     try:
-        if isinstance(subject.factory, SearchStrategy):
-            _drawn(law, subject, subject.factory)
-        else:
-            with isolated(subject.factory):
-                check_fresh(subject.make)
-            _tried(law, subject)
+        with subject.assumed():
+            if isinstance(subject.factory, SearchStrategy):
+                _drawn(law, subject, subject.factory)
+            else:
+                with isolated(subject.factory):
+                    check_fresh(subject.make)
+                _tried(law, subject)
     except NotApplicable as reason:
         return Result(law.name, "skipped", str(reason))
     except Broken as error:
-        return Result(law.name, "failed", error.reason, error, error.reproduction)
+        inherited = _is_inherited(law, subject, error)
+        return Result(law.name, "failed", error.reason, error, error.reproduction, inherited)
     return Result(law.name, "passed")
+
+
+def _is_inherited(law: Law, subject: Subject, error: Broken) -> bool:
+    """Tell whether it is torch's base class that breaks a law, in the way that it does."""
+    known = INHERITED_FROM_TORCH.get(law.name)
+    if known is None or isinstance(subject.factory, SearchStrategy):
+        return False
+    with isolated(subject.factory):
+        on_ours = isinstance(subject.make(), Policy)
+    return not on_ours and known.seen.search(error.reason) is not None
 
 
 def _tried(law: Law, subject: Subject) -> None:
@@ -152,7 +175,13 @@ def _tried(law: Law, subject: Subject) -> None:
     with isolated(make):
         if law.late and not isinstance(subject.make(), Policy):
             skip("it has its optimizer from the start: this is about binding late")
-        case = {"make": make, "exact": subject.exact(), "expected": subject.expected}
+        case = {
+            "make": make,
+            "exact": subject.exact(),
+            "expected": subject.expected,
+            "negative": subject.negative,
+            "late_groups": subject.late_groups,
+        }
         layouts = subject.layouts()
     skipped = list[NotApplicable]()
     tried = 0
@@ -238,6 +267,8 @@ def _excused(result: Result, excused: Mapping[str, str]) -> Result:
     if result.law not in excused or result.status == "skipped":
         return result
     reason = excused[result.law]
+    if isinstance(reason, Inherited) and not result.inherited:
+        return result
     if result.status == "failed":
         return replace(result, status="xfailed", reason=reason)
     passed = f"it was expected to fail ({reason}) and passed: take it out of expected_failures"

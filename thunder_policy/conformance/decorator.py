@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from .catalogue import Inherited, laws_of
 from .checks import Check, check_excuses
 from .kit import Broken, NotApplicable
 from .laws import LAWS
@@ -16,16 +18,35 @@ if TYPE_CHECKING:
     import pytest
 
 
-class _PytestCheck(Check):
-    """A check that tells pytest where it says nothing."""
+@dataclass(frozen=True, repr=False)
+class PytestCheck(Check):
+    """A check that tells pytest where it says nothing, and what is inherited from torch."""
+
+    inherited: Inherited | None = None
 
     def __call__(self, subject: Subject | Factory) -> None:
+        """Try the law."""
         import pytest
 
         try:
             super().__call__(subject)
         except NotApplicable as reason:
             pytest.skip(str(reason))
+        except Broken as error:
+            if self.inherited is None or not self.inherited.seen.search(error.reason):
+                raise
+            pytest.xfail(self.inherited)
+
+
+def expecting(law: str, reason: str, strict: bool) -> tuple[PytestCheck, list[Any]]:
+    """Return the check of a law that may be expected to be broken, and the marks of its item."""
+    import pytest
+
+    if isinstance(reason, Inherited):
+        return PytestCheck(LAWS[law], reason), []
+    # A factory that raises is no broken law.
+    mark = pytest.mark.xfail(reason=reason, strict=strict, raises=Broken)
+    return PytestCheck(LAWS[law]), [mark] if reason else []
 
 
 def parametrize_checks(
@@ -33,20 +54,24 @@ def parametrize_checks(
     *,
     expected_failures: Mapping[str, Mapping[str, str]] | None = None,
     strict: bool = True,
+    laws: str | None = None,
 ) -> pytest.MarkDecorator:
     """Parametrize a test with each law on each subject.
 
     Args:
         subjects: By name, a `Subject` or what would be its ``factory``.
-        expected_failures: By subject, the names of the laws that it breaks, each with the reason.
+        expected_failures: By subject, the names of the laws that it breaks, each with the reason;
+            or `INHERITED_FROM_TORCH`.
         strict: Whether a law that was expected to be broken, and is not, fails.
+        laws: The set of laws, one of `LAW_SETS`; by default the newest.
 
     Returns:
         The mark to put on the test, whose arguments are ``subject`` and ``check``.
 
     Raises:
         ImportError: Where there is no pytest.
-        ValueError: If an expected failure is no subject or no law, or has no reason.
+        ValueError: If an expected failure is no subject or no law, or has no reason; or there is
+            no such set.
 
     Example:
         >>> import threading
@@ -77,11 +102,7 @@ def parametrize_checks(
     items = []
     for name, given in subjects.items():
         subject = as_subject(given)
-        for law in LAWS.values():
-            reason = excused.get(name, {}).get(law.name, "")
-            # A factory that raises is no broken law.
-            mark = pytest.mark.xfail(reason=reason, strict=strict, raises=Broken)
-            marks = (mark,) if reason else ()
-            check = _PytestCheck(law)
-            items.append(pytest.param(subject, check, id=f"{name}-{law.name}", marks=marks))
+        for law in laws_of(laws, LAWS):
+            check, marks = expecting(law, excused.get(name, {}).get(law, ""), strict)
+            items.append(pytest.param(subject, check, id=f"{name}-{law}", marks=marks))
     return pytest.mark.parametrize(("subject", "check"), items)

@@ -87,7 +87,7 @@ def held_in(value: object) -> set[int]:
         found[id(part)] = part
         if isinstance(part, (*_CONTAINERS, tuple)):
             parts += part.values() if isinstance(part, dict) else part
-        elif isinstance(part, LRScheduler) or not isinstance(part, (Callable, ModuleType)):
+        elif isinstance(part, LRScheduler) or not (callable(part) or isinstance(part, ModuleType)):
             parts += getattr(part, "__dict__", {}).values()
     return {key for key, part in found.items() if isinstance(part, _writable())}
 
@@ -97,7 +97,8 @@ def _sources(factory: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(factory, functools.partial):
         yield from ((f"argument {i}", value) for i, value in enumerate(factory.args))
         yield from factory.keywords.items()
-        yield from _sources(factory.func)
+        for part in (factory.func, *factory.args):
+            yield from _sources(part)
     elif isinstance(factory, FunctionType):
         variables = inspect.getclosurevars(factory)
         yield from variables.nonlocals.items()

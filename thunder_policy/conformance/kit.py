@@ -16,6 +16,7 @@ import sys
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import FunctionType
 from typing import Any, NoReturn, TypeGuard
 
@@ -27,6 +28,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from ..messages import said
 from ..policy import Policy
 from ..state import attributes
+from .conditions import assumed
 
 Make = Callable[[], Any]
 """Makes a new policy, or anything else that takes an optimizer and gives a scheduler."""
@@ -153,13 +155,17 @@ def parameter() -> torch.nn.Parameter:
 
 
 def option_of(policy: object) -> str:
-    """Return the key of the param groups that a policy is about; a scheduler of torch has none."""
-    return policy.option if isinstance(policy, Policy) else "lr"
+    """Return the key of the param groups that a policy is about, or that was declared."""
+    return policy.option if isinstance(policy, Policy) else assumed("option")
 
 
-def sgd(held: Sequence[float | Tensor], option: str = "lr") -> SGD:
-    """Make an optimizer with one param group for each of these lrs, or of another option."""
-    return SGD([{"params": [parameter()], option: lr} for lr in held], lr=0.1)
+def sgd(held: Sequence[float | Tensor], option: str = "lr") -> Optimizer:
+    """Make an optimizer with one param group for each of these lrs, or of another option.
+
+    It is SGD, unless another was declared.
+    """
+    make = assumed("optimizer") or partial(SGD, lr=0.1)
+    return make([{"params": [parameter()], option: lr} for lr in held])
 
 
 def numbers(optimizer: Optimizer, option: str = "lr") -> list[float]:
@@ -288,14 +294,15 @@ def held_by(scheduler: LRScheduler) -> dict[str, object]:
 def others(optimizer: Optimizer, option: str = "lr") -> dict[str, object]:
     """Return all that an optimizer holds besides an option, and what is in its params.
 
-    Besides the lr that is the ``initial_lr``, too.
+    Besides the lr that is the ``initial_lr``, too, and whatever was declared to be written.
     """
+    written = {*assumed("writes"), *(["betas"] if "momentum" in assumed("writes") else [])}
     found: dict[str, object] = {}
     for i, group in enumerate(optimizer.param_groups):
         params = group["params"]
-        options = {key: plain(value) for key, value in group.items() if key != "params"}
-        options.pop(option, None)
-        if option == "lr":
+        kept = group.keys() - {"params", option} - written
+        options = {key: plain(value) for key, value in group.items() if key in kept}
+        if option in ("lr", assumed("option")):  # torch's base writes it, whatever it is about
             options.pop("initial_lr", None)
         options["params"] = plain(params)
         options["gradients"] = [plain(param.grad) for param in params]
@@ -410,7 +417,7 @@ def flat(value: object) -> Iterator[object]:
 
 def tolerance(
     make: Make, held: Sequence[float], epochs: int, dtype: torch.dtype = torch.float64
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Return how far a run in tensors of a dtype may be from one in floats, for `same_run`.
 
     It may be coarser, where ``get_lr`` answers in tensors of another dtype.

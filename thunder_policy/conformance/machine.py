@@ -94,7 +94,8 @@ class PolicyMachine:
         make: Any = partial(_Machine, subject)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what was saved and written, where they differ
-            run_state_machine_as_test(make, settings=type(self).settings)
+            with subject.assumed():
+                run_state_machine_as_test(make, settings=type(self).settings)
 
 
 class _Machine(RuleBasedStateMachine):
@@ -153,7 +154,11 @@ class _Machine(RuleBasedStateMachine):
         self.policy = bind(late, self.optimizer)
 
     @precondition(
-        lambda self: self.exact is None and len(self.optimizer.param_groups) < _MOST_GROUPS
+        lambda self: (
+            self.exact is None
+            and self.subject.late_groups
+            and len(self.optimizer.param_groups) < _MOST_GROUPS
+        )
     )
     @rule(lr=st.sampled_from([0.05, 0.25]))
     def add_a_group(self, lr: float) -> None:

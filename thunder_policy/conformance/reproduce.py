@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from .conditions import assume, declared_now
 from .subject import Copies
 
 
@@ -55,8 +56,13 @@ def reproduction(sentence: str, function: Callable[..., None], case: Mapping[str
     definition = ast.parse(source).body[0]
     assert isinstance(definition, ast.FunctionDef)
     body = "\n".join(_taken(definition.body[1:], source.splitlines(), case))
-    used = {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
     imports, lines = list[Import](), list[str]()
+    if declared := declared_now():
+        case = {**case, **declared}
+        what = ", ".join(f"{name}={name}" for name in declared)
+        body = f"with assume({what}):\n{textwrap.indent(body, '    ')}"
+        imports.append(Import(assume.__module__, assume.__name__, "assume"))
+    used = {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
     for name, value in case.items():
         if name in used:
             found = _written(value)

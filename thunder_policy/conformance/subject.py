@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,6 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from ..checks import count, short
 from ..mapping import MappingPolicy
 from ..policy import Policy
+from .conditions import MakeOptimizer, Metrics, assume, told
 from .kit import Make, skip
 
 Oracle = Callable[[int, int], float]
@@ -27,24 +30,35 @@ Factory = Callable[[], Any] | SearchStrategy[Any]
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A policy to be checked.
+    """A policy to be checked, and what has to be known of it.
 
     The param groups that it is bound to hold the lrs 0.1, 0.2, 0.3 and so on: an oracle may build
     on that. Of a policy with another ``option`` they hold these numbers there, and all that is said
-    of lrs is said of them. A scheduler of torch is given as what makes one of an optimizer:
-    ``Subject(lambda: partial(StepLR, step_size=3))``.
+    of lrs is said of them.
 
     Args:
-        factory: Makes a new policy each time that it is called. Or a Hypothesis strategy of
-            policies: each that is drawn is copied by ``copy.deepcopy`` where a new one is wanted.
+        factory: Makes a new policy each time that it is called. Or what makes a scheduler of an
+            optimizer: a function, a class, ``partial(StepLR, step_size=3)``. Or a Hypothesis
+            strategy of policies: each that is drawn is copied by ``copy.deepcopy`` where a new one
+            is wanted.
         groups: How many param groups the policy is for, if it is for an exact number; else it is
             tried with one, two and three.
         expected: The lr of an epoch and group, by your own reckoning, for the law ``values``.
-        epochs: How many steps a run takes.
+        epochs: How many steps a run takes; what has an end takes no more than to there.
+        optimizer: What makes the optimizer of a list of param groups, if SGD does not serve:
+            ``Adafactor``, ``partial(SGD, momentum=0.9)``.
+        metrics: What ``step`` is told, if it is told a metric: one number for each step of a run,
+            or a function of the epoch that the step goes to.
+        option: The key of the param groups that is scheduled, if that is another than the lr. A
+            policy with an ``option`` need not say it.
+        writes: The keys of the param groups that are written besides, such as ``"momentum"``; that
+            stands for ``"betas"`` too.
+        negative: Whether lrs may be below 0.
+        late_groups: Whether groups that are added later are taken in; else they are refused.
 
     Raises:
-        TypeError: If the factory is a policy itself, or cannot be called.
-        ValueError: If a number is less than 1.
+        TypeError: If the factory is a policy itself, cannot be called, or wants arguments.
+        ValueError: If a number is less than 1, or there are fewer metrics than steps.
 
     Example:
         >>> from thunder_policy import Switch
@@ -56,6 +70,12 @@ class Subject:
     groups: int | None = None
     expected: Oracle | None = None
     epochs: int = 20
+    optimizer: MakeOptimizer | None = None
+    metrics: Metrics | None = None
+    option: str = "lr"
+    writes: Sequence[str] = ()
+    negative: bool = False
+    late_groups: bool = True
 
     def __post_init__(self) -> None:
         if isinstance(self.factory, LRScheduler):
@@ -63,19 +83,40 @@ class Subject:
                 f"Subject takes a factory, not the policy {short(self.factory)}: "
                 "give lambda: ..., which makes a new one each time"
             )
-        if needs_optimizer(self.factory):
-            raise TypeError(
-                f"Subject takes a factory, and {short(self.factory)} wants an optimizer: "
-                "give lambda: ..., which gives it to the suite"
-            )
         if not isinstance(self.factory, SearchStrategy) and not callable(self.factory):
             raise TypeError(f"Subject takes a factory or a strategy, not {short(self.factory)}")
         if self.expected is not None and not callable(self.expected):
             raise TypeError(f"Subject: expected must be a function, not {short(self.expected)}")
+        if self.optimizer is not None and not callable(self.optimizer):
+            raise TypeError(
+                f"Subject: optimizer must make one of param groups, not {short(self.optimizer)}"
+            )
         # As int, which a reproduction can write down: NumPy has its own.
         if self.groups is not None:
-            object.__setattr__(self, "groups", count(self.groups, "Subject: groups"))
-        object.__setattr__(self, "epochs", count(self.epochs, "Subject: epochs"))
+            self._set("groups", count(self.groups, "Subject: groups"))
+        self._set("epochs", count(self.epochs, "Subject: epochs"))
+        self._set("writes", (self.writes,) if isinstance(self.writes, str) else (*self.writes,))
+        factory: Any = self.factory
+        if takes_optimizer(factory):
+            # A reproduction can write it down; a lambda here it could not.
+            factory = partial(partial, factory)
+        if self.metrics is not None:
+            if not callable(self.metrics) and len(self.metrics) < self.epochs:
+                raise ValueError(
+                    f"Subject: got {len(self.metrics)} metrics for {self.epochs} steps: "
+                    f"give one a step, or epochs={len(self.metrics)}"
+                )
+            # What a strategy draws comes here once more.
+            if not isinstance(factory, SearchStrategy):
+                factory = partial(told, factory, self.metrics)
+        self._set("factory", factory)
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
+
+    def assumed(self) -> AbstractContextManager[None]:
+        """Return the context in which laws are tried on it."""
+        return assume(optimizer=self.optimizer, option=self.option, writes=self.writes)
 
     def make(self) -> Any:
         """Make a new policy.
@@ -123,13 +164,34 @@ class Copies:
             skip(f"it cannot be copied ({error!r}): give a factory")
 
 
-def needs_optimizer(found: object) -> bool:
-    """Tell whether something is a class of torch's schedulers, or a partial of one.
+def takes_optimizer(factory: Any) -> bool:
+    """Tell whether a factory is what makes a scheduler of an optimizer: it wants one argument.
 
-    Such a one wants its optimizer at once.
+    Raises:
+        TypeError: If it wants more.
     """
-    kind = found.func if isinstance(found, partial) else found
-    return isinstance(kind, type) and issubclass(kind, LRScheduler) and not issubclass(kind, Policy)
+    if isinstance(factory, SearchStrategy):
+        return False
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):  # what is written in C may have none
+        return False
+    variadic = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+    wanted = [
+        parameter.name
+        for parameter in parameters
+        if parameter.default is parameter.empty and parameter.kind not in variadic
+    ]
+    kind = factory.func if isinstance(factory, partial) else factory
+    of_policy = isinstance(kind, type) and issubclass(kind, Policy)
+    if len(wanted) > 1 or (wanted and of_policy):
+        wanted = wanted if of_policy else wanted[1:]
+        name = getattr(kind, "__name__", type(kind).__name__)
+        raise TypeError(
+            f"{name} wants {', '.join(wanted)}: give {'lambda: ' if of_policy else 'partial('}"
+            f"{name}{'(' if of_policy else ', '}{', '.join(f'{one}=...' for one in wanted)})"
+        )
+    return bool(wanted)
 
 
 def as_subject(given: Subject | Factory) -> Subject:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.optim import Adam, Optimizer
+from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import ConstantLR
 
 from ...policy import Policy
@@ -136,6 +136,8 @@ def only_lr(make: Make, held: list[float], epochs: int, kind: str) -> None:
     option = option_of(policy)
     optimizer: Optimizer = sgd(held, option)
     if kind == "Adam":
+        if not isinstance(optimizer, SGD):
+            skip("it is for an optimizer of its own")
         optimizer = Adam(optimizer.param_groups)
     for group in optimizer.param_groups:
         group |= {"momentum": 0.5, "note": [1, 2], option: group[option]}

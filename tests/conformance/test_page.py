@@ -1,0 +1,37 @@
+"""The page of the laws says what they and their catalogue say, and its programs run."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from benchmarks.law_pages import PAGE, page
+from thunder_policy.conformance import LAW_SETS, LAWS
+
+TEXT = PAGE.read_text(encoding="utf-8")
+
+
+def test_the_page_is_written_of_the_laws() -> None:
+    assert page(TEXT) == TEXT, "write it anew: python -m benchmarks.law_pages"
+
+
+def test_each_law_has_a_section_and_each_link_a_target() -> None:
+    titles = re.findall(r"^##+ (.+)$", TEXT, re.MULTILINE)
+    assert titles[-len(LAWS) :] == [*LAWS]
+    anchors = {title.lower().replace(" ", "-").replace("'", "") for title in titles}
+    assert {*re.findall(r"\]\(#(.+?)\)", TEXT)} <= anchors
+
+
+def test_the_page_names_the_sets() -> None:
+    assert f"The sets are {' and '.join(LAW_SETS)};" in TEXT
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # what a checked scheduler warns of
+def test_the_programs_run_in_order() -> None:
+    namespace: dict[str, Any] = {"__name__": "page"}
+    for block in re.finditer(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE):
+        source = "\n" * TEXT.count("\n", 0, block.start(1)) + block[1]
+        exec(compile(source, PAGE, "exec"), namespace)
+    assert "AsManyAsAtFirst" in namespace

@@ -1,0 +1,101 @@
+"""What a subject declares of itself, which holds while laws are tried on it.
+
+    with assume(optimizer=Adafactor):
+        ...
+
+A law makes its optimizers by `sgd` and asks for an option by `option_of`, which look here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+MakeOptimizer = Callable[[list[dict[str, Any]]], Optimizer]
+"""Makes an optimizer of param groups, as the class of one does."""
+
+Metrics = Callable[[int], float] | Sequence[float]
+"""The metric of each epoch from 1 on: a function of it, or a sequence."""
+
+_DEFAULTS: dict[str, Any] = {"optimizer": None, "option": "lr", "writes": ()}
+_now = dict(_DEFAULTS)
+
+
+@contextmanager
+def assume(**declared: Any) -> Generator[None, None, None]:
+    """Let what is declared hold in the block, and nothing else.
+
+    Args:
+        **declared: ``optimizer``, ``option`` and ``writes``, as `Subject` takes them.
+
+    Example:
+        >>> with assume(option="weight_decay"):
+        ...     assumed("option")
+        'weight_decay'
+    """
+    before = dict(_now)
+    _now.update({**_DEFAULTS, **declared})
+    try:
+        yield
+    finally:
+        _now.update(before)
+
+
+def assumed(name: str) -> Any:
+    """Return what is declared now.
+
+    Example:
+        >>> assumed("option")
+        'lr'
+    """
+    return _now[name]
+
+
+def declared_now() -> dict[str, Any]:
+    """Return all that is declared now and is no default."""
+    return {name: value for name, value in _now.items() if value != _DEFAULTS[name]}
+
+
+def told(factory: Callable[[], Any], metrics: Metrics) -> Any:
+    """Make what a factory makes, with a ``step()`` that takes the metric of its epoch by itself.
+
+    Example:
+        >>> from functools import partial
+        >>> from torch.optim import SGD
+        >>> from torch.optim.lr_scheduler import ReduceLROnPlateau
+        >>> build = told(lambda: partial(ReduceLROnPlateau, patience=0), [1.0, 1.0])
+        >>> scheduler = build(SGD([{"params": []}], lr=0.1))
+        >>> scheduler.step(), scheduler.step(), scheduler.get_last_lr()
+        (None, None, [0.01])
+    """
+    made = factory()
+    if isinstance(made, LRScheduler):
+        return _telling(made, metrics)
+    return lambda optimizer: _telling(made(optimizer), metrics)
+
+
+class Told:
+    """A scheduler whose ``step()`` takes the metric of its epoch by itself."""
+
+    last_epoch: int
+    _metric_of: Callable[[int], float]
+
+    def step(self, epoch: int | None = None) -> None:
+        """Step to the next epoch, with its metric."""
+        of_its_own: Any = super()
+        of_its_own.step(self._metric_of(self.last_epoch + 1))
+
+
+def _telling(scheduler: Any, metrics: Metrics) -> Any:
+    kind: type = type(scheduler)
+
+    def metric_of(epoch: int) -> float:
+        return metrics(epoch) if callable(metrics) else metrics[epoch - 1]
+
+    body = {"_metric_of": staticmethod(metric_of), "__module__": kind.__module__}
+    scheduler.__class__ = type(kind.__name__, (Told, kind), body)
+    return scheduler
