@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from pages import (
+    PAGES,
+    PYTHON_BLOCK,
+    README,
+    RECIPES,
+    ROOT,
+    TEXT,
+    before_the_recipes,
+    blocks_of,
+    run,
+)
 
 from thunder_policy import cli
 
-ROOT = Path(__file__).parents[1]
-PAGES = subprocess.run(
-    ["git", "ls-files", "*.md"], cwd=ROOT, check=True, capture_output=True, text=True
-).stdout.split()
-TEXT = {page: (ROOT / page).read_text(encoding="utf-8") for page in PAGES}
-
-PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 CODE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"(?<!\^)\]\(([^)\s]+)\)")
 PICTURE = re.compile(r"!\[[^]]+\]\(([^)]+)\)")
@@ -53,13 +55,6 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def run(page: str, module: ModuleType, blocks: Iterator[re.Match[str]]) -> None:
-    for block in blocks:
-        # Blank lines in front make a traceback point at the page's own line.
-        source = "\n" * TEXT[page].count("\n", 0, block.start(1)) + block[1]
-        exec(compile(source, ROOT / page, "exec"), vars(module))
-
-
 # Ignite imports what torch deprecates.
 IGNITE = pytest.mark.filterwarnings(r"ignore:`torch\.jit\.\w+` is deprecated:DeprecationWarning")
 
@@ -68,7 +63,7 @@ IGNITE = pytest.mark.filterwarnings(r"ignore:`torch\.jit\.\w+` is deprecated:Dep
 @pytest.mark.parametrize("page", [page for page in PAGES if "```python" in TEXT[page]])
 def test_the_blocks_of_a_page_run_top_to_bottom(page: str, module: ModuleType) -> None:
     assert len(PYTHON_BLOCK.findall(TEXT[page])) == TEXT[page].count("```python")
-    run(page, module, PYTHON_BLOCK.finditer(TEXT[page]))
+    run(page, PYTHON_BLOCK.finditer(TEXT[page]), vars(module))
 
 
 # What is shown ends at the end of the block, or with "…" where the rest is left out.
@@ -87,25 +82,11 @@ def test_what_the_command_prints_is_what_is_shown(
         assert printed.startswith(whole) if mark else printed == whole
 
 
-README = TEXT["README.md"]
-HEADINGS = [*re.finditer(r"^##+ (.+)$", README, re.MULTILINE)]
-# Where each recipe begins and ends.
-RECIPES = {
-    heading[1]: (heading.start(), following.start())
-    for heading, following in pairwise(HEADINGS)
-    if heading[0].startswith("### ")
-}
-
-
 @IGNITE
 @pytest.mark.parametrize("job", RECIPES)
 def test_a_recipe_needs_only_the_code_above_all_recipes(job: str, module: ModuleType) -> None:
-    above = next(start for start, _ in RECIPES.values())
-    begin, end = RECIPES[job]
-    blocks = [*PYTHON_BLOCK.finditer(README, begin, end)]
-    assert blocks
-    run("README.md", module, PYTHON_BLOCK.finditer(README, 0, above))
-    run("README.md", module, iter(blocks))
+    assert blocks_of(job)
+    run("README.md", before_the_recipes() + blocks_of(job), vars(module))
 
 
 def test_the_readme_is_short_and_has_a_recipe_for_each_job() -> None:
