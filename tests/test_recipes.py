@@ -173,12 +173,14 @@ def test_look_before_training(tmp_path: Path) -> None:
 
 def test_lightning_trainer_accelerate() -> None:
     names = followed("Lightning, Trainer, accelerate")
-    configured = names["configure_optimizers"](torch.nn.Linear(4, 1))
-    scheduler = configured["lr_scheduler"]["scheduler"]
-    assert scheduler.optimizer is configured["optimizer"]
     assert names["trainer"].lr_scheduler.lr_at(15_000) == [1e-4]
     names["optimizer"].step()
     names["scheduler"].step()
     assert names["policy"].last_epoch == names["accelerator"].num_processes == 1
     assert names["policy"].lr_at(14_999) == [1e-3]
     assert names["policy"].lr_at(15_000) == [1e-4]
+
+    names["policy"] = names["Switch"]({0: 0.5})
+    configured = names["configure_optimizers"](torch.nn.Linear(4, 1))
+    assert configured["lr_scheduler"]["scheduler"].optimizer is configured["optimizer"]
+    assert configured["optimizer"].param_groups[0]["lr"] == 0.5
