@@ -251,10 +251,10 @@ def pyright(environment: Path, project: Path, config: Path, more: str = "") -> s
 
 # The core
 
-CORE_LINES, CORE_CODE = 2100, 1260
+CORE_LINES, CORE_CODE = 2100, 1270
 LONGEST_FUNCTION = 45
 # What `import thunder_policy` executes too, and no policy needs.
-NOT_CORE = {"schedules", "simulate", "drawing", "tables"}
+NOT_CORE = {"schedules", "simulate", "drawing", "tables", "plateau"}
 
 EXECUTED = """
 import sys

@@ -37,8 +37,13 @@ def stand_in(policy: Policy, starts: Sequence[float]) -> Optimizer:
     return optimizer
 
 
-def stepped(policy: Policy, epochs: int, optimizer: Optimizer) -> list[list[float]]:
-    """Step a copy of a policy beside an optimizer, and return the values of each epoch."""
+def stepped(
+    policy: Policy, epochs: int, optimizer: Optimizer, metrics: Sequence[Any] = ()
+) -> list[list[float]]:
+    """Step a copy of a policy beside an optimizer, and return the values of each epoch.
+
+    The metric of an epoch, if there is one, is given to the step that ends it.
+    """
     # Schedulers in the policy hold its optimizer, or one of their own: swap those, not copy.
     memo: dict[int, Any] = {}
     new = optimizer.param_groups
@@ -54,6 +59,6 @@ def stepped(policy: Policy, epochs: int, optimizer: Optimizer) -> list[list[floa
     rows: list[list[float]] = []
     for epoch in range(epochs):
         if epoch:
-            fresh.step()
+            fresh.step(*metrics[epoch - 1 : epoch])
         rows.append([*map(float, held(new, policy.option))])
     return rows
