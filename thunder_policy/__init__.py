@@ -10,6 +10,7 @@ from .mapping import (
     ScheduleFn,
     Switch,
 )
+from .plateau import Plateau
 from .policy import Policy, UnboundPolicyError
 from .simulate import plot, simulate
 
@@ -20,6 +21,7 @@ __all__ = [
     "InitialLR",
     "MappingPolicy",
     "Multiply",
+    "Plateau",
     "Policy",
     "Scale",
     "Schedule",
