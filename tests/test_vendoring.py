@@ -251,7 +251,7 @@ def pyright(environment: Path, project: Path, config: Path, more: str = "") -> s
 
 # The core
 
-CORE_LINES, CORE_CODE = 2100, 1270
+CORE_LINES, CORE_CODE = 2230, 1340
 LONGEST_FUNCTION = 45
 # What `import thunder_policy` executes too, and no policy needs.
 NOT_CORE = {"schedules", "simulate", "drawing", "tables", "plateau"}

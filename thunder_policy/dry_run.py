@@ -13,6 +13,7 @@ import torch
 from torch.optim import SGD, Optimizer
 
 from .groups import held, hold
+from .names import ByName
 from .state import attributes, bound_schedulers
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ def stand_in(policy: Policy, starts: Sequence[float]) -> Optimizer:
     groups = policy.optimizer.param_groups if hasattr(policy, "optimizer") else []
     if len(groups) != len(starts):
         groups = [{policy.option: 0.0} for _ in starts]
+        mapping = getattr(policy, "mapping", None)
+        if isinstance(mapping, ByName):
+            groups = [{**group, "name": name} for group, name in zip(groups, mapping.names)]
     new: list[dict[str, Any]] = []
     for group, start in zip(groups, starts):
         options = {key: value for key, value in group.items() if key != "initial_lr"}
