@@ -88,7 +88,7 @@ class Plateau(_ByCall):
         super().__init__(
             mapping, self.policy.lr_init, option=self.policy.option, on_load=self.policy.on_load
         )
-        self._by_default = self.policy._by_default
+        self.mapping, self._by_default = mapping, self.policy._by_default
         self.factor = non_negative(factor, f"{who}: factor")
         if self.factor >= 1:
             raise ValueError(f"{who}: factor must be below 1, not {short(factor)}")
@@ -199,8 +199,8 @@ class Plateau(_ByCall):
     def _depends_on_start(self, mapping: Any, epoch: int) -> bool:
         return not self._is_closed() or self.policy._depends_on_start(mapping, epoch)
 
-    def _check_counts(self, n: int) -> None:
-        super()._check_counts(n)
+    def _check_counts(self, n: int, param_groups: Sequence[Any] | None = None) -> None:
+        super()._check_counts(n, param_groups)
         per_group(self.min_lr, n, "min_lr")
 
     def _counts(self) -> list[int]:

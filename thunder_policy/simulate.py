@@ -93,6 +93,8 @@ def _made_up_starts(policy: Policy, groups: int | None, lr: float) -> list[float
 def _closed_form(policy: MappingPolicy[Any], epochs: int, starts: Sequence[float]) -> Tensor:
     """Return what ``policy.lr_at`` gives at each of the first epochs."""
     unbound: Any = copy.copy(policy)
+    if isinstance(policy.mapping, list):
+        unbound.mapping = [*policy._mappings(len(starts))]
     if isinstance(unbound, (Schedule, Scale)):
         lrs = _called(unbound, epochs, starts)
     else:
