@@ -44,7 +44,7 @@ def plain(name: str, **options: Any) -> MappingPolicy[Any]:
     return policy
 
 
-@pytest.mark.spec("P1")
+@pytest.mark.spec("A1")
 @given(case=cases(held=exact_groups), last_epoch=st.integers(-1, 12))
 def test_it_is_the_plain_one_bound(case: Case, last_epoch: int) -> None:
     optimizers = [case.groups.build() for _ in range(2)]
@@ -61,7 +61,7 @@ def test_it_is_the_plain_one_bound(case: Case, last_epoch: int) -> None:
         advance(scheduler)
 
 
-@pytest.mark.spec("P1")
+@pytest.mark.spec("A1")
 @EVERY
 def test_the_arguments_are_those_of_the_plain_class_with_the_optimizer_first(name: str) -> None:
     parameters = inspect.signature(getattr(bound, name)).parameters
@@ -72,13 +72,13 @@ def test_the_arguments_are_those_of_the_plain_class_with_the_optimizer_first(nam
     assert parameters["last_epoch"].kind is inspect.Parameter.KEYWORD_ONLY
 
 
-@pytest.mark.spec("P1", "V12")
+@pytest.mark.spec("A1", "V12")
 def test_a_default_warns_as_that_of_the_plain_class_does() -> None:
     with pytest.warns(UserWarning, match="give lr_init=None"):
         make("Multiply", sgd(0.1))
 
 
-@pytest.mark.spec("P1", "B2", "B6")
+@pytest.mark.spec("A1", "B2", "B6")
 def test_what_fails_leaves_the_optimizer_as_it_was() -> None:
     optimizer = sgd(0.1)
     cases: list[tuple[Callable[[], object], type[Exception]]] = [
@@ -93,7 +93,7 @@ def test_what_fails_leaves_the_optimizer_as_it_was() -> None:
         assert "initial_lr" not in optimizer.param_groups[0]
 
 
-@pytest.mark.spec("P2", "T25")
+@pytest.mark.spec("A2", "T25")
 @EVERY
 @pytest.mark.parametrize("order", [("bound", "plain"), ("plain", "bound")], ids="to ".join)
 def test_states_go_both_ways(name: str, order: Sequence[str]) -> None:
@@ -113,7 +113,7 @@ def test_states_go_both_ways(name: str, order: Sequence[str]) -> None:
         advance(second)
 
 
-@pytest.mark.spec("P3", "V15")
+@pytest.mark.spec("A3", "V15")
 @EVERY
 @pytest.mark.parametrize("options", [{}, {"lr_init": 0.001, "on_load": "override"}], ids=str)
 def test_a_copy_is_the_plain_one_unbound(name: str, options: dict[str, Any]) -> None:
@@ -133,7 +133,7 @@ def test_a_copy_is_the_plain_one_unbound(name: str, options: dict[str, Any]) -> 
     assert torch.equal(simulate(scheduler, 6), simulate(expected, 6, lr=0.001))
 
 
-@pytest.mark.spec("P2", "K2")
+@pytest.mark.spec("A2", "K2")
 @pytest.mark.parametrize(
     "copied", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair))], ids=["deep", "pickle"]
 )
@@ -154,7 +154,7 @@ def test_a_deep_copy_goes_on_beside_its_optimizer(
     assert lrs(other) == lrs(optimizer)
 
 
-@pytest.mark.spec("P3")
+@pytest.mark.spec("A3")
 def test_a_subclass_of_somebody_is_copied_as_one() -> None:
     class Floored(bound.Schedule):
         def get_lr(self) -> list[Any]:
@@ -165,7 +165,7 @@ def test_a_subclass_of_somebody_is_copied_as_one() -> None:
     assert [scheduler.lr_at(epoch) for epoch in range(3)] == [[1.0], [0.5], [0.3]]
 
 
-@pytest.mark.spec("P1")
+@pytest.mark.spec("A1")
 def test_it_works_in_the_place_of_a_scheduler_of_torch() -> None:
     optimizer = sgd(0.1)
     parts: list[Any] = [
@@ -181,7 +181,7 @@ def test_it_works_in_the_place_of_a_scheduler_of_torch() -> None:
     assert seen == [0.4, 0.2, Cosine(1, 0, 4)(0), Cosine(1, 0, 4)(1)]
 
 
-@pytest.mark.spec("P3", "K6")
+@pytest.mark.spec("A3", "K6")
 def test_a_bound_one_equals_itself_alone_and_its_copies_each_other() -> None:
     scheduler = bound.Schedule(sgd(0.001), Constant(0.1))
     assert scheduler == scheduler

@@ -3,6 +3,7 @@
 from .aliases import EpochMapping, InitialLR, ScheduleFn
 from .configs import parse, safe_globals
 from .mapping import MappingPolicy, Multiply, Scale, Schedule, Switch
+from .plateau import Plateau
 from .policy import Policy, UnboundPolicyError
 from .simulate import plot, simulate
 
@@ -13,6 +14,7 @@ __all__ = [
     "InitialLR",
     "MappingPolicy",
     "Multiply",
+    "Plateau",
     "Policy",
     "Scale",
     "Schedule",

@@ -11,6 +11,8 @@ from typing import Any
 from .checks import short
 from .epochs import InSteps
 from .mapping import Multiply, Scale, Schedule, Switch
+from .names import ByName
+from .plateau import Plateau
 
 # What imports every schedule is imported where it is used, as that takes long.
 
@@ -60,7 +62,7 @@ def safe_globals() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
 
     every = [getattr(schedules, name) for name in schedules.__all__]
     classes = [one for one in every if isinstance(one, type)]
-    return [Switch, Multiply, Schedule, Scale, InSteps, *classes]
+    return [Switch, Multiply, Schedule, Scale, Plateau, ByName, InSteps, *classes]
 
 
 def pydantic_schema(cls: type) -> Any:

@@ -13,6 +13,7 @@ import torch
 from torch.optim import Optimizer
 
 from .groups import held, hold
+from .names import ByName
 from .state import attributes, bound_schedulers
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ def stand_in(policy: Policy, starts: Sequence[float]) -> Optimizer:
     groups = policy.optimizer.param_groups if hasattr(policy, "optimizer") else []
     if len(groups) != len(starts):
         groups = [{policy.option: 0.0} for _ in starts]
+        mapping = getattr(policy, "mapping", None)
+        if isinstance(mapping, ByName):
+            groups = [{**group, "name": name} for group, name in zip(groups, mapping.names)]
     new: list[dict[str, Any]] = []
     for group, start in zip(groups, starts):
         new.append({**group, "params": [torch.zeros(1, device="cpu", requires_grad=True)]})
@@ -34,8 +38,13 @@ def stand_in(policy: Policy, starts: Sequence[float]) -> Optimizer:
     return optimizer
 
 
-def stepped(policy: Policy, epochs: int, optimizer: Optimizer) -> list[list[float]]:
-    """Step a copy of a policy beside an optimizer, and return the values of each epoch."""
+def stepped(
+    policy: Policy, epochs: int, optimizer: Optimizer, metrics: Sequence[Any] = ()
+) -> list[list[float]]:
+    """Step a copy of a policy beside an optimizer, and return the values of each epoch.
+
+    The metric of an epoch, if there is one, is given to the step that ends it.
+    """
     # Schedulers in the policy hold its optimizer, or one of their own: swap those, not copy.
     memo: dict[int, Any] = {}
     new = optimizer.param_groups
@@ -51,6 +60,6 @@ def stepped(policy: Policy, epochs: int, optimizer: Optimizer) -> list[list[floa
     rows: list[list[float]] = []
     for epoch in range(epochs):
         if epoch:
-            fresh.step()
+            fresh.step(*metrics[epoch - 1 : epoch])
         rows.append([*map(float, held(new, policy.option))])
     return rows

@@ -12,6 +12,7 @@ from typing import Any, SupportsFloat
 from torch.optim.lr_scheduler import LRScheduler
 
 from .checks import all_finite_floats, epoch_number, non_negative, short
+from .names import ByName
 
 
 def mapping_or_callable(value: Any, what: str) -> Any:
@@ -76,6 +77,8 @@ class InSteps:
 
 def in_steps(one: Any, k: int) -> Any:
     """Count in steps what is counted in epochs, k steps each: a mapping, a callable, or several."""
+    if isinstance(one, ByName):
+        return ByName({name: in_steps(each, k) for name, each in zip(one.names, one)})
     if isinstance(one, list):
         return [in_steps(each, k) for each in one]
     if one is None:
@@ -111,7 +114,9 @@ def is_callable(mapping: object) -> bool:
 
 
 def pairs(mapping: Any) -> list[Any]:
-    """Return a mapping, or each of a list of them, as pairs of epoch and value."""
+    """Return a mapping as pairs of epoch and value; of several, each, with its name if any."""
+    if isinstance(mapping, ByName):
+        return [[name, pairs(one)] for name, one in zip(mapping.names, mapping)]
     if isinstance(mapping, list):
         return [*map(pairs, mapping)]
     return [[epoch, value] for epoch, value in sorted(mapping.items())]
@@ -123,6 +128,8 @@ def unpaired(saved: Any, what: str) -> dict[int, float] | list[dict[int, float]]
     def one(saved: Any, what: str) -> dict[int, float]:
         return epoch_mapping(dict(saved) if _are_pairs(saved) else saved, what)
 
+    if saved and _are_pairs(saved) and all(isinstance(name, str) for name, _ in saved):
+        return ByName({name: one(each, f"{what}[{name!r}]") for name, each in saved})
     if isinstance(saved, (list, tuple)) and not _are_pairs(saved):
         return [one(each, f"{what}[{i}]") for i, each in enumerate(saved)]
     return one(saved, what)

@@ -19,6 +19,7 @@ from . import schedules
 from .checks import short
 from .mapping import Multiply, Scale, Schedule, Switch
 from .messages import cut, said
+from .plateau import Plateau
 from .policy import Policy
 from .schedules import ScheduleFunction
 from .targets import TargetError, load_target
@@ -30,7 +31,7 @@ MAX_INT = 10**18
 MAX_BITS = 1_000  # of a power, before it is computed
 
 _NAMES: dict[str, Callable[..., Any]] = {
-    **{policy.__name__: policy for policy in (Switch, Multiply, Schedule, Scale)},
+    **{policy.__name__: policy for policy in (Switch, Multiply, Schedule, Scale, Plateau)},
     **{name: getattr(schedules, name) for name in schedules.__all__ if name != "ScheduleFunction"},
 }
 _METHODS = ("then", "clamp", "in_steps")

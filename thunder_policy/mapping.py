@@ -9,7 +9,7 @@ import copy
 import inspect
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Generic, Literal, SupportsIndex
@@ -34,6 +34,7 @@ from .checks import (
     real,
     short,
 )
+from .names import ByName, names_of
 from .policy import LRs, Policy, is_bound
 
 OnLoad = Literal["restore", "override"]
@@ -108,6 +109,8 @@ class MappingPolicy(Policy, Generic[M]):
     )
     current_lr_init: list[float] | None = _PerGroup(lambda self: [*self.base_lrs])  # type: ignore[assignment]
     _checked: Callable[[Any, str], Any] = staticmethod(epochs.mapping_or_callable)
+    # The positional ones of __init__.
+    _arguments: tuple[str, ...] = ("mapping", "lr_init")
     # The original package saved what a binding makes of a mapping, too.
     _plan_keys = ("mapping", "lr_init", "current_mapping", "current_lr_init")
 
@@ -144,7 +147,10 @@ class MappingPolicy(Policy, Generic[M]):
         self._by_default = lr_init is DEFAULT_LR_INIT and option == "lr"
         if lr_init is DEFAULT_LR_INIT and not self._by_default:
             lr_init = None
-        self.mapping = each(mapping, f"{who}: mapping", self._checked)
+        if isinstance(mapping, ByName):
+            self.mapping = mapping.checked(self._checked, f"{who}.by_name: mapping")
+        else:
+            self.mapping = each(mapping, f"{who}: mapping", self._checked)
         self.lr_init = None if lr_init is None else each(lr_init, f"{who}: lr_init", non_negative)
         one_of(on_load, ("restore", "override"), f"{who}: on_load")
         self.on_load = on_load
@@ -152,13 +158,53 @@ class MappingPolicy(Policy, Generic[M]):
         if len({*counts}) > 1:
             raise ValueError(f"Got {counts[0]} mappings and {counts[1]} lr_init")
 
+    @classmethod
+    def by_name(
+        cls: type[AnyMappingPolicy], mapping: Mapping[str, Any], *args: Any, **kwargs: Any
+    ) -> AnyMappingPolicy:
+        """Make a policy for groups that have a ``"name"``, with what a list would hold for each.
+
+        Groups of the same name share it, and one that comes later is found by its name too.
+
+        Args:
+            mapping: Name to mapping or callable; ``None`` leaves a group alone, as in a list.
+            *args: As of the class.
+            **kwargs: As of the class. ``lr_init`` is one number for all groups or ``None``.
+
+        Raises:
+            TypeError, ValueError: As the class does; if a name is no string, or lr_init a sequence.
+                When groups are bound, or come, and one has no name or another one: `ValueError`.
+
+        Example:
+            >>> from torch import nn, optim
+            >>> from thunder_policy import Scale
+            >>> head, body = ({"params": nn.Linear(2, 1).parameters()} for _ in range(2))
+            >>> groups = [{**body, "name": "body"}, {**head, "name": "head"}]
+            >>> policy = Scale.by_name({"head": lambda epoch: 1 / (1 + epoch), "body": None})
+            >>> policy(optim.SGD(groups, lr=0.5)).lr_at(4)
+            [0.5, 0.1]
+        """
+        who = f"{cls.__name__}.by_name"
+        if not isinstance(mapping, Mapping) or not all(isinstance(name, str) for name in mapping):
+            raise TypeError(f"{who} takes a mapping from the names of groups, not {short(mapping)}")
+        policy = cls(ByName(mapping), *args, **kwargs)
+        if isinstance(policy.lr_init, list):
+            raise ValueError(f"{who}: lr_init must be one for all groups, or None")
+        return policy
+
     def _counts(self) -> list[int]:
         """Return how many mappings and how many lr_init there are, if they are lists."""
         return [len(given) for given in (self.mapping, self.lr_init) if isinstance(given, list)]
 
-    def _mappings(self, n: int) -> list[Any]:
-        """Return one mapping for each of n groups: the same one n times, or the list."""
-        return per_group(self.mapping, n, "mappings")
+    def _mappings(self, n: int, param_groups: Sequence[Any] | None = None) -> list[Any]:
+        """Return one mapping for each of n groups: the same one n times, the list, or by name."""
+        mapping: Any = self.mapping
+        if isinstance(mapping, ByName):
+            if param_groups is None and is_bound(self) and len(self._names) != n:
+                param_groups = self.optimizer.param_groups
+            names = self._names if param_groups is None else names_of(param_groups)
+            mapping = mapping.of(names or mapping.names)
+        return per_group(mapping, n, "mappings")
 
     def _value(self) -> dict[str, Any]:
         value = super()._value()
@@ -166,6 +212,10 @@ class MappingPolicy(Policy, Generic[M]):
             value |= {"mapping": self.current_mapping, "lr_init": self.current_lr_init}
         hidden = {"_by_default"} | ({"on_load"} if self.on_load == "restore" else set())
         return {name: value[name] for name in value if name not in hidden}
+
+    def __repr__(self) -> str:
+        by_name = isinstance(self.mapping, ByName) and not is_bound(self)
+        return super().__repr__().replace("(", ".by_name(" if by_name else "(", 1)
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self) or is_bound(self) or is_bound(other):
@@ -183,8 +233,8 @@ class MappingPolicy(Policy, Generic[M]):
             return super().__reduce_ex__(protocol)
         # As class and arguments, which torch.load(..., weights_only=True) and YAML can read.
         value = self._value()
-        arguments = value.pop("mapping"), value.pop("lr_init")
-        return type(self), arguments[:1] if self._by_default else arguments, value or None
+        arguments = [value.pop(name) for name in self._arguments]
+        return type(self), tuple(arguments[: 1 if self._by_default else None]), value or None
 
     def in_steps(self: AnyMappingPolicy, steps_per_epoch: SupportsIndex) -> AnyMappingPolicy:
         """Return the same policy counted in steps: written in epochs, stepped in batches.
@@ -221,19 +271,19 @@ class MappingPolicy(Policy, Generic[M]):
         """Tell whether any lr of a group from an epoch on depends on what it starts from."""
         return True
 
-    def _check_counts(self, n: int) -> None:
-        self._mappings(n)
+    def _check_counts(self, n: int, param_groups: Sequence[Any] | None = None) -> None:
+        self._mappings(n, param_groups)
         per_group(self.lr_init, n, "lr_init")
 
     def _starts_at_binding(self, optimizer: Optimizer, epoch: int) -> list[float]:
         lrs = self._held(optimizer)
-        self._check_counts(len(lrs))
+        self._check_counts(len(lrs), optimizer.param_groups)
         if self.lr_init is None:
             starts = super()._starts_at_binding(optimizer, epoch)
         else:
             starts = [*per_group(self.lr_init, len(lrs), "lr_init")]
         warned = not self._by_default
-        for i, mapping in enumerate(self._mappings(len(lrs))):
+        for i, mapping in enumerate(self._mappings(len(lrs), optimizer.param_groups)):
             initial_lr = optimizer.param_groups[i].get("initial_lr", lrs[i])
             if mapping is None or (self._by_default and not self._depends_on_start(mapping, epoch)):
                 starts[i] = self._number(lrs[i], i)
@@ -262,7 +312,8 @@ class MappingPolicy(Policy, Generic[M]):
         mapping: Any = self.mapping
         several: list[Any] = mapping if isinstance(mapping, list) else []
         closed = self._is_closed()
-        self._left_alone = {i for i, one in enumerate(several) if one is None}
+        places = enumerate(self._mappings(len(self.base_lrs)) if None in several else ())
+        self._left_alone = {i for i, one in places if one is None}
         by_epoch = closed and not self._overridden and not epochs.is_callable(mapping)
         self._milestones = (merge(*several) if several else mapping) if by_epoch else None
 
@@ -325,8 +376,9 @@ class MappingPolicy(Policy, Generic[M]):
         what, n = f"{type(self).__name__}: {{}} in the state", len(self.base_lrs)
         plan: dict[str, Any] = {}
         if "mapping" in state and not epochs.is_callable(self.mapping):
-            saved = epochs.unpaired(state["mapping"], what.format("mapping"))
-            each_saved = per_group(saved, n, "mappings")
+            saved: Any = epochs.unpaired(state["mapping"], what.format("mapping"))
+            by_name = isinstance(saved, ByName)
+            each_saved = per_group(saved.of(self._names) if by_name else saved, n, "mappings")
             same = saved == self.mapping or each_saved == self._mappings(n)
             plan["mapping"] = self.mapping if same else saved
         if "lr_init" in state:
@@ -445,11 +497,13 @@ class _ByEpoch(MappingPolicy[EpochMapping]):
     def get_lr(self) -> LRs:  # type: ignore[override, unused-ignore]
         """Compute the lrs to be written at ``last_epoch``: one a param group."""
         now, mapping = self.last_epoch, self.mapping
+        several = isinstance(mapping, list)
+        each_one = self._mappings(len(self.optimizer.param_groups)) if several else repeat(mapping)
         param_groups = self.optimizer.param_groups
         lrs = groups.held(param_groups, self.option, self._at) if now else self._starts_now()
         return [
             self._changed(lr, one[now]) if now in one else groups.copy_of(lr)
-            for lr, one in zip(lrs, mapping if isinstance(mapping, list) else repeat(mapping))
+            for lr, one in zip(lrs, each_one)
         ]
 
     def _values_at(self, epoch: int, starts: Sequence[Any]) -> list[Any]:
@@ -545,7 +599,9 @@ class _ByCall(MappingPolicy[ScheduleFn]):
         starts = self.base_lrs
         if len(starts) != len(self.optimizer.param_groups):
             starts = self._starts_now()
-        lrs = self._values_at(self.last_epoch, starts)
+        return self._with_lrs_left_alone(self._values_at(self.last_epoch, starts))
+
+    def _with_lrs_left_alone(self, lrs: list[Any]) -> list[Any]:
         for i in self._left_alone:
             lrs[i] = groups.copy_of(self._held(self.optimizer)[i])
         return lrs
@@ -562,7 +618,7 @@ class _ByCall(MappingPolicy[ScheduleFn]):
     def _numbers(self, epoch: int, n: int) -> list[Any]:
         """Call each callable once: a number for each of n groups, None for one that has none."""
         mapping: Any = self.mapping
-        several = mapping if isinstance(mapping, list) else [mapping]
+        several = self._mappings(n) if isinstance(mapping, list) else [mapping]
         numbers: list[Any] = []
         try:
             # No juxt: that hides which one raised, and turns StopIteration into RuntimeError.
@@ -575,7 +631,7 @@ class _ByCall(MappingPolicy[ScheduleFn]):
         except BaseException as error:
             add_note(error, self._where(epoch, len(numbers)))
             raise
-        return numbers if several is mapping else numbers * n
+        return numbers if isinstance(mapping, list) else numbers * n
 
     def _where(self, epoch: int, i: int) -> str:
         which = f"group {i}" if isinstance(self.mapping, list) else "all param groups"

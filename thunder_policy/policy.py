@@ -21,6 +21,7 @@ from . import dry_run, groups
 from . import state as states
 from .call_order import warn, warn_of_order, was_stepped, watch
 from .checks import add_note, epoch_number, short
+from .names import names_of
 
 AnyPolicy = TypeVar("AnyPolicy", bound="Policy")
 LRs = Sequence[float | Tensor]
@@ -90,6 +91,8 @@ class Policy(LRScheduler, ABC):
     # What a binding sets beside optimizer and base_lrs.
     # The params of each group, by which it is known again when others come or go.
     _params: Sequence[groups.Params] = ()
+    # The names of the groups, by which `MappingPolicy.by_name` finds what they have.
+    _names: Sequence[Any] = ()
     # The only epochs at which a lr changes, where they are known.
     _milestones: Container[int] | None = None
     # The places of the groups that are never written.
@@ -163,6 +166,7 @@ class Policy(LRScheduler, ABC):
             bound = {**self.__dict__, "optimizer": optimizer, "base_lrs": starts}
             object.__setattr__(self, "__dict__", bound)
             self._params = groups.params_of(optimizer.param_groups)
+            self._names = names_of(optimizer.param_groups)
             self._step_count, self._overridden, self._left = 1, False, None
             self._prepare_steps()
             if self.option == "lr":
@@ -222,6 +226,8 @@ class Policy(LRScheduler, ABC):
         if len(self.optimizer.param_groups) != len(self.base_lrs):
             starts = self._starts_now()
             self.base_lrs, self._params = starts, groups.params_of(self.optimizer.param_groups)
+            self._names = names_of(self.optimizer.param_groups)
+            self._prepare_steps()
 
     def step(self, epoch: int | None = None) -> None:
         """Go on to the next epoch and write its lrs into the param groups.
@@ -489,7 +495,7 @@ class Policy(LRScheduler, ABC):
 # What torch or a binding sets, which is no attribute of a custom policy's own.
 BINDING = frozenset(
     {"optimizer", "base_lrs", "last_epoch", "option", "_step_count", "_params", "_milestones"}
-    | {"_left_alone", "_overridden", "_left"}
+    | {"_names", "_left_alone", "_overridden", "_left"}
     | {"_is_initial", "_get_lr_called_within_step"}
 )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from .checks import add_note, count, epoch_number, non_negative, per_group, real
 from .drawing import draw, finish
 from .dry_run import stand_in, stepped
 from .mapping import MappingPolicy, Scale, Schedule
+from .plateau import Plateau
 from .policy import Policy, is_bound
 
 if TYPE_CHECKING:
@@ -24,7 +25,12 @@ if TYPE_CHECKING:
 
 
 def simulate(
-    policy: Policy, epochs: SupportsIndex, groups: int | None = None, lr: float = 1e-3
+    policy: Policy,
+    epochs: SupportsIndex,
+    groups: int | None = None,
+    lr: float = 1e-3,
+    *,
+    metrics: Sequence[SupportsFloat | None] = (),
 ) -> Tensor:
     """Return the lrs of the first epochs, from a fresh start and without touching an optimizer.
 
@@ -34,12 +40,15 @@ def simulate(
         groups: How many param groups to take the policy with, as if it were not bound; by default
             those of its optimizer, else as many as it was given lists for, else one.
         lr: What each new group holds; it counts where the policy has no ``lr_init``.
+        metrics: For a `Plateau`: the metric of each epoch, None where there is none, up to an epoch
+            of your choice.
 
     Returns:
         A float64 tensor of shape (epochs, groups); row t has the lrs at epoch t.
 
     Raises:
-        TypeError: If ``policy`` is not a policy, or what should be a number is not one.
+        TypeError: If ``policy`` is not a policy, or what should be a number is not one, or
+            metrics are given for another policy than a `Plateau`.
         ValueError: If ``epochs`` or ``lr`` is negative, ``groups`` is below 1, or the policy cannot
             be bound to so many groups.
 
@@ -57,13 +66,17 @@ def simulate(
         if n > sys.maxsize:
             raise ValueError(f"simulate: {what} must fit a tensor, not {short(n)}")
     lr = non_negative(lr, "simulate: lr")
+    if metrics and not isinstance(policy, Plateau):
+        raise TypeError(f"simulate: metrics are for a Plateau, not for {short(policy)}")
     if groups is None and is_bound(policy):
         starts = policy._starts_now()
     else:
         starts = _made_up_starts(policy, groups, lr)
-    if isinstance(policy, MappingPolicy) and policy._is_closed():
+    # The closed form of a Plateau does not know the metrics to come.
+    by_steps = isinstance(policy, Plateau)
+    if isinstance(policy, MappingPolicy) and policy._is_closed() and not by_steps:
         return _closed_form(policy, epochs, starts)
-    rows = stepped(policy, epochs, stand_in(policy, starts))
+    rows = stepped(policy, epochs, stand_in(policy, starts), metrics)
     return torch.tensor(rows, dtype=torch.float64, device="cpu").reshape(epochs, len(starts))
 
 
@@ -80,6 +93,8 @@ def _made_up_starts(policy: Policy, groups: int | None, lr: float) -> list[float
 def _closed_form(policy: MappingPolicy[Any], epochs: int, starts: Sequence[float]) -> Tensor:
     """Return what ``policy.lr_at`` gives at each of the first epochs."""
     unbound: Any = copy.copy(policy)
+    if isinstance(policy.mapping, list):
+        unbound.mapping = [*policy._mappings(len(starts))]
     if isinstance(unbound, (Schedule, Scale)):
         lrs = _called(unbound, epochs, starts)
     else:

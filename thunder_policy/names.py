@@ -1,0 +1,66 @@
+"""Groups by name: what a list would hold for each group, found by the name that the group has."""
+
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from .checks import short
+
+
+class ByName(list):  # type: ignore[type-arg]
+    """What each name has: a list in the order of the names, until `of` puts it in that of groups.
+
+    So code that takes a list takes it too.
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__(values.values())
+        self.names: list[str] = [*values]
+
+    def checked(self, check: Callable[[Any, str], Any], what: str) -> ByName:
+        """Return the same names with what a check makes of the value of each."""
+        if not self:
+            raise ValueError(f"{what} is empty: give one a name")
+        pairs = zip(self.names, self)
+        return ByName({name: check(value, f"{what}[{name!r}]") for name, value in pairs})
+
+    def of(self, names: Sequence[Any]) -> list[Any]:
+        """Return what the groups of these names have, which may share one.
+
+        Raises:
+            ValueError: If a group has no name, or one that there is nothing for.
+        """
+        values = dict(zip(self.names, self))
+        for i, name in enumerate(names):
+            if name is None:
+                raise ValueError(
+                    f"by_name: group {i} has no name: write {{'params': ..., 'name': ...}}, with "
+                    f"one of {', '.join(map(repr, values))}"
+                )
+            if not isinstance(name, str) or name not in values:
+                raise ValueError(
+                    f"by_name: nothing is given for group {i}, {short(name)}: there are "
+                    f"{', '.join(map(repr, values))}"
+                )
+        return [values[name] for name in names]
+
+    def __eq__(self, other: object) -> bool:
+        pairs = [dict(zip(one.names, one)) for one in (self, other) if isinstance(one, ByName)]
+        return len(pairs) == 2 and pairs[0] == pairs[1]
+
+    __hash__ = None
+
+    def __reduce__(self) -> Any:
+        return ByName, (dict(zip(self.names, self)),)
+
+    def __repr__(self) -> str:
+        return repr(dict(zip(self.names, self)))
+
+
+def names_of(groups: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Return the name of each param group; None for one that has none."""
+    return [group.get("name") for group in groups]
