@@ -254,7 +254,7 @@ def pyright(environment: Path, project: Path, config: Path, more: str = "") -> s
 CORE_LINES, CORE_CODE = 2100, 1260
 LONGEST_FUNCTION = 45
 # What `import thunder_policy` executes too, and no policy needs.
-NOT_CORE = {"schedules", "simulate", "drawing", "tables"}
+NOT_CORE = {"schedules", "simulate", "drawing"}
 
 EXECUTED = """
 import sys

@@ -22,6 +22,7 @@ from .mapping import Multiply, Scale, Schedule, Switch
 from .messages import cut, said
 from .policy import Policy
 from .schedules import ScheduleFunction
+from .simulate import is_several, is_simulated, schedulers
 
 MAX_LENGTH = 4_000
 MAX_MESSAGE = 300
@@ -50,15 +51,16 @@ class ExpressionError(ValueError):
     """What was written is no policy; the message is one line."""
 
 
-def load(text: str) -> Policy:
+def load(text: str) -> Any:
     """Make the policy that a text describes.
 
     Args:
         text: An expression, or ``mypackage.train:policy`` for something to import.
 
     Returns:
-        The policy. A schedule, or a list with one a group, ``None`` for a group to leave alone, is
-        put into a `Schedule`.
+        The policy, or the scheduler of torch. A schedule, or a list with one a group, ``None`` for
+        a group to leave alone, is put into a `Schedule`. Several are a dict by name, as a mapping
+        of them or a list with a policy in it has them.
 
     Raises:
         ExpressionError: If it is neither, or what it names is no policy.
@@ -72,12 +74,9 @@ def load(text: str) -> Policy:
     name = text.strip()
     value = import_object(name) if _TARGET.fullmatch(name) else _Parser(text).value()
     try:
-        several = value if isinstance(value, (list, tuple)) else [value]
-        there = [one for one in several if one is not None]
-        if there and all(isinstance(one, ScheduleFunction) for one in there):
-            return Schedule(value)
-        if isinstance(value, Policy):
-            return value
+        if is_simulated(value):
+            named = schedulers("load", value)
+            return named if is_several(value) else next(iter(named.values()))
     except (Exception, SystemExit) as error:  # somebody else's object, asked what it is
         raise ExpressionError(cut(f"{name} cannot be used: {said(error)}", MAX_MESSAGE)) from error
     raise ExpressionError(
@@ -179,10 +178,12 @@ class _Parser:
         for key, value in zip(keys, values):
             if key is None:
                 raise self.error(value, "** is not allowed")
-            epoch = self.number(key, self.visit(key, depth))
-            if epoch in result:
-                raise self.error(key, f"epoch {epoch} is given twice")
-            result[epoch] = self.visit(value, depth)
+            name, one = self.visit(key, depth), self.visit(value, depth)
+            if not (isinstance(name, str) and is_simulated(one)):
+                name = self.number(key, name)
+            if name in result:
+                raise self.error(key, f"epoch {name} is given twice")
+            result[name] = one
         return result
 
     def operation(self, node: ast.BinOp, depth: int) -> Any:
