@@ -130,6 +130,8 @@ def test_several_without_names_have_those_of_their_classes_or_else_their_reprs(a
     assert ax.get_ylabel() == "lr (Schedule: relative to a start of 1, as none is known)"
     with pytest.raises(TypeError, match="plot: epochs must be an integer, not None"):
         plot(cosine)  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match="plot: give it a policy, and how many epochs"):
+        plot(epochs=9)
 
 
 def test_what_starts_nobody_knows_where_is_drawn_relative_to_1_and_the_axis_says_so(
@@ -348,7 +350,7 @@ def test_the_gallery_draws_what_its_titles_say_and_has_every_schedule(tmp_path: 
 
 def test_the_pictures_of_the_readme_are_there_and_small() -> None:
     for name in gallery.GALLERY:
-        assert 10_000 < (gallery.PICTURES / f"{name}.png").stat().st_size < 250_000
+        assert 5_000 < (gallery.PICTURES / f"{name}.png").stat().st_size < 250_000
 
 
 def test_a_new_figure_makes_room_for_its_labels() -> None:

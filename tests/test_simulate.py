@@ -590,7 +590,19 @@ def test_what_no_memory_can_hold_is_for_torch_to_refuse() -> None:
         simulate(Switch({}), sys.maxsize)
 
 
-NONE: Any = [SGD, None, {0: 0.5}, {}, [], [None], [math.cos], [[Switch({})]], Switch, math.cos]
+NONE: Any = [
+    SGD,
+    None,
+    {0: 0.5},
+    {0: Switch({})},
+    {},
+    [],
+    [None],
+    [math.cos],
+    [[Switch({})]],
+    Switch,
+    math.cos,
+]
 
 
 @pytest.mark.parametrize("thing", NONE, ids=str)

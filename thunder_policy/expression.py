@@ -182,7 +182,7 @@ class _Parser:
             if not (isinstance(name, str) and is_simulated(one)):
                 name = self.number(key, name)
             if name in result:
-                raise self.error(key, f"epoch {name} is given twice")
+                raise self.error(key, f"epoch {name!r} is given twice")
             result[name] = one
         return result
 

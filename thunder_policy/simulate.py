@@ -127,7 +127,7 @@ def schedulers(who: str, *policies: Any) -> dict[str, LRScheduler]:
     if len(policies) == 1 and is_several(policies[0]):
         (policies,) = policies
         if isinstance(policies, Mapping):
-            return {str(name): _scheduler(one) for name, one in policies.items()}
+            return {name: _scheduler(one) for name, one in policies.items()}
     names = [
         "Schedule" if isinstance(one, (list, tuple)) else type(one).__name__ for one in policies
     ]
@@ -140,10 +140,10 @@ def schedulers(who: str, *policies: Any) -> dict[str, LRScheduler]:
 
 def is_simulated(policy: Any) -> bool:
     """Tell whether something is what `simulate` takes."""
-    if is_several(policy):
-        several = [*(policy.values() if isinstance(policy, Mapping) else policy)]
-        return bool(several) and all(is_simulated(one) and not is_several(one) for one in several)
-    return isinstance(policy, LRScheduler) or _are_schedules(policy)
+    if isinstance(policy, Mapping):
+        named = bool(policy) and all(isinstance(name, str) for name in policy)
+        return named and all(map(_is_one, policy.values()))
+    return _is_one(policy) or (is_several(policy) and all(map(_is_one, policy)))
 
 
 def is_several(policy: Any) -> bool:
@@ -154,12 +154,15 @@ def is_several(policy: Any) -> bool:
     )
 
 
-def _are_schedules(policy: Any) -> bool:
+def _is_one(policy: Any) -> bool:
+    """Tell whether something is a policy, a scheduler, a schedule, or schedules, one a group."""
     from .schedules import ScheduleFunction  # here, as to import every schedule takes long
 
     several = policy if isinstance(policy, (list, tuple)) else [policy]
     there = [one for one in several if one is not None]
-    return bool(there) and all(isinstance(one, ScheduleFunction) for one in there)
+    return isinstance(policy, LRScheduler) or (
+        bool(there) and all(isinstance(one, ScheduleFunction) for one in there)
+    )
 
 
 def _scheduler(policy: Any) -> LRScheduler:
@@ -343,6 +346,8 @@ def plot(
         ) from error
     if epochs is None and len(policies) == 2:
         (*policies, epochs) = policies  # type: ignore[assignment]  # plot(policy, 90)
+    if not policies:
+        raise TypeError("plot: give it a policy, and how many epochs")
     epochs = count(epochs, "plot: epochs")
     named = schedulers("plot", *policies)
     trajectories = {name: trajectory(one, epochs) for name, one in named.items()}
