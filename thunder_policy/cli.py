@@ -232,7 +232,8 @@ def _run(options: argparse.Namespace) -> int:
 def _preview(options: argparse.Namespace) -> int:
     policy = load(options.policy)
     named = schedulers("preview", policy)
-    name, what, unknown = " ".join(options.policy.split()), quantity(named), relative(named)
+    name, what = " ".join(options.policy.split()), quantity(named)
+    unknown = " ".join(relative(named).split())
     each = _simulated(named, options.epochs)
     lrs = torch.cat([*each.values()], dim=1)
     columns = _columns(each) if isinstance(policy, Mapping) else []
