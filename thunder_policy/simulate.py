@@ -29,30 +29,27 @@ if TYPE_CHECKING:
 
     from .schedules import ScheduleFunction
 
+    # What is one policy, or stands for one: a list is of schedules, one a group.
+    One = LRScheduler | ScheduleFunction | Sequence[ScheduleFunction | None]
+
 MAX_NAME = 60
 
 
 @overload
 def simulate(
-    policy: Mapping[str, Any], epochs: int, groups: int | None = None, lr: float | None = None
+    policy: Mapping[str, One], epochs: int, groups: int | None = None, lr: float | None = None
 ) -> dict[str, Tensor]: ...
 
 
 @overload
 def simulate(
-    policy: LRScheduler | ScheduleFunction | Sequence[ScheduleFunction | None],
-    epochs: int,
-    groups: int | None = None,
-    lr: float | None = None,
+    policy: One, epochs: int, groups: int | None = None, lr: float | None = None
 ) -> Tensor: ...
 
 
 @overload
 def simulate(
-    policy: Sequence[LRScheduler],
-    epochs: int,
-    groups: int | None = None,
-    lr: float | None = None,
+    policy: Sequence[LRScheduler], epochs: int, groups: int | None = None, lr: float | None = None
 ) -> list[Tensor]: ...
 
 
@@ -301,11 +298,23 @@ def _numbers(policy: Schedule | Scale, called: Mapping[int, Any], epochs: int) -
 
 
 @overload
-def plot(policy: Any, epochs: int, /, *, ax: Axes | None = ..., per_group: bool = ...) -> Axes: ...
+def plot(
+    policy: One | Sequence[LRScheduler] | Mapping[str, One],
+    epochs: int,
+    /,
+    *,
+    ax: Axes | None = ...,
+    per_group: bool = ...,
+) -> Axes: ...
 
 
 @overload
-def plot(*policies: Any, epochs: int, ax: Axes | None = ..., per_group: bool = ...) -> Axes: ...
+def plot(
+    *policies: One | Sequence[LRScheduler] | Mapping[str, One],
+    epochs: int,
+    ax: Axes | None = ...,
+    per_group: bool = ...,
+) -> Axes: ...
 
 
 def plot(
