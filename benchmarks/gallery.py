@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image  # Matplotlib needs it
 
 from thunder_policy.expression import load
 from thunder_policy.simulate import plot
@@ -27,15 +29,23 @@ GALLERY: dict[str, list[str]] = {
         "MultiStep(0.1, [30, 60, 80], gamma=0.5)",
         "Exponential(0.1, gamma=0.98)",
         "InverseSqrt(0.1, timescale=10)",
+        "InverseTime(0.1, timescale=10)",
+        "Power(0.1, timescale=10)",
         "Linear(0.1, 0, epochs=90)",
         "Polynomial(0.1, 0, epochs=90, power=2)",
+        "OneMinusPower(0.1, 0, epochs=90)",
+        "OneMinusPower(0.1, 0, epochs=90, power=2)",
+        "Geometric(0.1, 0.001, epochs=90)",
         "Cosine(0.1, 0, epochs=90)",
+        "REX(0.1, 0, epochs=90)",
         "CosineRestarts(0.1, 0, T_0=14, T_mult=2)",
+        "CosineRestarts(0.1, 0, T_0=20,\n    cycle_decay=0.5, cycle_limit=4)",
         "Piecewise({0: 0.02, 15: 0.1, 60: 0.04, 90: 0})",
         "OneCycle(0.1, epochs=90)",
         "OneCycle(0.1, epochs=90, anneal='linear',\n         three_phase=True)",
         "Triangular(0.01, 0.1, up=10, down=10)",
         "Triangular(0.01, 0.1, up=10, down=10,\n           mode='triangular2')",
+        "Triangular(0.01, 0.1, up=10, down=10,\n           mode='exp_range', gamma=0.97)",
         "WSD(0.1, warmup=10, stable=50, decay=30)",
         "WSD(0.1, warmup=10, stable=50, decay=30,\n    anneal='1-sqrt')",
     ],
@@ -46,6 +56,9 @@ GALLERY: dict[str, list[str]] = {
         "Exponential(0.1, gamma=0.96).clamp(min=0.02)",
         "[Cosine(0.1, 0, epochs=90), 0.3 * Cosine(0.1, 0, epochs=90)]",
         "warmup(2, MultiStep(0.1, [3, 6])).in_steps(10)",
+        "warmup(0.1, Cosine(0.1, 0, epochs=0.8)).in_steps(100)",
+        "Cosine(0, 0.1, 20).then(InverseSqrt(0.1, 20), at=20)",
+        "Constant(0.1).then(\n    OneMinusPower(0.1, 0, epochs=20), at=70)",
     ],
     "policies": [
         "Switch({0: 1e-3, 30: 5e-4, 60: 1e-4})",
@@ -76,7 +89,10 @@ def main(folder: Path = PICTURES) -> int:
     folder.mkdir(exist_ok=True)
     for name, expressions in GALLERY.items():
         file = folder / f"{name}.png"
-        draw(expressions, columns=4 if len(expressions) > 6 else 3).savefig(file, dpi=80)
+        buffer = BytesIO()
+        draw(expressions, columns=4 if len(expressions) > 9 else 3).savefig(buffer, dpi=80)
+        # A palette is enough for lines, and a third of the size.
+        Image.open(buffer).convert("RGB").quantize(64).save(file, optimize=True)
         print(f"{file.name}: {file.stat().st_size // 1024} KiB")
     return 0
 

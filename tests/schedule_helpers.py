@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import mpmath  # type: ignore[import-untyped]
@@ -14,18 +15,24 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from thunder_policy.schedules import (
+    REX,
     WSD,
     Clamp,
     Constant,
     Cosine,
     CosineRestarts,
     Exponential,
+    Geometric,
+    InSteps,
     InverseSqrt,
+    InverseTime,
     Linear,
     MultiStep,
     OneCycle,
+    OneMinusPower,
     Piecewise,
     Polynomial,
+    Power,
     Product,
     ScheduleFunction,
     Step,
@@ -55,76 +62,101 @@ def stepped(make: Callable[[Optimizer], LRScheduler], lr: Value, epochs: int) ->
 # --- Strategies --------------------------------------------------------------------------------
 
 rates = st.just(0.0) | st.floats(1e-8, 10)
+above_0 = st.floats(1e-8, 10)
 factors = st.floats(0, 1.5)
+powers = st.floats(0.01, 10)
+anneals = st.sampled_from(["cos", "linear", "1-sqrt"])
+modes = st.sampled_from(["triangular", "triangular2"])
+
+# Times: whole ones of any size, and decimals that have no exact float, as people write them.
 counts = st.integers(1, 500) | st.integers(1, 10**12)
-some = st.just(0) | counts
-"""A number of epochs that may be none."""
 epochs = st.integers(0, 2000) | st.integers(0, 10**12)
-anneals = st.sampled_from(["cos", "linear"])
-
-
-def triangulars() -> st.SearchStrategy[ScheduleFunction]:
-    sides = st.tuples(some, some).filter(any)
-    modes = st.sampled_from(["triangular", "triangular2"])
-    plain = st.builds(lambda a, b, s, m: Triangular(a, b, *s, mode=m), rates, rates, sides, modes)
-    exp_range = st.builds(
-        lambda ab, s, g, n: Triangular(*ab, *s, mode="exp_range", gamma=g, gamma_epochs=n),
-        # One that starts above its peak has the digits of 1 - gamma^t, which may be few.
-        st.tuples(rates, rates).map(sorted),
-        sides,
-        st.floats(0, 1),
-        counts,
-    )
-    return plain | exp_range
-
-
-simple: st.SearchStrategy[ScheduleFunction] = st.one_of(
-    st.builds(Constant, rates),
-    st.builds(Step, rates, counts, factors),
-    st.builds(MultiStep, rates, st.lists(epochs), factors),
-    st.builds(Exponential, rates, factors, counts),
-    st.builds(InverseSqrt, rates, counts),
-    st.builds(Linear, rates, rates, counts),
-    st.builds(Polynomial, rates, rates, counts, st.floats(0.01, 10)),
-    st.builds(Cosine, rates, rates, counts),
-    st.builds(CosineRestarts, rates, rates, counts, st.integers(1, 5)),
-    st.builds(Piecewise, st.dictionaries(epochs, rates, min_size=1)),
-    st.builds(
-        OneCycle,
-        rates,
-        counts,
-        pct_start=st.floats(0, 0.4) | st.just(0.5),
-        div_factor=st.floats(0.5, 1e3),
-        final_div_factor=st.floats(0.5, 1e5),
-        anneal=anneals,
-        three_phase=st.booleans(),
-    ),
-    triangulars(),
-    st.builds(
-        WSD,
-        rates,
-        some,
-        some,
-        some,
-        start=rates,
-        end=rates,
-        anneal=st.sampled_from(["cos", "linear", "1-sqrt"]),
-    ),
+decimals = st.sampled_from([10, 100, 1000]).flatmap(
+    lambda parts: st.integers(1, 300).map(lambda n: n / parts)
 )
 
+Schedules = st.SearchStrategy[ScheduleFunction]
 
-def composed(part: st.SearchStrategy[ScheduleFunction]) -> st.SearchStrategy[ScheduleFunction]:
+
+def schedules_of(lengths: st.SearchStrategy[Any], moments: st.SearchStrategy[Any]) -> Schedules:
+    """Draw a schedule of any class that has no other in it, with such times."""
+    some = st.just(0) | lengths
+    sides = st.tuples(some, some).filter(any)
+    return st.one_of(
+        st.builds(Constant, rates),
+        st.builds(Step, rates, lengths, factors),
+        st.builds(MultiStep, rates, st.lists(moments), factors),
+        st.builds(Exponential, rates, factors, lengths),
+        st.builds(InverseSqrt, rates, lengths),
+        st.builds(InverseTime, rates, lengths),
+        st.builds(Power, rates, lengths, powers),
+        st.builds(Linear, rates, rates, lengths),
+        st.builds(Polynomial, rates, rates, lengths, powers),
+        st.builds(OneMinusPower, rates, rates, lengths, powers),
+        st.builds(Geometric, above_0, above_0, lengths),
+        st.builds(Cosine, rates, rates, lengths),
+        st.builds(REX, rates, rates, lengths),
+        st.builds(CosineRestarts, rates, rates, lengths, st.integers(1, 5)),
+        st.builds(
+            CosineRestarts,
+            rates,
+            rates,
+            lengths,
+            st.integers(1, 5),
+            cycle_decay=st.floats(0, 1),
+            cycle_limit=st.none() | st.integers(1, 50),
+        ),
+        st.builds(Piecewise, st.dictionaries(moments, rates, min_size=1)),
+        st.builds(
+            OneCycle,
+            rates,
+            lengths,
+            pct_start=st.floats(0, 0.4) | st.just(0.5),
+            div_factor=st.floats(0.5, 1e3),
+            final_div_factor=st.floats(0.5, 1e5),
+            anneal=anneals,
+            three_phase=st.booleans(),
+        ),
+        st.builds(lambda a, b, s, m: Triangular(a, b, *s, mode=m), rates, rates, sides, modes),
+        st.builds(
+            lambda ab, s, g, n: Triangular(*ab, *s, mode="exp_range", gamma=g, gamma_epochs=n),
+            # One that starts above its peak has the digits of 1 - gamma^t, which may be few.
+            st.tuples(rates, rates).map(sorted),
+            sides,
+            st.floats(0, 1),
+            lengths,
+        ),
+        st.builds(WSD, rates, some, some, some, start=rates, end=rates, anneal=anneals),
+    )
+
+
+def composed(part: Schedules, moments: st.SearchStrategy[Any]) -> Schedules:
+    """Draw a schedule made of others."""
     clamps = st.tuples(rates, rates).map(sorted)
     return st.one_of(
-        st.builds(lambda a, b, at: a.then(b, at=at), part, part, epochs),
+        st.builds(lambda a, b, at: a.then(b, at=at), part, part, moments),
         st.builds(lambda a, b: a * b, part, part),
         st.builds(lambda a, x: x * a, part, rates),
         st.builds(lambda a, bounds: a.clamp(*bounds), part, clamps),
-        st.builds(lambda n, a: warmup(n, a), some, part),
+        st.builds(lambda n, a: warmup(n, a), moments, part),
     )
 
 
-anything = st.recursive(simple, composed, max_leaves=4)
+simple = schedules_of(counts, epochs)
+of_epochs = st.recursive(simple, lambda part: composed(part, epochs), max_leaves=4)
+of_parts = st.recursive(
+    schedules_of(decimals, st.just(0) | decimals),
+    lambda part: composed(part, st.just(0) | decimals),
+    max_leaves=4,
+)
+anything = st.recursive(
+    simple | schedules_of(decimals, decimals),
+    lambda part: (
+        composed(part, epochs | decimals)
+        | st.builds(lambda a, k: a.in_steps(k), part, st.integers(1, 1000))
+    ),
+    max_leaves=4,
+)
 
 
 def grows(schedule: ScheduleFunction) -> bool:
@@ -154,40 +186,59 @@ mp = mpmath.mp.clone()
 mp.dps = 60
 
 
-def exactly(schedule: ScheduleFunction, t: int) -> Any:
-    """Return the textbook's formula, with 60 digits."""
+def exactly(schedule: ScheduleFunction, t: Any) -> Any:
+    """Return the textbook's formula, with 60 digits.
+
+    Times are fractions: 0.1 is a tenth, and not the float next to it.
+    """
+    times = {f.name: exact(getattr(schedule, f.name)) for f in dataclasses.fields(schedule)}
     match schedule:
         case Constant(value):
             return mp.mpf(value)
-        case Step(start, size, gamma):
-            return start * power(gamma, t // size)
+        case Step(start, _, gamma):
+            return start * power(gamma, t // times["step_size"])
         case MultiStep(start, milestones, gamma):
-            return start * power(gamma, sum(epoch <= t for epoch in milestones))
-        case Exponential(start, gamma, size):
-            return start * power(gamma, mp.mpf(t) / size)
-        case InverseSqrt(start, timescale):
-            return start * mp.sqrt(mp.mpf(timescale) / (timescale + t))
-        case Linear(start, end, n):
-            return between(start, end, t, n)
-        case Polynomial(start, end, n, exponent):
-            return end + (start - mp.mpf(end)) * (1 - part(t, n)) ** exponent
-        case Cosine(start, end, n):
-            return between(start, end, t, n, "cos")
-        case CosineRestarts(start, end, n, longer):
+            return start * power(gamma, sum(exact(epoch) <= t for epoch in milestones))
+        case Exponential(start, gamma, _):
+            return start * power(gamma, ratio(t, times["step_size"]))
+        case InverseSqrt(start, _):
+            return start / mp.sqrt(1 + ratio(t, times["timescale"]))
+        case InverseTime(start, _):
+            return start / (1 + ratio(t, times["timescale"]))
+        case Power(peak, _, exponent):
+            late = ratio(times["timescale"], t) if t else mp.mpf(1)
+            return peak * min(late, mp.mpf(1)) ** exponent
+        case Linear(start, end, _):
+            return between(start, end, t, times["epochs"])
+        case Polynomial(start, end, _, exponent):
+            return end + (start - mp.mpf(end)) * (1 - part(t, times["epochs"])) ** exponent
+        case OneMinusPower(start, end, _, exponent):
+            return end + (start - mp.mpf(end)) * (1 - part(t, times["epochs"]) ** exponent)
+        case Geometric(start, end, _):
+            return start * (mp.mpf(end) / start) ** part(t, times["epochs"])
+        case Cosine(start, end, _):
+            return between(start, end, t, times["epochs"], "cos")
+        case REX(start, end, _):
+            left = 1 - part(t, times["epochs"])
+            return end + (start - mp.mpf(end)) * left / (mp.mpf(1) / 2 + left / 2)
+        case CosineRestarts(start, end, _, longer):
+            n, cycle, top = times["T_0"], 0, mp.mpf(start)
             if longer == 1:
-                t %= n
+                cycle, t = divmod(t, n)
             while t >= n:
-                t -= n
-                n *= longer
-            return between(start, end, t, n, "cos")
-        case Piecewise(points):
+                t, n, cycle = t - n, n * longer, cycle + 1
+            if schedule.cycle_limit is not None and cycle >= schedule.cycle_limit:
+                return mp.mpf(end)
+            return between(top * power(schedule.cycle_decay, cycle), end, t, n, "cos")
+        case Piecewise(pairs):
+            points = [(exact(epoch), lr) for epoch, lr in pairs]
             after = [i for i, (epoch, _) in enumerate(points) if epoch > t]
             if not after or after[0] == 0:
                 return mp.mpf(points[-1 if not after else 0][1])
             (a, x), (b, y) = points[after[0] - 1 : after[0] + 1]
             return between(x, y, t - a, b - a)
-        case OneCycle(peak, n):
-            up = mp.mpf(schedule.pct_start) * n
+        case OneCycle(peak, _):
+            n, up = times["epochs"], Fraction(schedule.pct_start) * times["epochs"]
             low = mp.mpf(peak) / schedule.div_factor
             end = low / schedule.final_div_factor
             if t < up:
@@ -197,21 +248,24 @@ def exactly(schedule: ScheduleFunction, t: int) -> Any:
             if t < 2 * up:
                 return between(peak, low, t - up, up, schedule.anneal)
             return between(low, end, t - 2 * up, n - 2 * up, schedule.anneal)
-        case Triangular(start, peak, up, down):
+        case Triangular(start, peak):
+            up, down = times["up"], times["down"]
             cycle, since = divmod(t, up + down)
             height = part(since, up) if since < up else part(up + down - since, down)
             if schedule.mode == "triangular2":
                 height /= mp.mpf(2) ** cycle
             elif schedule.mode == "exp_range":
-                height *= power(schedule.gamma, mp.mpf(t) / schedule.gamma_epochs)
+                height *= power(schedule.gamma, ratio(t, times["gamma_epochs"]))
             return start + (mp.mpf(peak) - start) * height
-        case WSD(peak, n, stable, decay):
+        case WSD(peak):
+            n, stable = times["warmup"], times["warmup"] + times["stable"]
             if t < n:
                 return between(schedule.start, peak, t, n)
-            if t < n + stable:
+            if t < stable:
                 return mp.mpf(peak)
-            return between(peak, schedule.end, t - n - stable, decay, schedule.anneal)
-        case Then(first, second, at):
+            return between(peak, schedule.end, t - stable, times["decay"], schedule.anneal)
+        case Then(first, second, _):
+            at = times["at"]
             return exactly(first, t) if t < at else exactly(second, t - at)
         case Product(left, right):
             return exactly(left, t) * exactly(right, t)
@@ -219,11 +273,23 @@ def exactly(schedule: ScheduleFunction, t: int) -> Any:
             lr = exactly(inner, t)
             lr = lr if low is None else max(lr, mp.mpf(low))
             return lr if high is None else min(lr, mp.mpf(high))
+        case InSteps(inner, k):
+            return exactly(inner, Fraction(t) / k)
     raise AssertionError(f"no formula for {schedule}")
 
 
+def exact(value: Any) -> Any:
+    """Return the fraction that a person means by a float, 1/10 by 0.1."""
+    return Fraction(repr(value)) if isinstance(value, float) else value
+
+
+def ratio(t: Any, n: Any) -> Any:
+    fraction = Fraction(t) / Fraction(n)
+    return mp.mpf(fraction.numerator) / fraction.denominator
+
+
 def part(t: Any, n: Any) -> Any:
-    return min(mp.mpf(t) / n, mp.mpf(1)) if n else mp.mpf(1)
+    return min(ratio(t, n), mp.mpf(1)) if n else mp.mpf(1)
 
 
 def power(base: float, exponent: Any) -> Any:

@@ -189,7 +189,12 @@ BAD: list[tuple[str, int | None, str]] = [
     ("Constant(0.1).then(1)", 1, "then: missing a required argument: 'at'"),
     ("[Switch({0: 1}, start=1)]", 2, "Switch: got an unexpected keyword argument 'start'"),
     ("x" * 3000, 1, "unknown name xxx"),
-    ("Schedule(Cosine(0.1, 0, 0))", 10, "Cosine: epochs must be at least 1, not 0"),
+    ("Schedule(Cosine(0.1, 0, 0))", 10, "Cosine: epochs must be above 0, not 0"),
+    ("{'a': Constant(1), 'a': Constant(2)}", 20, "epoch 'a' is given twice"),
+    ("{'a': Constant(1), 'b': 2}", 20, "this must be a real number, not 'b'"),
+    ("{'a': {'b': Constant(1)}}", None, "is no policy and no schedule, but of type dict"),
+    ("{0: Constant(1), 30: Constant(2)}", None, "is no policy and no schedule, but of type dict"),
+    ("[[Switch({0: 1})]]", None, "of type list"),
     ("Switch({0: é})", 12, r"'\xe9' is no printable ASCII character"),
     ("\uff33witch({0: 1})", 1, r"'\uff33' is no printable ASCII character"),
     ("Switch({0: 1\0})", 13, r"'\x00' is no printable ASCII character"),
@@ -294,6 +299,9 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "        raise RuntimeError('no\\nlr')\n"
         "    return 0.1\n"
         "failing = tp.Schedule(fails)\n"
+        "import torch\n"
+        "optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.5)\n"
+        "of_torch = torch.optim.lr_scheduler.StepLR(optimizer, 1, 0.5)\n"
         "leaving = tp.Schedule(lambda epoch: exit(0))\n"
     )
     (tmp_path / package / "broken.py").write_text("raise OSError('no\\ndata')")
@@ -307,6 +315,11 @@ def test_a_policy_can_be_imported(module: str) -> None:
     assert load(f" {module}.train:Config.policy ") is load(f"{module}.train:policy")
     assert load(f"{module}.train:schedule").mapping == Cosine(0.1, 0, 9)  # type: ignore[attr-defined]
     assert load(f"{module}.train:groups").lr_at(0) == [0.1, 0.05]
+
+
+def test_a_scheduler_of_torch_is_drawn_too(module: str, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = printed(capsys, "preview", f"{module}.train:of_torch", "--epochs", "3", "--csv")
+    assert lines == ["epoch,group_0", "0,0.5", "1,0.25", "2,0.125"]
 
 
 @pytest.mark.parametrize(
@@ -378,7 +391,7 @@ def test_what_is_too_much_to_look_at_is_refused(capsys: pytest.CaptureFixture[st
 def test_a_preview_is_a_drawing_and_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(capsys, "preview", "Switch({0: 1e-3, 30: 1e-4})", "--epochs", "90")
     assert lines[0] == "lr of Switch({0: 1e-3, 30: 1e-4})"
-    assert table(lines) == [["milestone", "lr"], ["0", "0.001"], ["30", "0.0001"], ["89", "0.0001"]]
+    assert table(lines) == [["milestone", "lr"], ["0", "0.001"], ["30", "0.0001"]]
     assert lines[2].startswith(" 0.001┤")
     step = lines[5].index("⡇")
     assert step - lines[2].index("┤") == pytest.approx(72 * 30 / 89, abs=2)
@@ -404,11 +417,43 @@ def test_what_is_scheduled_is_named_where_it_is_not_lr(
 
 
 @pytest.mark.spec("V9", "V11")
-def test_where_a_policy_starts_from_the_lr_of_a_group_that_is_1e_3(
-    capsys: pytest.CaptureFixture[str],
+def test_where_a_policy_starts_from_the_lr_of_a_group_it_is_relative_to_that_and_said_so(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines = printed(capsys, "preview", "Scale([Step(1, 1, 0.5), None])", "--epochs", "2", "--csv")
-    assert lines[1:] == ["0,0.001,0.001", "1,0.0005,0.001"]
+    said = "Scale: relative to a start of 1, as none is known"
+    command = ["preview", "Scale([Step(1, 1, 0.5), None])", "--epochs", "2"]
+    assert main([*command, "--csv"]) == 0
+    output = capsys.readouterr()
+    assert output.out.splitlines()[1:] == ["0,1.0,1.0", "1,0.5,1.0"]
+    assert output.err == f"{said}\n"
+    assert json.loads(printed(capsys, *command, "--json")[0])["relative"] == said
+    assert " ".join(printed(capsys, *command)).startswith(f"lr ({said}) of Scale([")
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, file: drawn.append(figure))
+    printed(capsys, *command, "--save", str(tmp_path / "lr.png"))
+    assert drawn[0].axes[0].get_ylabel() == f"lr ({said})"
+
+
+def test_several_are_compared_by_name(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "{'smooth': Cosine(1, 0, 4), 'two': [Constant(1), Constant(2)], 'steps': Switch({0: 1})}"
+    command = ["preview", text, "--epochs", "2"]
+    lines = printed(capsys, *command)
+    assert table(lines)[0] == ["milestone", "smooth", "two group_0, steps", "two group_1"]
+    assert "Each line is drawn with the number of its column, counted from 0." in lines
+    columns = ["smooth", "two group_0", "two group_1", "steps"]
+    assert printed(capsys, *command, "--csv")[0] == ",".join(["epoch", *columns])
+    read = json.loads(printed(capsys, *command, "--json")[0])
+    assert read["columns"] == columns
+    assert read["lrs"][0] == [1.0, 1.0, 2.0, 1.0]
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, file: drawn.append(figure))
+    printed(capsys, *command, "--save", str(tmp_path / "lr.png"))
+    labels = [line.get_label() for line in drawn[0].axes[0].lines]
+    assert labels == ["smooth", "two, group 0", "two, group 1", "steps"]
+    switches = load("[Switch({0: 1}), Switch({0: 2})]")
+    assert [*switches] == [f"Switch(mapping={{0: {lr}.0}}, lr_init=0.001)" for lr in (1, 2)]
 
 
 def test_each_group_is_drawn_with_its_number(capsys: pytest.CaptureFixture[str]) -> None:
@@ -447,7 +492,7 @@ def test_long_tables_are_cut_and_say_so(capsys: pytest.CaptureFixture[str]) -> N
     assert rows[0][1:] == [f"group {i}" for i in range(5)]
     assert [row[0] for row in rows[1:21]] == [str(2 * i) for i in range(20)]
     assert [*map(" ".join, rows[21:])] == [
-        "31 more milestones: --csv and --json print all.",
+        "30 more milestones: --csv and --json print all.",
         "35 more groups: --csv and --json print all.",
     ]
     assert "a is 10, b is 11" in " ".join(lines)
@@ -522,7 +567,7 @@ def test_json_has_the_lrs_and_the_milestones(capsys: pytest.CaptureFixture[str])
         "policy": "Switch({0: .5, 2: .25})",
         "option": "lr",
         "epochs": 4,
-        "milestones": [0, 2, 3],
+        "milestones": [0, 2],
         "lrs": [[0.5], [0.5], [0.25], [0.25]],
     }
 
@@ -748,7 +793,7 @@ def test_the_examples_of_the_help_run(
     lines = [line.split("%(prog)s ")[1] for line in cli.EPILOG.splitlines() if "%(prog)s" in line]
     commands = [shlex.split(line) for line in lines if "mypackage" not in line]
     commands += [["preview", text] for text in re.findall(r'"(.+?)"', cli.PREVIEW)]
-    assert len(commands) == 7
+    assert len(commands) == 8
     for command in commands:
         assert main(command) == 0, command
     assert (tmp_path / "lr.png").exists()

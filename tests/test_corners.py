@@ -206,7 +206,7 @@ class TestSubclasses:
     def test_a_get_lr_of_one_instance_is_asked_and_simulated(self) -> None:
         policy = Switch({0: 0.1}, lr_init=None)
         policy.get_lr = lambda: [0.5]  # type: ignore[method-assign]
-        assert simulate(policy, 2).tolist() == [[0.5], [0.5]]
+        assert simulate(policy, 2, lr=1.0).tolist() == [[0.5], [0.5]]
         assert policy(sgd(0.1)).get_last_lr() == [0.5]
 
     @pytest.mark.spec("K1", "K2")

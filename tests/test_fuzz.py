@@ -211,6 +211,7 @@ def test_an_argument_of_a_method_is_right_or_refused(
             policy,
             3,
             min(given_argument, 1000) if isinstance(given_argument, int) else given_argument,
+            lr=0.5,
         ),
         "simulate lr": lambda: thunder_policy.simulate(policy, 3, lr=given_argument),
     }

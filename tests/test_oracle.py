@@ -273,7 +273,7 @@ class TestSimulate:
     @given(cases(held=exact_groups))
     @pytest.mark.spec("B15")
     def test_unbound_it_has_as_many_groups_as_the_policy_asks_for(self, case: Case) -> None:
-        assert simulate(case.policy(), 2).shape == (
+        assert simulate(case.policy(), 2, lr=0.5).shape == (
             2,
             1 if case.broadcast else len(case.groups.lrs),
         )

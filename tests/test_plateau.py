@@ -285,8 +285,8 @@ def test_k_batches_are_k_minus_1_steps_and_one_with_a_metric(
     by_epoch = Plateau(Scale(KEPT), factor=0.5, patience=1)
     by_batch = by_epoch.in_steps(every)
     batches = [metric for loss in losses for metric in [*[None] * (every - 1), loss]]
-    epochs = simulate(by_epoch, len(losses) + 1, metrics=losses)
-    assert simulate(by_batch, len(batches) + 1, metrics=batches)[::every].equal(epochs)
+    epochs = simulate(by_epoch, len(losses) + 1, lr=1.0, metrics=losses)
+    assert simulate(by_batch, len(batches) + 1, lr=1.0, metrics=batches)[::every].equal(epochs)
 
 
 @pytest.mark.spec("P2")

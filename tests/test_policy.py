@@ -588,7 +588,7 @@ def test_repr_copy_pickle_and_simulate_work_unbound(make: MakePolicy) -> None:
             if isinstance(policy, MappingPolicy):
                 assert repr(other) == repr(policy)
                 assert other.lr_at(2) == policy.lr_at(2)
-        assert simulate(policy, 3).shape == (3, 1)
+        assert simulate(policy, 3, lr=0.5).shape == (3, 1)
 
 
 @pytest.mark.spec("B17")

@@ -145,7 +145,7 @@ def test_a_row_of_the_table_is_what_the_policy_gives(call: str, lrs: list[float]
     expected = pytest.approx(lrs, rel=1e-12, abs=0)
 
     assert len(lrs) == 6
-    assert simulate(policy, 6)[:, 0].tolist() == expected
+    assert simulate(policy, 6, lr=1e-3)[:, 0].tolist() == expected
 
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1e-3)
     policy(optimizer)

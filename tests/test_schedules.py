@@ -10,6 +10,7 @@ import itertools
 import math
 import os
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,31 +26,43 @@ from hypothesis import strategies as st
 from schedule_helpers import (
     anything,
     counts,
+    decimals,
     epochs,
     exactly,
     grows,
     near_corners,
+    of_epochs,
+    of_parts,
     rates,
     simple,
     trajectory,
 )
 
 from thunder_policy import schedules
+from thunder_policy.conformance import check_schedule
 from thunder_policy.schedules import (
+    REX,
     WSD,
+    Clamp,
     Constant,
     Cosine,
     CosineRestarts,
     Exponential,
+    Geometric,
+    InSteps,
     InverseSqrt,
+    InverseTime,
     Linear,
     MultiStep,
     OneCycle,
+    OneMinusPower,
     Piecewise,
     Polynomial,
+    Power,
     Product,
     ScheduleFunction,
     Step,
+    Then,
     Triangular,
     warmup,
 )
@@ -72,17 +85,43 @@ BY_HAND: list[tuple[ScheduleFunction, list[float]]] = [
     (Exponential(1.0, gamma=0.5, step_size=2), [1.0, ROOT, 0.5, ROOT / 2, 0.25]),
     (InverseSqrt(1.0, timescale=1), [1.0, ROOT, 1 / math.sqrt(3), 0.5]),
     (InverseSqrt(1.0, timescale=4), [1.0, math.sqrt(4 / 5), math.sqrt(4 / 6)]),
+    (InverseTime(1.0, timescale=2), [1.0, 2 / 3, 0.5, 2 / 5, 1 / 3]),
+    (Power(0.5, timescale=1, power=1), [0.5, 0.5, 0.25, 0.5 / 3, 0.125]),
+    (Power(1.0, timescale=2.5, power=0.5), [1.0, 1.0, 1.0, math.sqrt(5 / 6), math.sqrt(5 / 8)]),
     (Linear(1.0, 0.0, epochs=4), [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]),
+    (Linear(1.0, 0.0, epochs=2.5), [1.0, 0.6, 0.2, 0.0]),
     (Linear(0.1, 0.5, epochs=2), [0.1, 0.3, 0.5, 0.5]),
     (Linear(0.1, 0.5, epochs=1), [0.1, 0.5]),
     (Polynomial(1.0, 0.0, epochs=2, power=3), [1.0, 0.125, 0.0, 0.0]),
     (Polynomial(1.0, 0.5, epochs=4, power=2), [1.0, 0.78125, 0.625, 0.53125, 0.5]),
     (Polynomial(0.0, 1.0, epochs=4, power=0.5), [0.0, 1 - math.sqrt(0.75), 1 - ROOT, 0.5, 1.0]),
+    (
+        OneMinusPower(1.0, 0.2, epochs=4),
+        [1.0, 0.6, 1 - 0.8 * ROOT, 0.2 + 0.8 * (1 - 0.75**0.5), 0.2],
+    ),
+    (OneMinusPower(0.0, 1.0, epochs=4, power=2), [0.0, 1 / 16, 1 / 4, 9 / 16, 1.0, 1.0]),
+    (Geometric(4.0, 0.25, epochs=4), [4.0, 2.0, 1.0, 0.5, 0.25, 0.25]),
+    (REX(1.0, 0.0, epochs=4), [1.0, 6 / 7, 2 / 3, 2 / 5, 0.0, 0.0]),
+    (REX(0.2, 0.5, epochs=2), [0.2, 0.3, 0.5, 0.5]),
     (Cosine(1.0, 0.0, epochs=4), [1.0, (1 + ROOT) / 2, 0.5, (1 - ROOT) / 2, 0.0, 0.0, 0.0]),
     (Cosine(0.2, 0.4, epochs=2), [0.2, 0.3, 0.4, 0.4]),
     (CosineRestarts(1.0, 0.0, T_0=2), [1.0, 0.5, 1.0, 0.5, 1.0]),
     (CosineRestarts(1.0, 0.2, T_0=1), [1.0, 1.0]),
     (CosineRestarts(1.0, 0.0, T_0=1, T_mult=3), [1.0, 1.0, 0.75, 0.25, 1.0]),
+    (CosineRestarts(1.0, 0.0, T_0=2.5), [1.0, (1 + math.cos(0.4 * math.pi)) / 2]),
+    (
+        CosineRestarts(1.0, 0.2, T_0=1, T_mult=2, cycle_decay=0.5, cycle_limit=3),
+        [
+            1.0,
+            0.5,
+            0.35,
+            0.25,
+            0.2 + 0.05 * (1 + ROOT) / 2,
+            0.225,
+            0.2 + 0.05 * (1 - ROOT) / 2,
+            0.2,
+        ],
+    ),
     (Piecewise({2: 1.0, 4: 0.0, 8: 0.4}), [1.0, 1.0, 1.0, 0.5, 0.0, 0.1, 0.2, 0.3, 0.4, 0.4]),
     (Piecewise([(3, 0.5)]), [0.5, 0.5, 0.5, 0.5, 0.5]),
     (
@@ -149,6 +188,10 @@ BY_HAND: list[tuple[ScheduleFunction, list[float]]] = [
         [0.5, 0.75, 1.0, 0.6, 1 - 0.8 * ROOT, 1 - 0.8 * math.sqrt(0.75), 0.2],
     ),
     (WSD(1.0, 0, 2, 0, end=0.1), [1.0, 1.0, 0.1, 0.1]),
+    (Step(1.0, step_size=0.5, gamma=0.5), [1.0, 0.25, 0.0625]),
+    (Step(1.0, step_size=1, gamma=0.5).in_steps(2), [1.0, 1.0, 0.5, 0.5, 0.25]),
+    (Linear(1.0, 0.0, epochs=2).in_steps(2), [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]),
+    (warmup(0.5, Linear(1.0, 0.0, epochs=0.5)).in_steps(4), [0.0, 0.5, 1.0, 0.5, 0.0, 0.0]),
     (Constant(1.0).then(Constant(2.0), at=2), [1.0, 1.0, 2.0, 2.0]),
     (Constant(1.0).then(Constant(2.0), at=0), [2.0, 2.0]),
     (
@@ -172,15 +215,16 @@ def test_values_are_those_computed_by_hand(schedule: ScheduleFunction, lrs: list
 
 def test_every_class_is_exported_and_computed_by_hand() -> None:
     exported = {getattr(schedules, name) for name in schedules.__all__} - {warmup}
-    known = ScheduleFunction.__subclasses__()
-    ours = {schedule for schedule in known if schedule.__module__ == schedules.__name__}
+    here = [value for name, value in vars(schedules).items() if name[0] != "_"]
+    ours = {one for one in here if isinstance(one, type) and issubclass(one, ScheduleFunction)}
+    ours -= {ScheduleFunction}
     assert exported - {ScheduleFunction} == ours
     assert exported - {ScheduleFunction} == {type(schedule) for schedule, _ in BY_HAND}
 
 
 def test_examples_of_the_docstrings_run() -> None:
     results = doctest.testmod(schedules)
-    assert results.attempted > 30
+    assert results.attempted > 40
     assert results.failed == 0
 
 
@@ -189,7 +233,20 @@ def test_only_the_standard_library_and_the_checks_are_imported() -> None:
     names = {alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names}
     names |= {str(n.module) for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
     others = {name for name in names if name.split(".")[0] not in sys.stdlib_module_names}
-    assert others == {"checks"}
+    assert others == {"checks", "configs"}  # the second only where pydantic asks
+
+
+def test_it_is_said_of_every_shape_when_people_take_it() -> None:
+    parts = {ScheduleFunction, InSteps, Then, Product, Clamp, warmup}
+    for shape in {getattr(schedules, name) for name in schedules.__all__} - parts:
+        assert "Take it " in (shape.__doc__ or ""), shape
+
+
+@pytest.mark.parametrize(
+    "schedule", [schedule for schedule, _ in BY_HAND], ids=lambda x: str(x)[:60]
+)
+def test_every_class_keeps_the_laws_of_check_schedule(schedule: ScheduleFunction) -> None:
+    assert {result.status for result in check_schedule(schedule, 60)} == {"passed"}
 
 
 # --- Laws of every schedule --------------------------------------------------------------------
@@ -224,28 +281,41 @@ def test_every_epoch_from_0_up_has_a_learning_rate(schedule: ScheduleFunction, e
 def test_in_steps_has_the_value_of_epoch_t_at_step_k_t(
     schedule: ScheduleFunction, k: int, epoch: int
 ) -> None:
+    assert schedule.in_steps(k)(k * epoch) == schedule(epoch)
+
+
+@given(schedule=anything, k=st.integers(1, 1000), step=st.integers(0, 10**6))
+def test_in_steps_is_the_same_schedule_at_step_over_k(
+    schedule: ScheduleFunction, k: int, step: int
+) -> None:
     in_steps = schedule.in_steps(k)
-    assert type(in_steps) is type(schedule)
-    assert in_steps(k * epoch) == pytest.approx(schedule(epoch), rel=1e-11, abs=1e-290)
+    assert in_steps(step) == schedule(step / k)
+    assert load_repr(in_steps) == in_steps
 
 
-@dataclasses.dataclass(frozen=True)
-class Mean(ScheduleFunction):
-    """The mean of several schedules, halved at some epochs."""
-
-    parts: tuple[ScheduleFunction, ...]
-    halved: list[int]
-    _epoch_fields = ("parts", "halved")
-
-    def _at(self, t: int) -> float:
-        factor = 0.5 ** sum(epoch <= t for epoch in self.halved)
-        return factor * sum(part._at(t) for part in self.parts) / len(self.parts)
+def load_repr(schedule: ScheduleFunction) -> object:
+    return eval(repr(schedule), vars(schedules))
 
 
-def test_in_steps_goes_into_what_a_schedule_of_ones_own_holds() -> None:
-    mean = Mean((Constant(0.25), Linear(0.0, 1.0, epochs=4)), [1, 3])
+def test_a_schedule_of_ones_own_is_counted_in_steps_with_its_formula_alone() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Mean(ScheduleFunction):
+        """The mean of several schedules, halved at some epochs."""
+
+        parts: tuple[ScheduleFunction, ...]
+        halved: list[float]
+        peak: float = 1.0
+
+        def _at(self, t: float) -> float:
+            factor = 0.5 ** sum(epoch <= t for epoch in self.halved)
+            return factor * sum(part(t) for part in self.parts) / len(self.parts)
+
+    mean = Mean((Constant(0.25), Linear(0.0, 1.0, epochs=4)), [1, 2.5])
     in_steps = mean.in_steps(100)
-    assert [in_steps(100 * t) for t in range(6)] == [mean(t) for t in range(6)]
+    assert [in_steps(t) for t in range(600)] == [mean(t / 100) for t in range(600)]
+    assert (2 * mean)(3) == 2 * mean(3)
+    with pytest.raises(ValueError, match="Mean: peak must be at least 0, not -1"):
+        Mean((), [], -1)
 
 
 @given(schedule=anything, j=st.integers(1, 100), k=st.integers(1, 100))
@@ -259,14 +329,91 @@ def test_in_steps_moves_smooth_schedules_within_an_epoch_and_keeps_stepwise_ones
     assert all(a > b for a, b in itertools.pairwise(smooth(t) for t in range(501)))
     stepwise = MultiStep(0.1, [30, 60]).in_steps(500)
     assert [stepwise(t) for t in (0, 14_999, 15_000, 29_999)] == [0.1, 0.1, 0.1 * 0.1, 0.1 * 0.1]
-    assert Piecewise({2: 0.1, 4: 0.0}).in_steps(500) == Piecewise({1000: 0.1, 2000: 0.0})
-    assert OneCycle(0.1, epochs=10).in_steps(500) == OneCycle(0.1, epochs=5000)
-    assert warmup(5, Cosine(0.1, 0.0, 85)).in_steps(500) == warmup(2500, Cosine(0.1, 0.0, 42_500))
 
 
-@given(a=anything, b=anything, at=epochs, epoch=epochs)
+@pytest.mark.parametrize("k", [10, 1000])
+@pytest.mark.parametrize("part", [0.1, 0.2, 0.3])
+def test_a_jump_that_is_due_at_a_whole_step_comes_at_that_step(part: float, k: int) -> None:
+    """Each of a long row of jumps, however the time of it is written."""
+    each = round(part * k)
+    half = {"start": 1.0, "gamma": 0.5}
+    rows: list[tuple[ScheduleFunction, ScheduleFunction]] = [
+        (Step(step_size=part, **half), Step(step_size=each, **half)),
+        (
+            MultiStep(milestones=[part * i for i in range(1, 400)], **half),
+            MultiStep(milestones=[each * i for i in range(1, 400)], **half),
+        ),
+        (CosineRestarts(1.0, 0.0, T_0=part), CosineRestarts(1.0, 0.0, T_0=each)),
+        (CosineRestarts(1.0, 0.0, part, 3), CosineRestarts(1.0, 0.0, each, 3)),
+        (
+            CosineRestarts(1.0, 0.0, part, cycle_decay=0.5, cycle_limit=200),
+            CosineRestarts(1.0, 0.0, each, cycle_decay=0.5, cycle_limit=200),
+        ),
+        (Triangular(0.0, 1.0, 0, part), Triangular(0.0, 1.0, 0, each)),
+        (Triangular(0.0, 1.0, part, part + 0.1), Triangular(0.0, 1.0, each, each + k // 10)),
+        (WSD(1.0, part, 0.7, 0, end=0.1), WSD(1.0, each, 7 * k // 10, 0, end=0.1)),
+        (WSD(1.0, part, 0.1 + 0.2, 0), WSD(1.0, each, 3 * k // 10, 0)),
+    ]
+    chains: list[ScheduleFunction] = [Constant(1.0), Constant(1.0)]
+    for i in range(1, 100):
+        chains[0] = Constant(1.0 / i).then(chains[0], at=part)
+        chains[1] = Constant(1.0 / i).then(chains[1], at=each)
+    rows.append((chains[0], chains[1]))
+    for written, whole in rows:
+        for step in range(0, 400 * each, max(1, each // 3)):
+            for t in (step, step + 1):
+                assert written.in_steps(k)(t) == pytest.approx(whole(t), rel=1e-9, abs=1e-12), (
+                    written,
+                    t,
+                )
+
+
+@st.composite
+def steps_near_corners(draw: st.DrawFn, schedule: ScheduleFunction, k: int) -> int:
+    """Draw a step; most often one beside those at which the schedule changes its formula."""
+    parts = [Fraction(number) for number in re.findall(r"(?<![\w.])\d+\.?\d*", repr(schedule))]
+    several = draw(st.lists(st.sampled_from([*parts, Fraction(0)]), min_size=1, max_size=4))
+    return max(0, min(10**6, math.ceil(sum(several) * k)) + draw(st.integers(-2, 2)))
+
+
+@settings(deadline=None, max_examples=400)
+@given(
+    data=st.data(),
+    schedule=of_parts.filter(lambda schedule: not grows(schedule)),
+    k=st.sampled_from([1, 2, 10, 60, 1000]),
+)
+def test_each_step_has_the_value_of_its_exact_time(
+    data: st.DataObject, schedule: ScheduleFunction, k: int
+) -> None:
+    step = data.draw(steps_near_corners(schedule, k))
+    expected = float(exactly(schedule, Fraction(step, k)))
+    assert schedule.in_steps(k)(step) == pytest.approx(expected, rel=1e-9, abs=1e-11)
+
+
+@given(schedule=anything, time=st.floats(0, 1e6))
+def test_any_real_time_has_a_value_and_a_whole_one_that_of_the_epoch(
+    schedule: ScheduleFunction, time: float
+) -> None:
+    assert 0 <= schedule(time) < math.inf or grows(schedule)
+    whole = round(time)
+    near: list[Any] = [float(whole), whole + 4e-10, np.float64(whole), Fraction(whole)]
+    assert {schedule(t) for t in near} == {schedule(whole)}
+
+
+def test_a_run_is_written_in_shares_of_a_length_that_is_known_later() -> None:
+    run = warmup(0.03, Cosine(0.1, 0.0, epochs=0.97))
+    for total in (100, 700, 1000, 123_400):
+        in_steps = run.in_steps(total)
+        n = 3 * total // 100
+        whole = warmup(n, Cosine(0.1, 0.0, epochs=total - n))
+        for t in (0, 1, n - 1, n, n + 1, total // 2, total - 1, total, total + 1, 10**9):
+            assert in_steps(t) == pytest.approx(whole(t), rel=1e-9, abs=1e-17)
+        assert (in_steps(n), in_steps(total)) == (0.1, 0.0)
+
+
+@given(a=anything, b=anything, at=epochs | decimals, epoch=epochs)
 def test_then_gives_the_second_its_own_epochs(
-    a: ScheduleFunction, b: ScheduleFunction, at: int, epoch: int
+    a: ScheduleFunction, b: ScheduleFunction, at: float, epoch: int
 ) -> None:
     expected = a(epoch) if epoch < at else b(epoch - at)
     assert a.then(b, at=at)(epoch) == expected
@@ -377,17 +524,37 @@ def test_any_real_number_is_kept_as_a_float(number: Any) -> None:
 
 untyped: Any = schedules  # wrong on purpose
 ONE: Any = Constant(1.0)
-NOT_INTEGRAL = (90.0, "90", True, None, np.float64(3), torch.tensor(3.0))
+NO_NUMBERS = ("90", True, None, 90j, torch.tensor([3.0]))
 BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     *(
         (
             lambda n=n: untyped.Cosine(0.1, 0.0, n),
             TypeError,
-            "Cosine: epochs must be an integer, not ",
+            "Cosine: epochs must be one real number, not ",
         )
-        for n in NOT_INTEGRAL
+        for n in NO_NUMBERS
     ),
-    (lambda: untyped.Cosine(0.1, 0.0, 0), ValueError, "Cosine: epochs must be at least 1, not 0"),
+    (lambda: untyped.Cosine(0.1, 0.0, 0), ValueError, "Cosine: epochs must be above 0, not 0"),
+    (
+        lambda: untyped.Cosine(0.1, 0, 1e-10),
+        ValueError,
+        "Cosine: epochs must be above 0, not 1e-10",
+    ),
+    (
+        lambda: untyped.Cosine(0.1, 0, math.inf),
+        ValueError,
+        "Cosine: epochs must be finite, not inf",
+    ),
+    (
+        lambda: untyped.Cosine(0.1, 0, 1e101),
+        ValueError,
+        "Cosine: epochs must be at most 1e+100, not",
+    ),
+    (
+        lambda: untyped.Cosine(0.1, 0, 10**400),
+        ValueError,
+        "Cosine: epochs must fit a float, not 1000",
+    ),
     (
         lambda: untyped.Cosine("0.1", 0.0, 9),
         TypeError,
@@ -438,8 +605,8 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
         TypeError,
         "Constant: value must be one real number, not None",
     ),
-    (lambda: untyped.Linear(0.1, 0.0, -1), ValueError, "Linear: epochs must be at least 1, not -1"),
-    (lambda: untyped.Step(0.1, 0), ValueError, "Step: step_size must be at least 1, not 0"),
+    (lambda: untyped.Linear(0.1, 0.0, -1), ValueError, "Linear: epochs must be above 0, not -1"),
+    (lambda: untyped.Step(0.1, 0), ValueError, "Step: step_size must be above 0, not 0"),
     (
         lambda: untyped.Step(0.1, 1, -0.1),
         ValueError,
@@ -451,9 +618,9 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
         "MultiStep: milestones must be a list of epochs, not 30",
     ),
     (
-        lambda: untyped.MultiStep(0.1, [30.5]),
+        lambda: untyped.MultiStep(0.1, [None]),
         TypeError,
-        "MultiStep: milestones must be an integer, not 30.5",
+        "MultiStep: milestones must be one real number, not None",
     ),
     (
         lambda: untyped.MultiStep(0.1, [-1]),
@@ -463,17 +630,17 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (
         lambda: untyped.MultiStep(0.1, "12"),
         TypeError,
-        "MultiStep: milestones must be an integer, not '1'",
+        "MultiStep: milestones must be one real number, not '1'",
     ),
     (
         lambda: untyped.Exponential(0.1, 0.9, 0),
         ValueError,
-        "Exponential: step_size must be at least 1, not 0",
+        "Exponential: step_size must be above 0, not 0",
     ),
     (
         lambda: untyped.InverseSqrt(0.1, 0),
         ValueError,
-        "InverseSqrt: timescale must be at least 1, not 0",
+        "InverseSqrt: timescale must be above 0, not 0",
     ),
     (
         lambda: untyped.Polynomial(0.1, 0, 9, 0),
@@ -488,7 +655,7 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (
         lambda: untyped.CosineRestarts(0.1, 0, 0),
         ValueError,
-        "CosineRestarts: T_0 must be at least 1, not 0",
+        "CosineRestarts: T_0 must be above 0, not 0",
     ),
     (
         lambda: untyped.CosineRestarts(0.1, 0, 5, 0),
@@ -511,9 +678,9 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
         "Piecewise: points must have one lr an epoch",
     ),
     (
-        lambda: untyped.Piecewise({1.5: 0.1}),
+        lambda: untyped.Piecewise({"1": 0.1}),
         TypeError,
-        "Piecewise: points must be an integer, not 1.5",
+        "Piecewise: points must be one real number, not '1'",
     ),
     (
         lambda: untyped.Piecewise({-1: 0.1}),
@@ -559,22 +726,22 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (
         lambda: untyped.OneCycle(0.1, 9, anneal="cosine"),
         ValueError,
-        "OneCycle: anneal must be one of 'cos', 'linear', not 'cosine'",
+        "OneCycle: anneal must be 'cos' or 'linear' or '1-sqrt', not 'cosine'",
     ),
     (
         lambda: untyped.OneCycle(0.1, 9, three_phase="no"),
         TypeError,
-        "OneCycle: three_phase must be one of False, True, not 'no'",
+        "OneCycle: three_phase must be True or False, not 'no'",
     ),
     (
         lambda: untyped.OneCycle(0.1, 9, three_phase=1.0),
         TypeError,
-        "OneCycle: three_phase must be one of False, True, not 1.0",
+        "OneCycle: three_phase must be True or False, not 1.0",
     ),
     (
         lambda: untyped.OneCycle(0.1, 9, anneal=3),
-        TypeError,
-        "OneCycle: anneal must be one of 'cos', 'linear', not 3",
+        ValueError,
+        "OneCycle: anneal must be 'cos' or 'linear' or '1-sqrt', not 3",
     ),
     (
         lambda: untyped.Triangular(0.1, 1, 0, 0),
@@ -589,7 +756,7 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (
         lambda: untyped.Triangular(0.1, 1, 2, 2, mode="saw"),
         ValueError,
-        "Triangular: mode must be one of 'triangular'",
+        "Triangular: mode must be 'triangular' or",
     ),
     (
         lambda: untyped.Triangular(0.1, 1, 2, 2, gamma=0.9),
@@ -605,7 +772,7 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (
         lambda: untyped.WSD(0.1, 1, 2, 3, anneal="sqrt"),
         ValueError,
-        "WSD: anneal must be one of 'cos', 'linear', '1-sqrt'",
+        "WSD: anneal must be 'cos' or 'linear' or '1-sqrt'",
     ),
     (
         lambda: ONE.then(0.1, at=3),
@@ -641,7 +808,46 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
         "warmup: schedule must be a ScheduleFunction, not 0.1",
     ),
     (lambda: untyped.warmup(-5, ONE), ValueError, "warmup: epochs must be at least 0, not -5"),
-    (lambda: untyped.warmup(2.5, ONE), TypeError, "warmup: epochs must be an integer, not 2.5"),
+    (
+        lambda: untyped.warmup("3", ONE),
+        TypeError,
+        "warmup: epochs must be one real number, not '3'",
+    ),
+    (
+        lambda: untyped.Geometric(0.1, 0, 9),
+        ValueError,
+        "Geometric: end must be above 0, not 0.0",
+    ),
+    (
+        lambda: untyped.Geometric(0, 0.1, 9),
+        ValueError,
+        "Geometric: start must be above 0, not 0.0",
+    ),
+    (
+        lambda: untyped.CosineRestarts(0.1, 0, 5, cycle_limit=0),
+        ValueError,
+        "CosineRestarts: cycle_limit must be at least 1, not 0",
+    ),
+    (
+        lambda: untyped.CosineRestarts(0.1, 0, 5, cycle_limit=1.5),
+        TypeError,
+        "CosineRestarts: cycle_limit must be an integer, not 1.5",
+    ),
+    (
+        lambda: untyped.CosineRestarts(0.1, 0, 5, cycle_decay=-1),
+        ValueError,
+        "CosineRestarts: cycle_decay must be at least 0, not -1",
+    ),
+    (
+        lambda: untyped.InSteps(ONE, 0),
+        ValueError,
+        "InSteps: steps_per_epoch must be at least 1, not 0",
+    ),
+    (
+        lambda: ONE.in_steps(2).in_steps(0.5),
+        TypeError,
+        "InSteps: steps_per_epoch must be an integer, not 0.5",
+    ),
     (lambda: ONE.in_steps(0), ValueError, "Constant: steps_per_epoch must be at least 1, not 0"),
     (lambda: ONE.in_steps(1.5), TypeError, "Constant: steps_per_epoch must be an integer, not 1.5"),
     (
@@ -650,8 +856,10 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
         "Piecewise: steps_per_epoch must be at least 1",
     ),
     (lambda: ONE(-1), ValueError, "Constant: the epoch must be at least 0, not -1"),
-    (lambda: ONE(1.0), TypeError, "Constant: the epoch must be an integer, not 1.0"),
-    (lambda: ONE(True), TypeError, "Constant: the epoch must be an integer, not True"),
+    (lambda: ONE(-0.5), ValueError, "Constant: the epoch must be at least 0, not -0.5"),
+    (lambda: ONE("1"), TypeError, "Constant: the epoch must be one real number, not '1'"),
+    (lambda: ONE(True), TypeError, "Constant: the epoch must be one real number, not True"),
+    (lambda: ONE(math.nan), ValueError, "Constant: the epoch must be finite, not nan"),
 ]
 
 
@@ -664,28 +872,18 @@ def test_a_bad_argument_is_named(
     assert str(caught.value).startswith(tuple(message.split("|")))
 
 
-def test_an_epoch_may_have_any_integral_type() -> None:
-    assert Linear(1.0, 0.0, 4)(np.int64(1)) == 0.75
+def test_a_time_may_have_any_real_type_and_is_kept_as_an_int_where_it_is_whole() -> None:
+    times: list[Any] = [1, 1.0, np.int64(1), np.float32(1), Fraction(1), torch.tensor(1)]
+    for time in times:
+        assert Linear(1.0, 0.0, 4)(time) == 0.75
+        assert repr(Linear(1.0, 0.0, 4 * time)) == "Linear(start=1.0, end=0.0, epochs=4)"
+    assert Linear(1.0, 0.0, 0.5).epochs == 0.5
+    assert MultiStep(1.0, [0.1 * 3 * 10, 2.5]).milestones == (2.5, 3)
 
 
 def test_the_base_class_is_abstract() -> None:
     with pytest.raises(TypeError, match="abstract"):
         ScheduleFunction()  # type: ignore[abstract]
-
-
-def test_a_class_that_does_not_say_what_counts_epochs_is_not_counted_in_steps() -> None:
-    @dataclasses.dataclass(frozen=True)
-    class Flat(ScheduleFunction):
-        peak: float
-
-        def _at(self, t: int) -> float:
-            return self.peak
-
-    assert (2 * Flat(1))(3) == 2.0
-    with pytest.raises(AttributeError, match="_epoch_fields"):
-        Flat(1.0).in_steps(10)
-    with pytest.raises(ValueError, match="Flat: peak must be at least 0, not -1"):
-        Flat(-1)
 
 
 # --- Precision ---------------------------------------------------------------------------------
@@ -694,7 +892,7 @@ LONG = 10**9
 
 
 @settings(deadline=None, max_examples=300)
-@given(data=st.data(), schedule=anything.filter(lambda schedule: not grows(schedule)))
+@given(data=st.data(), schedule=of_epochs.filter(lambda schedule: not grows(schedule)))
 def test_every_epoch_has_full_precision(data: st.DataObject, schedule: ScheduleFunction) -> None:
     t = data.draw(near_corners(schedule))
     exact = float(exactly(schedule, t))
@@ -725,34 +923,26 @@ def test_a_restart_comes_on_its_epoch_and_not_one_before(T_0: int, T_mult: int, 
 
 
 @pytest.mark.slow
-def test_a_million_epochs_take_less_than_two_seconds() -> None:
-    slow = [schedule for schedule, _ in BY_HAND]
-    long = [
+def test_a_million_epochs_are_simulated_in_less_than_two_seconds() -> None:
+    slow = [
+        *(schedule for schedule, _ in BY_HAND),
         CosineRestarts(1.0, 0.0, 3, 2),
+        CosineRestarts(1.0, 0.0, 0.3, 2, cycle_decay=0.99),
         OneCycle(1.0, 10**6),
-        warmup(9, Cosine(1.0, 0.0, 10**6)) * Step(1.0, 99),
+        Polynomial(1.0, 0.1, 10**6, power=2.5),
+        OneMinusPower(1.0, 0.1, 10**6),
         WSD(1.0, 10, 10, 10**6, anneal="1-sqrt"),
+        warmup(0.03, Cosine(1.0, 0.0, 0.97)).in_steps(10**6),
     ]
-    power = Polynomial(1.0, 0.1, 10**6, power=2.5)
-    parts = [*long, power.then(long[0], at=50_000).clamp(0.2, 0.9), power, power]
     script = f"""
-from functools import reduce
-from operator import mul
 import torch
 from pace import seconds
 from thunder_policy import Schedule, simulate
 from thunder_policy.schedules import *
 torch.set_num_threads(1)  # the time that others wait is process time, too
-for schedule in {[*slow, *long]}:
-    taken = seconds(lambda: [schedule(t) for t in range(10_000)])
-    assert taken * 100 < 2, ("called", taken, schedule)
-simulated = []
-for schedule in {parts}:
-    simulated.append(seconds(lambda: simulate(Schedule(schedule), 100_000)))
-    assert simulated[-1] * 10 < 2, ("simulated", simulated[-1], schedule)
-product = reduce(mul, {parts})
-taken = seconds(lambda: simulate(Schedule(product), 100_000))
-assert taken < sum(simulated), ("composed", taken, simulated)
+for schedule in {slow}:
+    taken = seconds(lambda: simulate(Schedule(schedule), 20_000))
+    assert taken * 50 < 2, (taken, schedule)
 """
     # In a process of its own, which no coverage slows down.
     folders = [Path(schedules.__file__).parents[1], Path(__file__).parent]

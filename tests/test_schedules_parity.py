@@ -20,7 +20,7 @@ import torch
 from helpers import sgd
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from schedule_helpers import anneals, stepped, trajectory
+from schedule_helpers import stepped, trajectory
 from torch.optim import Optimizer, lr_scheduler
 from torch.optim.swa_utils import SWALR
 from versions import SECOND_OF_A_SEQUENCE, SEQUENCE_IS_CLEAN
@@ -60,6 +60,7 @@ class Pair:
     """The last epoch at which the two mean the same."""
 
 
+anneals = st.sampled_from(["cos", "linear"])
 counts = st.integers(1, 200)
 fractions = st.floats(0.001, 1)
 gammas = st.floats(0, 1.05)
@@ -371,7 +372,7 @@ def test_torch_never_leaves_its_start_with_no_iterations_where_we_ask_for_one() 
     assert stepped(lambda o: lr_scheduler.ConstantLR(o, 0.5, 0), 1.0, 3) == [0.5] * 3
     assert stepped(lambda o: lr_scheduler.PolynomialLR(o, 0), 1.0, 3) == [1.0] * 3
     for schedule in (Linear, Polynomial, Cosine):
-        with pytest.raises(ValueError, match="epochs must be at least 1, not 0"):
+        with pytest.raises(ValueError, match="epochs must be above 0, not 0"):
             schedule(0.5, 1.0, 0)
     assert Constant(0.5).then(Constant(1.0), at=0)(0) == 1.0
     assert warmup(0, Constant(1.0))(0) == 1.0
@@ -402,7 +403,7 @@ def test_torch_divides_by_zero(make: Scheduler) -> None:
 
 def test_where_torch_divides_by_zero_there_is_a_value_or_a_clear_error() -> None:
     for schedule in (lambda: Step(0.1, 0), lambda: Cosine(0.1, 0.0, 0)):
-        with pytest.raises(ValueError, match="must be at least 1, not 0"):
+        with pytest.raises(ValueError, match="must be above 0, not 0"):
             schedule()
     assert Constant(0.0).then(Constant(0.1), at=2)(2) == 0.1
     assert [Triangular(0.1, 1.0, 0, 2)(t) for t in range(3)] == pytest.approx([1.0, 0.55, 1.0])
@@ -412,8 +413,7 @@ def test_where_torch_divides_by_zero_there_is_a_value_or_a_clear_error() -> None
 def test_torch_does_not_notice_a_milestone_that_is_no_epoch() -> None:
     milestones: Any = [1.5, -1]
     assert stepped(lambda o: lr_scheduler.MultiStepLR(o, milestones), 1.0, 4) == [1.0] * 4
-    with pytest.raises(TypeError, match=r"milestones must be an integer, not 1\.5"):
-        MultiStep(1.0, [1.5])  # type: ignore[list-item]
+    assert trajectory(MultiStep(1.0, [1.5]), 4) == [1.0, 1.0, 0.1, 0.1]
     with pytest.raises(ValueError, match="milestones must be at least 0, not -1"):
         MultiStep(1.0, [-1])
 

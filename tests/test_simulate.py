@@ -29,10 +29,20 @@ from helpers import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.optim import SGD
+from schedule_helpers import anything, grows, trajectory
+from torch.optim import SGD, Adam, Optimizer
+from torch.optim import lr_scheduler as torch_schedulers
 from versions import said
 
 from thunder_policy import MappingPolicy, Multiply, Policy, Scale, Schedule, Switch, simulate
+from thunder_policy.checks import short
+from thunder_policy.schedules import (
+    Constant,
+    Cosine,
+    Exponential,
+    Linear,
+    ScheduleFunction,
+)
 
 EVERY_POLICY = pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES.keys())
 
@@ -54,7 +64,7 @@ EVERY_POLICY = pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES.k
     ids=["Multiply", "Switch", "Schedule", "Scale", "Scale, lr_init", "custom"],
 )
 def test_row_t_is_the_lrs_at_epoch_t(policy: Policy, expected: list[float]) -> None:
-    result = simulate(policy, len(expected))
+    result = simulate(policy, len(expected), lr=1e-3)
     assert result.dtype is torch.float64
     assert result.shape == (len(expected), 1)
     assert result[:, 0].tolist() == pytest.approx(expected, rel=1e-15)
@@ -65,7 +75,7 @@ def test_row_t_is_the_lrs_at_epoch_t(policy: Policy, expected: list[float]) -> N
 @pytest.mark.parametrize("epochs", [0, 1, 5])
 @pytest.mark.parametrize("groups", [1, 3])
 def test_the_shape_is_epochs_by_groups(make: MakePolicy, epochs: int, groups: int) -> None:
-    result = simulate(make(), epochs, groups)
+    result = simulate(make(), epochs, groups, lr=0.5)
     assert result.shape == (epochs, groups)
     assert result.dtype is torch.float64
     assert not result.requires_grad
@@ -87,14 +97,13 @@ def test_the_shape_is_epochs_by_groups(make: MakePolicy, epochs: int, groups: in
     ids=["broadcast", "mappings", "lr_init", "callable", "callables", "None", "custom"],
 )
 def test_unbound_it_has_the_groups_that_the_arguments_name(policy: Policy, groups: int) -> None:
-    assert simulate(policy, 3).shape == (3, groups)
-    assert simulate(policy, 3, groups=groups).shape == (3, groups)
+    assert simulate(policy, 3, lr=0.5).shape == (3, groups)
+    assert simulate(policy, 3, groups=groups, lr=0.5).shape == (3, groups)
 
 
 @pytest.mark.spec("V10")
 @pytest.mark.parametrize("cls", [Switch, Multiply])
 def test_unbound_without_lr_init_each_group_holds_lr(cls: Any) -> None:
-    assert simulate(cls({1: 0.5}, lr_init=None), 1, groups=2).tolist() == [[1e-3, 1e-3]]
     assert simulate(cls({1: 0.5}, lr_init=None), 1, groups=2, lr=0.25).tolist() == [[0.25, 0.25]]
 
 
@@ -136,7 +145,7 @@ def test_it_is_what_stepping_gives_to_the_bit(
 @pytest.mark.spec("V18")
 @EVERY_POLICY
 def test_a_shorter_run_is_the_beginning_of_a_longer_one(make: MakePolicy) -> None:
-    assert torch.equal(simulate(make(), 3, 2), simulate(make(), 7, 2)[:3])
+    assert torch.equal(simulate(make(), 3, 2, 0.5), simulate(make(), 7, 2, 0.5)[:3])
 
 
 # Bound
@@ -193,6 +202,165 @@ def test_a_custom_policy_sees_its_groups_as_they_are() -> None:
         assert simulate(policy, 2).tolist() == [[0.5, 1.0], [0.5, 1.0]]
 
 
+# What it takes
+
+
+@pytest.mark.spec("V4", "V18", "V19")
+@given(schedule=anything.filter(lambda schedule: not grows(schedule)), n=st.integers(1, 40))
+def test_a_schedule_is_simulated_as_it_is_called(schedule: ScheduleFunction, n: int) -> None:
+    called = trajectory(schedule, n)
+    assert simulate(schedule, n)[:, 0].tolist() == called
+    assert simulate(Schedule(schedule), n)[:, 0].tolist() == called
+    several = simulate([schedule, None, 2 * schedule], n, lr=0.25)
+    assert several.tolist() == [[lr, 0.25, lr * 2] for lr in called]
+    scaled = simulate(Scale([schedule, None], lr_init=0.3), n, lr=0.25)
+    assert scaled.tolist() == [[0.3 * factor, 0.25] for factor in called]
+
+
+def test_several_come_back_as_they_were_given() -> None:
+    cosine, switch = Cosine(0.1, 0.0, 4), Switch({0: 0.5, 2: 0.25})
+    by_name = simulate({"cosine": cosine, "two": [cosine, Constant(1.0)], "switch": switch}, 3)
+    assert [*by_name] == ["cosine", "two", "switch"]
+    assert [lrs.shape for lrs in by_name.values()] == [(3, 1), (3, 2), (3, 1)]
+    assert by_name["switch"][:, 0].tolist() == [0.5, 0.5, 0.25]
+    twice = simulate([switch, switch, [cosine]], 3)  # type: ignore[list-item]
+    assert [lrs[:, 0].tolist() for lrs in twice] == [
+        [0.5, 0.5, 0.25],
+        [0.5, 0.5, 0.25],
+        trajectory(cosine, 3),
+    ]
+
+
+def nested(optimizer: Optimizer) -> torch_schedulers.LRScheduler:
+    parts: list[torch_schedulers.LRScheduler] = [
+        torch_schedulers.LinearLR(optimizer, 0.1, 1.0, 3),
+        torch_schedulers.CosineAnnealingLR(optimizer, 9),
+    ]
+    return torch_schedulers.SequentialLR(optimizer, parts, [3])
+
+
+def chained(optimizer: Optimizer) -> torch_schedulers.LRScheduler:
+    parts: list[torch_schedulers.LRScheduler] = [
+        torch_schedulers.LinearLR(optimizer, 0.1, 1.0, 3),
+        torch_schedulers.ExponentialLR(optimizer, 0.9),
+    ]
+    return torch_schedulers.ChainedScheduler(parts, optimizer)
+
+
+TORCH: dict[str, Callable[[Optimizer], torch_schedulers.LRScheduler]] = {
+    "StepLR": lambda o: torch_schedulers.StepLR(o, 3),
+    "LambdaLR": lambda o: torch_schedulers.LambdaLR(o, lambda t: 0.9**t),
+    "OneCycleLR": lambda o: torch_schedulers.OneCycleLR(o, 1.0, 20),
+    "CyclicLR": lambda o: torch_schedulers.CyclicLR(o, 0.1, 1.0, 3, cycle_momentum=False),
+    "SequentialLR": nested,
+    "ChainedScheduler": chained,
+}
+
+
+@pytest.mark.parametrize("make", TORCH.values(), ids=TORCH.keys())
+@pytest.mark.parametrize(
+    "lr", [0.1, torch.tensor(0.1, dtype=torch.float64)], ids=["float", "tensor"]
+)
+def test_a_scheduler_of_torch_is_stepped_on_a_copy(
+    make: Callable[[Optimizer], torch_schedulers.LRScheduler], lr: Any
+) -> None:
+    fresh = copy.deepcopy(lr)
+    optimizer = SGD([{"params": [parameter()], "lr": lr, "momentum": 0.9}])
+    scheduler = make(optimizer)
+    groups = [{**group, "lr": float(group["lr"])} for group in optimizer.param_groups]
+    state = copy.deepcopy(scheduler.state_dict())
+    rows = simulate(scheduler, 12)
+    assert [{**group, "lr": float(group["lr"])} for group in optimizer.param_groups] == groups
+    assert str(scheduler.state_dict()) == str(state)
+    assert rows.dtype is torch.float64
+    seen = []
+    trained = SGD([{"params": [parameter()], "lr": fresh, "momentum": 0.9}])
+    scheduler = make(trained)
+    trained.step()
+    for _ in range(12):
+        seen += [float(lr) for lr in lrs(trained)]
+        scheduler.step()
+    assert rows[:, 0].tolist() == seen
+    assert simulate({"torch": make(SGD([parameter()], lr=0.1))}, 0)["torch"].shape == (0, 1)
+
+
+def test_each_group_of_a_scheduler_of_torch_has_a_column() -> None:
+    groups = [{"params": [parameter()], "lr": lr} for lr in (0.1, 0.2)]
+    scheduler = torch_schedulers.StepLR(Adam(groups), 1, 0.5)
+    assert simulate(scheduler, 2).tolist() == [[0.1, 0.2], [0.05, 0.1]]
+    text = "simulate: StepLR has the groups of its optimizer, not 3"
+    with pytest.raises(ValueError, match=f"^{text}$"):
+        simulate(scheduler, 2, groups=3)
+
+
+@pytest.mark.parametrize("make", TORCH.values(), ids=TORCH.keys())
+def test_a_scheduler_of_torch_that_was_stepped_is_refused(
+    make: Callable[[Optimizer], torch_schedulers.LRScheduler],
+) -> None:
+    optimizer = SGD([parameter()], lr=0.1, momentum=0.9)
+    scheduler = make(optimizer)
+    optimizer.step()
+    for _ in range(2):
+        scheduler.step()
+    with pytest.raises(
+        ValueError, match=r"(LR|Scheduler) is at epoch 2: give it one that is at 0$"
+    ):
+        simulate(scheduler, 2)
+
+
+# A start that nobody knows
+
+
+RELATIVE: dict[str, tuple[MakePolicy, list[float]]] = {
+    "Scale": (lambda: Scale(reciprocal), [1.0, 0.5]),
+    "Switch": (lambda: Switch({1: 0.1}, lr_init=None), [1.0, 0.1]),
+    "Multiply": (lambda: Multiply({1: 0.1}, lr_init=None), [1.0, 0.1]),
+    "Schedule": (lambda: Schedule([None, reciprocal]), [1.0, 1.0]),
+    "Halving": (Halving, [1.0, 0.5]),
+}
+
+
+@pytest.mark.spec("V20")
+@pytest.mark.parametrize(("name", "case"), RELATIVE.items(), ids=RELATIVE.keys())
+def test_a_policy_whose_start_nobody_knows_is_relative_to_1_and_that_is_said(
+    name: str, case: tuple[MakePolicy, list[float]]
+) -> None:
+    make, expected = case
+    text = f"simulate: {name}: relative to a start of 1, as none is known; give it lr=, or bind"
+    with pytest.warns(UserWarning, match=f"^{text}") as caught:
+        assert simulate(make(), 2)[:, 0].tolist() == expected
+    assert caught[0].filename == __file__
+    with pytest.raises(ValueError, match="optimizer"):
+        make().lr_at(0)
+    both = simulate(make(), 2, lr=0.5), simulate(make()(sgd(0.5, 0.5)), 2)
+    assert [lrs[0, 0].item() for lrs in both] == [0.5, 0.5]
+
+
+@pytest.mark.spec("V20")
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Switch({0: 0.1}, lr_init=None),
+        Switch({1: 0.1}, lr_init=0.2),
+        Multiply({1: 0.1}),
+        Schedule(reciprocal, lr_init=None),
+        Scale(reciprocal, lr_init=0.1),
+    ],
+    ids=repr,
+)
+def test_nothing_is_said_where_the_start_is_known_or_does_not_count(
+    policy: MappingPolicy[Any],
+) -> None:
+    assert simulate(policy, 2)[:, 0].tolist() == [policy.lr_at(t)[0] for t in range(2)]
+
+
+def test_of_several_those_are_named_that_are_relative() -> None:
+    with pytest.warns(
+        UserWarning, match="^simulate: a, c: relative to a start of 1, as none is kn"
+    ):
+        simulate({"a": Scale(reciprocal), "b": Switch({0: 0.1}), "c": Halving()}, 2)
+
+
 # Without touching anything
 
 
@@ -206,8 +374,8 @@ def test_policy_and_optimizer_stay_as_they_are(make: MakePolicy, bound: bool) ->
         advance(policy(optimizer), 2)
         advance(twin, 2)
     with unchanged(policy, optimizer):
-        simulate(policy, 6)
-        simulate(policy, 2)
+        simulate(policy, 6, lr=0.5)
+        simulate(policy, 2, lr=0.5)
     if not bound:
         policy(optimizer)
     advance(policy, 2)
@@ -291,7 +459,7 @@ def test_a_policy_that_holds_what_cannot_be_copied_is_simulated_too() -> None:
 
     for policy in (Locking(), Locking()(sgd(1e-3))):
         with unchanged(policy):
-            assert simulate(policy, 2).tolist() == [[1e-3], [5e-4]]
+            assert simulate(policy, 2, lr=1e-3).tolist() == [[1e-3], [5e-4]]
 
 
 @pytest.mark.spec("S8")
@@ -302,7 +470,7 @@ def test_no_random_numbers_are_used(make: MakePolicy) -> None:
         return random.getstate(), torch.get_rng_state().tolist(), [str(part) for part in state]
 
     before = states()
-    simulate(make(), 5, 2)
+    simulate(make(), 5, 2, 0.5)
     simulate(make()(sgd(0.5)), 5)
     assert states() == before
 
@@ -335,7 +503,7 @@ class SlottedMemory(Remembering):
 def test_an_impure_policy_writes_into_a_copy(cls: type[Remembering]) -> None:
     policy = cls()
     with unchanged(policy):
-        assert simulate(policy, 3).tolist() == [[1], [1 / 2], [1 / 3]]
+        assert simulate(policy, 3, lr=0.5).tolist() == [[1], [1 / 2], [1 / 3]]
         assert policy.history == []
     policy(sgd())
     with unchanged(policy):
@@ -364,7 +532,7 @@ def test_a_callable_is_called_once_an_epoch(cls: type[Schedule | Scale]) -> None
         calls.append(epoch)
         return 0.5
 
-    simulate(cls(schedule), 4, groups=3)
+    simulate(cls(schedule), 4, groups=3, lr=0.5)
     assert calls == [0, 1, 2, 3]
 
 
@@ -393,7 +561,7 @@ def test_another_number_of_groups_than_the_policy_names_is_an_error(
     [
         ({"epochs": -1}, ValueError, "epochs must be at least 0, not -1"),
         ({"epochs": 2.5}, TypeError, "epochs must be an integer, not 2.5 (float)"),
-        ({"epochs": "3"}, TypeError, "epochs must be an integer, not '3' (str)"),
+        ({"epochs": "x"}, TypeError, "epochs must be an integer, not 'x' (str)"),
         ({"epochs": True}, TypeError, "epochs must be an integer, not True (bool)"),
         ({"epochs": 2**63}, ValueError, "epochs must fit a tensor, not 9223372036854775808"),
         ({"epochs": 3, "groups": 0}, ValueError, "groups must be at least 1, not 0"),
@@ -422,9 +590,27 @@ def test_what_no_memory_can_hold_is_for_torch_to_refuse() -> None:
         simulate(Switch({}), sys.maxsize)
 
 
-@pytest.mark.parametrize("thing", [SGD, None, {0: 0.5}, Switch, math.cos])
+NONE: Any = [
+    SGD,
+    None,
+    {0: 0.5},
+    {0: Switch({})},
+    {},
+    [],
+    [None],
+    [math.cos],
+    [[Switch({})]],
+    Switch,
+    math.cos,
+]
+
+
+@pytest.mark.parametrize("thing", NONE, ids=str)
 def test_what_is_no_policy_is_a_type_error(thing: Any) -> None:
-    text = f"simulate takes a policy, not {thing!r}: use Schedule for functions"
+    text = (
+        "simulate takes a policy, a schedule, a scheduler of torch, or a list or mapping of these, "
+        f"not {short(thing)}: use Schedule for functions"
+    )
     with pytest.raises(TypeError, match=f"^{re.escape(text)}$"):
         simulate(thing, 3)
 
@@ -476,10 +662,10 @@ def test_the_default_device_of_torch_makes_no_difference() -> None:
         Schedule(lambda epoch: 0.5),
         Halving(),
     ]
-    right = [simulate(policy, 3).tolist() for policy in policies]
+    right = [simulate(policy, 3, lr=0.5).tolist() for policy in policies]
     for device in ("meta", "cuda"):  # of which there may be none
         with torch.device(device):
-            assert [simulate(policy, 3).tolist() for policy in policies] == right
+            assert [simulate(policy, 3, lr=0.5).tolist() for policy in policies] == right
 
 
 class WithAnother(Policy):
@@ -542,6 +728,39 @@ def test_a_mapping_policy_of_one_s_own_has_as_many_groups_as_its_lists() -> None
 
     assert simulate(Share([{0: 0.5}, {0: 0.25}, {0: 1.0}]), 1).tolist() == [[0.5, 0.25, 1.0]]
     assert simulate(Share({0: 0.5}), 1).tolist() == [[0.5]]
+
+
+@pytest.mark.spec("S2", "S3")
+@pytest.mark.parametrize("cls", [Schedule, Scale])
+@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: s * Linear(1, 2, 9)], ids=["", "product"])
+def test_a_value_that_is_not_finite_is_named_as_it_is_by_lr_at(
+    wrap: Any, cls: type[Schedule | Scale]
+) -> None:
+    policy = cls([Constant(0.1), wrap(Exponential(1.0, gamma=2.0))], lr_init=1.0)
+    text = rf"^{cls.__name__} at epoch 102[34], group 1.*finite"
+    with pytest.raises(ValueError, match=text) as simulated:
+        simulate(policy, 2000)
+    epoch = int(str(simulated.value).split("epoch ")[1].split(",")[0])
+    policy.lr_at(epoch - 1)
+    with pytest.raises(ValueError, match="finite") as called:
+        policy.lr_at(epoch)
+    assert str(simulated.value) == str(called.value)
+
+
+def test_the_functions_of_a_list_are_called_in_the_order_of_stepping() -> None:
+    calls: list[tuple[str, int]] = []
+
+    def a(epoch: int) -> float:
+        calls.append(("a", epoch))
+        return 0.5
+
+    def b(epoch: int) -> float:
+        calls.append(("b", epoch))
+        return 0.25
+
+    lrs = simulate(Schedule([a, Linear(1.0, 0.0, 2), b]), 3)
+    assert lrs.tolist() == [[0.5, 1.0, 0.25], [0.5, 0.5, 0.25], [0.5, 0.0, 0.25]]
+    assert calls == [("a", 0), ("b", 0), ("a", 1), ("b", 1), ("a", 2), ("b", 2)]
 
 
 # Another option

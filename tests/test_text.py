@@ -293,7 +293,7 @@ def test_any_sequence_of_a_configuration_will_do() -> None:
         ),
         (
             lambda: Piecewise(json.loads('{"0": 0.1}')),
-            r"Piecewise: points must be an integer, not '0' \(str\).*JSON.*parse",
+            r"Piecewise: points must be one real number, not '0' \(str\).*JSON.*parse",
         ),
         (
             lambda: Switch({0: "1e-3"}),  # type: ignore[dict-item]

@@ -39,10 +39,8 @@ def real(value: Any, what: str, *, any_shape: bool = False) -> float:
         number = value.item()
     if isinstance(number, bool) or not isinstance(number, (Real, Decimal)):
         kind = "a tensor" if isinstance(value, Tensor) else type(value).__name__
-        is_text = isinstance(number, str)
-        cure = ": write it without quotes, and in YAML as 1.0e-3, as 1e-3 is text there"
         raise TypeError(
-            f"{what} must be one real number, not {short(value)} ({kind}){cure if is_text else ''}"
+            f"{what} must be one real number, not {short(value)} ({kind}){_cure(number)}"
         )
     try:
         result = float(number)
@@ -69,18 +67,22 @@ def epoch_number(value: Any, what: str, *, least: float = 0) -> int:
         ValueError: For less than the least.
     """
     if isinstance(value, bool) or not isinstance(value, Integral):
-        is_text = isinstance(value, str)
-        cure = (
-            ": write it without quotes; JSON has no keys but text, so write the whole policy as "
-            "text there, for thunder_policy.parse"
-        )
         kind = type(value).__name__
-        raise TypeError(
-            f"{what} must be an integer, not {short(value)} ({kind}){cure if is_text else ''}"
-        )
+        raise TypeError(f"{what} must be an integer, not {short(value)} ({kind}){_cure(value)}")
     if value < least:
         raise ValueError(f"{what} must be at least {least}, not {short(value)}")
     return int(value)
+
+
+def _cure(value: object) -> str:
+    """Say what to do about a number that is text, as the formats of configurations make it."""
+    with suppress(TypeError, ValueError):
+        if isinstance(value, str) and float(value) >= 0:
+            return (
+                ": write it without quotes, and in YAML as 1.0e-3, as 1e-3 is text there; JSON has "
+                "no keys but text: write the whole policy as text there, for thunder_policy.parse"
+            )
+    return ""
 
 
 def count(value: Any, what: str) -> int:

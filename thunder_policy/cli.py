@@ -15,7 +15,7 @@ import re
 import string
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
@@ -23,14 +23,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
 
 from . import __version__
 from .checks import short
 from .drawing import distinct, draw, finish, group_names, is_stepwise, milestones, wants_log
 from .expression import ExpressionError, load
 from .messages import cut, said
-from .policy import Policy
-from .simulate import simulate
+from .simulate import option, quantity, relative, schedulers, trajectory
 
 OK, FAILED, MISUSED = 0, 1, 2
 MAX_VALUES = 10**7
@@ -67,7 +67,9 @@ POLICY is one of
     "warmup(5, Step(0.1, 30)).in_steps(500)"
   one expression a group, None to leave a group alone:
     "[Cosine(0.1, 0, epochs=90), Constant(0.01), None]"
-  something to import:
+  some to compare:
+    "{'a': Cosine(0.1, 0, epochs=90), 'b': Step(0.1, 30)}"
+  something to import, a scheduler of torch, too:
     mypackage.train:policy
     path/to/train.py:policy
 
@@ -75,7 +77,7 @@ An expression is parsed and never run. It is made of the policies Switch,
 Multiply, Schedule and Scale, the schedules of thunder_policy.schedules,
 numbers, strings, lists and dicts, + - * / // % ** between numbers, * between
 schedules, and the methods then, clamp and in_steps. Where a policy starts from
-the lr of the optimizer, that is taken to be 0.001.
+the lr of an optimizer, all is relative to that, and the drawing says so.
 """
 CHECK = """\
 Run the conformance suite against policies and schedulers of your own. To do so
@@ -90,6 +92,7 @@ and names a policy, its class, a function that makes one, alone or of an
 optimizer, or a thunder_policy.conformance.Subject, which says the most.
 
 A line of FILE for --expected-failures is a target, a law and the reason:
+
   mypackage.policies:Warmup  pickle  holds a lock
   mypackage.policies:*       INHERITED_FROM_TORCH
 """
@@ -295,32 +298,53 @@ def _run(options: argparse.Namespace) -> int:
 
 def _preview(options: argparse.Namespace) -> int:
     policy = load(options.policy)
-    name = " ".join(options.policy.split())
-    lrs = _simulated(policy, options.epochs)
+    named = schedulers("preview", policy)
+    name, what = " ".join(options.policy.split()), quantity(named)
+    unknown = " ".join(relative(named).split())
+    each = _simulated(named, options.epochs)
+    lrs = torch.cat([*each.values()], dim=1)
+    columns = _columns(each) if isinstance(policy, Mapping) else []
     highest = float(lrs.abs().max())
     if highest and not 1e-300 < highest < 1e300 and not (options.csv or options.json):
         raise PolicyError(f"lrs of up to {highest:g} cannot be drawn: --csv and --json print them")
     if options.save:
-        _save(name, policy.option, lrs, options.save)
+        _save(name, each if columns else {what: lrs}, what, options.save)
         print(f"saved {options.save}")
     elif options.csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(["epoch", *(f"group_{i}" for i in range(lrs.shape[1]))])
+        writer.writerow(["epoch", *(columns or (f"group_{i}" for i in range(lrs.shape[1])))])
         writer.writerows([epoch, *row] for epoch, row in enumerate(lrs.tolist()))
+        if unknown:
+            print(unknown, file=sys.stderr)
     elif options.json:
+        told = {"columns": columns, "relative": unknown}
         values = {"milestones": milestones(lrs), "lrs": lrs.tolist()}
-        what = {"policy": name, "option": policy.option, "epochs": options.epochs}
-        print(json.dumps({**what, **values}))
+        print(
+            json.dumps(
+                {"policy": name, "option": option(named), "epochs": options.epochs}
+                | {key: value for key, value in told.items() if value}
+                | values
+            )
+        )
     else:
-        _draw(name, policy.option, lrs)
+        _draw(name, what, lrs, columns)
     return OK
 
 
-def _simulated(policy: Policy, epochs: int) -> Tensor:
+def _columns(each: Mapping[str, Tensor]) -> list[str]:
+    """Name the groups of several policies that are compared."""
+    return [
+        name if lrs.shape[1] == 1 else f"{name} group_{i}"
+        for name, lrs in each.items()
+        for i in range(lrs.shape[1])
+    ]
+
+
+def _simulated(named: Mapping[str, LRScheduler], epochs: int) -> dict[str, Tensor]:
     try:
-        groups = simulate(policy, epochs=1).shape[1]
+        groups = sum(trajectory(one, epochs=1).shape[1] for one in named.values())
         if epochs * groups <= MAX_VALUES:
-            return simulate(policy, epochs)
+            return {name: trajectory(one, epochs) for name, one in named.items()}
     except (Exception, SystemExit) as error:
         # What a policy of somebody else's raises can be anything.
         text = said(error)
@@ -332,21 +356,29 @@ def _simulated(policy: Policy, epochs: int) -> Tensor:
     )
 
 
-def _save(name: str, option: str, lrs: Tensor, file: Path) -> None:
+def _save(name: str, each: Mapping[str, Tensor], what: str, file: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(layout="constrained")
     ax = figure.subplots()
-    draw(ax, option, lrs)
-    finish(ax, option)
+    for label, lrs in each.items():
+        draw(ax, label, lrs)
+    finish(ax, what)
     ax.set_title(
         textwrap.fill(cut(name, MAX_NAME), 76), family="monospace", fontsize=9, parse_math=False
     )
     figure.savefig(file)
 
 
-def _draw(name: str, option: str, lrs: Tensor) -> None:
-    """Draw the lrs and list the milestones, as wide as the terminal."""
+def _draw(name: str, what: str, lrs: Tensor, columns: Sequence[str]) -> None:
+    """Draw the lrs and list the milestones, as wide as the terminal.
+
+    Args:
+        name: What was typed.
+        what: What the lrs are.
+        lrs: One column a param group.
+        columns: Names of the columns, where they are of several policies.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -354,17 +386,19 @@ def _draw(name: str, option: str, lrs: Tensor) -> None:
 
     console = Console(highlight=False)
     lines = distinct(lrs)
-    console.print(Text(f"{option} of {cut(name, MAX_NAME)}", style="bold"))
+    console.print(Text(f"{what} of {cut(name, MAX_NAME)}", style="bold"))
     console.print(Text.from_ansi(_drawing(lines, min(console.width, 100))))
     if len(lines) > 1:
         letters = "; a is 10, b is 11 and so on" if lrs.shape[1] > 10 else ""
         letters += f", + is any from {len(SYMBOLS)}" if lrs.shape[1] > len(SYMBOLS) else ""
-        console.print(f"Each line is drawn with the number of its param group{letters}.")
+        of = "column, counted from 0" if columns else "param group"
+        console.print(f"Each line is drawn with the number of its {of}{letters}.")
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("milestone", justify="right")
     shown = [*lines.items()][:MAX_COLUMNS]
     for groups, _ in shown:
-        table.add_column(group_names(groups) if len(lines) > 1 else option, justify="right")
+        label = ", ".join(columns[i] for i in groups) if columns else group_names(groups)
+        table.add_column(label if len(lines) > 1 else what, justify="right")
     epochs = milestones(lrs)
     for epoch in epochs[:MAX_ROWS]:
         table.add_row(str(epoch), *(f"{float(line[epoch]):.6g}" for _, line in shown))

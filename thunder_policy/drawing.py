@@ -30,7 +30,7 @@ def draw(ax: Axes, name: str, lrs: Tensor) -> None:
     many = len(lines) > MANY_LINES
     for i, (groups, line) in enumerate(lines.items()):
         points = milestones(line[:, None])
-        marked = [t for t in points if epochs == 1 or 0 < t < epochs - 1]
+        marked = [t for t in points if epochs == 1 or t > 0]
         ax.plot(
             range(epochs),
             line.tolist(),
@@ -71,7 +71,7 @@ def finish(ax: Axes, what: str = "lr") -> None:
 def milestones(lrs: Tensor) -> list[int]:
     """Return the epochs at which a lr jumps, turns, or begins or ends to move.
 
-    The first epoch and the last always count.
+    The first epoch always counts; the last does where the lr jumps there.
 
     Args:
         lrs: What `simulate` returns, of at least one epoch.
@@ -79,7 +79,7 @@ def milestones(lrs: Tensor) -> list[int]:
     Example:
         >>> from thunder_policy import Switch, simulate
         >>> milestones(simulate(Switch({0: 0.5, 2: 0.25, 3: 0.25}), epochs=9))
-        [0, 2, 8]
+        [0, 2]
     """
     change, single = _changes(lrs)
     padded = _padded(change.abs(), torch.inf)
@@ -87,6 +87,10 @@ def milestones(lrs: Tensor) -> list[int]:
     # The end of a stretch is no event of its own where the lr jumps in the next epoch.
     following = _padded(change.sign(), torch.nan)[2:]
     ends = (following != change.sign()) & ~_padded(jumps, False)[2:]
+    # What the last epoch begins may go on; a jump out of a stretch at rest is one all the same.
+    before = _padded(change.sign(), torch.nan)[:-2]
+    jumps[-1:] &= before[-1:] != -change.sign()[-1:]
+    ends[-1:] = False
     return [0, *((jumps | ends).any(dim=1).nonzero()[:, 0] + 1).tolist()]
 
 

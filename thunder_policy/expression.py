@@ -22,6 +22,7 @@ from .messages import cut, said
 from .plateau import Plateau
 from .policy import Policy
 from .schedules import ScheduleFunction
+from .simulate import is_several, is_simulated, schedulers
 from .targets import TargetError, load_target
 
 MAX_LENGTH = 4_000
@@ -69,7 +70,7 @@ def _is_none(text: str, value: object) -> ExpressionError:
     )
 
 
-def load(text: str) -> Policy:
+def load(text: str) -> Any:
     """Make the policy that a text describes.
 
     Args:
@@ -77,8 +78,9 @@ def load(text: str) -> Policy:
             ``path/to/train.py:policy``.
 
     Returns:
-        The policy. A schedule, or a list with one a group, ``None`` for a group to leave alone, is
-        put into a `Schedule`.
+        The policy, or the scheduler of torch. A schedule, or a list with one a group, ``None`` for
+        a group to leave alone, is put into a `Schedule`. Several are a dict by name, as a mapping
+        of them or a list with a policy in it has them.
 
     Raises:
         ExpressionError: If it is neither, or what it names is no policy.
@@ -92,12 +94,9 @@ def load(text: str) -> Policy:
     name = text.strip()
     value = _import(name) if _TARGET.fullmatch(name) else _Parser(text).value()
     try:
-        several = value if isinstance(value, (list, tuple)) else [value]
-        there = [one for one in several if one is not None]
-        if there and all(isinstance(one, ScheduleFunction) for one in there):
-            return Schedule(value)
-        if isinstance(value, Policy):
-            return value
+        if is_simulated(value):
+            named = schedulers("load", value)
+            return named if is_several(value) else next(iter(named.values()))
     except (Exception, SystemExit) as error:  # somebody else's object, asked what it is
         raise ExpressionError(cut(f"{name} cannot be used: {said(error)}", MAX_MESSAGE)) from error
     raise _is_none(text, value)
@@ -182,10 +181,12 @@ class _Parser:
         for key, value in zip(keys, values):
             if key is None:
                 raise self.error(value, "** is not allowed")
-            epoch = self.number(key, self.visit(key, depth))
-            if epoch in result:
-                raise self.error(key, f"epoch {epoch} is given twice")
-            result[epoch] = self.visit(value, depth)
+            name, one = self.visit(key, depth), self.visit(value, depth)
+            if not (isinstance(name, str) and is_simulated(one)):
+                name = self.number(key, name)
+            if name in result:
+                raise self.error(key, f"epoch {name!r} is given twice")
+            result[name] = one
         return result
 
     def operation(self, node: ast.BinOp, depth: int) -> Any:

@@ -1,10 +1,11 @@
-"""Closed-form schedules: small values that map an epoch to a learning rate, to put into `Schedule`.
+"""Closed-form schedules: small values that map a time to a learning rate, to put into `Schedule`.
 
-Every schedule is a frozen dataclass and a pure function: any epoch from 0 up, in any order, without
-drift. A schedule with an end holds its last value past it, a periodic one goes on. One vocabulary
-serves them all: ``start``, ``peak``, ``end`` and ``value`` are learning rates, ``gamma`` is a
-factor, and what counts epochs is a whole number. ``epochs`` is the epoch at which ``end`` is
-reached. Formulas call the epoch t.
+Every schedule is a frozen dataclass and a pure function of time, a real number t >= 0: any time, in
+any order, without drift. Time is counted in epochs, whole or not, or in whatever `step` is called
+after; `in_steps` is the same schedule at t = step / steps_per_epoch. A schedule with an end holds
+its last value past it, a periodic one goes on. One vocabulary serves them all: ``start``, ``peak``,
+``end`` and ``value`` are learning rates, ``start`` that of time 0; ``gamma`` is a factor, and
+``epochs`` when ``end`` is reached. Only what is not of these has an entry under Args.
 
     >>> decay = Cosine(start=0.1, end=0.0, epochs=90)
     >>> decay(0), decay(90), decay(10**9)
@@ -12,9 +13,15 @@ reached. Formulas call the epoch t.
     >>> per_group = [decay, 0.1 * decay]
     >>> warmup(5, decay).in_steps(steps_per_epoch=100)(250)
     0.05
+    >>> run = warmup(0.03, Cosine(0.1, 0.0, epochs=0.97))  # in shares of a run of any length
+    >>> run.in_steps(1000)(30), run.in_steps(1000)(1000)
+    (0.1, 0.0)
 
-An argument of the wrong type is a ``TypeError``, a value out of range a ``ValueError``; both name
-the class, the argument and the value. An epoch is checked in the same way on each call.
+Two times that differ by less than 1e-9 are one: what is due at a whole step comes at that step,
+whatever 0.1 + 0.2 is in binary. An argument of the wrong type is a ``TypeError``, a value out of
+range a ``ValueError``; both name the class, the argument and the value.
+
+To add a schedule is to write one class, as the example of `ScheduleFunction` does.
 """
 
 # pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
@@ -26,43 +33,43 @@ import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, fields, replace
-from numbers import Real
-from typing import Any, ClassVar, Literal, SupportsIndex, TypeVar
+from dataclasses import KW_ONLY, dataclass, fields
+from numbers import Integral, Real
+from typing import Any, ClassVar, Literal, SupportsIndex
 
-from .checks import count, epoch_number, non_negative, real, short
+from .checks import count, non_negative, one_of, real, short
 
 __all__ = [
-    "WSD", "Clamp", "Constant", "Cosine", "CosineRestarts", "Exponential", "InverseSqrt", "Linear",
-    "MultiStep", "OneCycle", "Piecewise", "Polynomial", "Product", "ScheduleFunction", "Step",
-    "Then", "Triangular", "warmup",
+    "REX", "WSD", "Clamp", "Constant", "Cosine", "CosineRestarts", "Exponential", "Geometric",
+    "InSteps", "InverseSqrt", "InverseTime", "Linear", "MultiStep", "OneCycle", "OneMinusPower",
+    "Piecewise", "Polynomial", "Power", "Product", "ScheduleFunction", "Step", "Then", "Triangular",
+    "warmup",
 ]  # fmt: skip
 
-AnySchedule = TypeVar("AnySchedule", bound="ScheduleFunction")
+SAME = 1e-9  # Times that differ by less are one.
+FOREVER = 10**100  # No later time is told from it.
 
 
 @dataclass(frozen=True)
 class ScheduleFunction(ABC):
-    """A learning rate as a function of the epoch, the base class of every schedule here.
+    """A learning rate as a function of time, the base class of every schedule here.
 
-    One of your own is a frozen dataclass with the formula in `_at`; `_epoch_fields` names the
-    fields that count epochs, or hold schedules, for `in_steps`. A field named like one of the
+    One of your own is a frozen dataclass with the formula in `_at`. A field named like one of the
     schedules below is checked in the same way.
 
     Example:
         >>> @dataclass(frozen=True)
         ... class Sawtooth(ScheduleFunction):
         ...     peak: float
-        ...     period: int
-        ...     _epoch_fields = ("period",)
+        ...     epochs: float
         ...
-        ...     def _at(self, t: int) -> float:
-        ...         return self.peak * (t % self.period) / self.period
-        >>> (0.5 * Sawtooth(peak=1.0, period=4))(7)
-        0.375
+        ...     def _at(self, t: float) -> float:
+        ...         return self.peak * (t % self.epochs) / self.epochs
+        >>> sawtooth = 0.5 * Sawtooth(peak=1.0, epochs=4)
+        >>> sawtooth(7), sawtooth(0.5), sawtooth.in_steps(10)(5)
+        (0.375, 0.0625, 0.0625)
     """
 
-    _epoch_fields: ClassVar[tuple[str, ...]]
     # Without it NumPy takes `np.float64(2) * schedule` for itself and makes an object array of it.
     __array_ufunc__: ClassVar[None] = None
 
@@ -73,29 +80,29 @@ class ScheduleFunction(ABC):
                 value = check(getattr(self, field.name), f"{type(self).__name__}: {field.name}")
                 object.__setattr__(self, field.name, value)
 
-    def __call__(self, epoch: SupportsIndex) -> float:
-        """Return the learning rate at an epoch.
+    def __call__(self, epoch: float) -> float:
+        """Return the learning rate at a time.
 
         Args:
-            epoch: any integral number from 0 up.
+            epoch: any real number from 0 up.
 
         Returns:
             The learning rate; inf where growth without bound leaves the range of a float.
 
         Raises:
-            TypeError: the epoch is not integral.
-            ValueError: the epoch is negative.
+            TypeError: the epoch is not a real number.
+            ValueError: the epoch is negative, nan or inf.
         """
         if type(epoch) is not int or epoch < 0:
-            epoch = epoch_number(epoch, f"{type(self).__name__}: the epoch")
-        return self._at(epoch)
+            epoch = _time(epoch, f"{type(self).__name__}: the epoch")
+        return self._at(epoch if epoch <= FOREVER else FOREVER)
 
     @abstractmethod
-    def _at(self, t: int) -> float:
-        """Compute the formula at an epoch that has been checked."""
+    def _at(self, t: float) -> float:
+        """Compute the formula at a time that has been checked, an ``int`` where it is whole."""
 
     def __mul__(self, other: ScheduleFunction | float) -> Product:
-        """Multiply by a number or, epoch by epoch, by another schedule."""
+        """Multiply by a number or, at each time, by another schedule."""
         if isinstance(other, ScheduleFunction):
             return Product(self, other)
         number: Any = other
@@ -112,14 +119,14 @@ class ScheduleFunction(ABC):
         # One of a class that is known is told from its fields, as every dataclass is.
         return pydantic_schema(cls) if cls is ScheduleFunction else handler(source)
 
-    def then(self, schedule: ScheduleFunction, *, at: int) -> Then:
-        """Go on with another schedule from an epoch on; it starts at its own epoch 0.
+    def then(self, schedule: ScheduleFunction, *, at: float) -> Then:
+        """Go on with another schedule from a time on; it starts at its own time 0.
 
         In a chain each `at` counts from the beginning of the whole, like SequentialLR's milestones.
 
         Args:
             schedule: what follows.
-            at: the first epoch of `schedule`.
+            at: when it begins.
 
         Returns:
             `self(t)` before `at`, `schedule(t - at)` from it on.
@@ -146,33 +153,53 @@ class ScheduleFunction(ABC):
         """
         return Clamp(self, min, max)
 
-    def in_steps(self: AnySchedule, steps_per_epoch: SupportsIndex) -> AnySchedule:
+    def in_steps(self, steps_per_epoch: SupportsIndex) -> ScheduleFunction:
         """Return the same schedule counted in steps: written in epochs, stepped in batches.
 
-        Every count of epochs is multiplied by `steps_per_epoch`. So step `k * steps_per_epoch` has
-        the value of epoch k; in between a smooth schedule moves with every step, and a stepwise one
-        stays where it is.
+        Step k has the value of time k / steps_per_epoch. So a smooth schedule moves with every
+        step, and a stepwise one jumps at the first step that is not before its time.
 
         Args:
             steps_per_epoch: how often `step()` is called in an epoch, at least 1.
 
         Returns:
-            A schedule of the same class.
+            The schedule in steps; with 1 the schedule itself.
 
         Example:
-            >>> Cosine(0.1, 0.0, epochs=90).in_steps(500)
-            Cosine(start=0.1, end=0.0, epochs=45000)
+            >>> Cosine(0.1, 0.0, epochs=90).in_steps(500)(45_000)
+            0.0
         """
         k = count(steps_per_epoch, f"{type(self).__name__}: steps_per_epoch")
-        return replace(self, **{n: _times(k, getattr(self, n)) for n in self._epoch_fields})
+        return self if k == 1 else InSteps(self, k)
+
+
+@dataclass(frozen=True)
+class InSteps(ScheduleFunction):
+    """A schedule counted in steps, what `in_steps` returns: lr = schedule(t / steps_per_epoch).
+
+    Example:
+        >>> [*map(InSteps(Step(0.1, step_size=0.5, gamma=0.1), steps_per_epoch=4), range(4))]
+        [0.1, 0.1, 0.010000000000000002, 0.010000000000000002]
+    """
+
+    schedule: ScheduleFunction
+    steps_per_epoch: int
+
+    def _at(self, t: float) -> float:
+        epoch, rest = divmod(t, self.steps_per_epoch)
+        return self.schedule._at(t / self.steps_per_epoch if rest else epoch)
+
+    def in_steps(self, steps_per_epoch: SupportsIndex) -> ScheduleFunction:
+        """Return the schedule counted in parts of a step."""
+        k = count(steps_per_epoch, "InSteps: steps_per_epoch")
+        return self.schedule.in_steps(self.steps_per_epoch * k)
 
 
 @dataclass(frozen=True)
 class Constant(ScheduleFunction):
-    """The same value at every epoch: lr = value.
+    """The same value at every time: lr = value.
 
-    Args:
-        value: a learning rate, or a factor for another schedule.
+    Take it to find out what another schedule is worth, and as a part of others.
 
     Example:
         >>> Constant(0.1)(1000)
@@ -180,9 +207,8 @@ class Constant(ScheduleFunction):
     """
 
     value: float
-    _epoch_fields = ()
 
-    def _at(self, t: int) -> float:
+    def _at(self, t: float) -> float:
         return self.value
 
 
@@ -190,12 +216,11 @@ class Constant(ScheduleFunction):
 class Step(ScheduleFunction):
     """Multiply by gamma every `step_size` epochs: lr = start * gamma^floor(t / step_size).
 
-    Source: torch StepLR, which divides by zero for a `step_size` of 0: here that is a ValueError.
+    Take it to repeat a recipe of the years before cosines, as those of ResNets. Source: torch
+    StepLR, which divides by zero for a `step_size` of 0: here that is a ValueError.
 
     Args:
-        start: lr at epoch 0.
         step_size: epochs between two steps.
-        gamma: factor of a step.
 
     Example:
         >>> [*map(Step(0.1, step_size=2, gamma=0.5), range(5))]
@@ -203,26 +228,23 @@ class Step(ScheduleFunction):
     """
 
     start: float
-    step_size: int
+    step_size: float
     gamma: float = 0.1
-    _epoch_fields = ("step_size",)
 
-    def _at(self, t: int) -> float:
-        return _geometric(self.start, self.gamma, t // self.step_size, 1)
+    def _at(self, t: float) -> float:
+        return _geometric(self.start, self.gamma, _cycle(t, self.step_size)[0], 1)
 
 
 @dataclass(frozen=True)
 class MultiStep(ScheduleFunction):
     """Multiply by gamma at each milestone: lr = start * gamma^(number of milestones <= t).
 
-    A milestone is the first epoch with the new value; one given twice counts twice. Source: torch
-    MultiStepLR, which is silent about a milestone that no epoch reaches, 30.5 or -1: here that is
-    an error.
+    Take it where you know when the loss no longer falls. One milestone given twice counts twice.
+    Source: torch MultiStepLR, which is silent about milestones that it never meets, 30.5 or -1:
+    here the first step from 30.5 on has the new value, and -1 is an error.
 
     Args:
-        start: learning rate before the first milestone.
         milestones: epochs in any order; kept as a sorted tuple.
-        gamma: factor at a milestone.
 
     Example:
         >>> [*map(MultiStep(0.1, milestones=[1, 3], gamma=0.5), range(5))]
@@ -230,24 +252,23 @@ class MultiStep(ScheduleFunction):
     """
 
     start: float
-    milestones: Sequence[int]
+    milestones: Sequence[float]
     gamma: float = 0.1
-    _epoch_fields = ("milestones",)
 
-    def _at(self, t: int) -> float:
-        return _geometric(self.start, self.gamma, bisect_right(self.milestones, t), 1)
+    def _at(self, t: float) -> float:
+        passed = bisect_right(self.milestones, t if type(t) is int else t + SAME)
+        return _geometric(self.start, self.gamma, passed, 1)
 
 
 @dataclass(frozen=True)
 class Exponential(ScheduleFunction):
     """Multiply by gamma over every `step_size` epochs: lr = start * gamma^(t / step_size).
 
-    Source: torch ExponentialLR, where `step_size` is 1, and optax exponential_decay. With gamma
-    above 1 the value leaves the range of a float in the end and is inf: see `clamp`.
+    Take it where the length of the run is open and each epoch should count as much less as the one
+    before. Source: torch ExponentialLR, where `step_size` is 1, and optax exponential_decay. With
+    gamma above 1 the value leaves the range of a float in the end and is inf: see `clamp`.
 
     Args:
-        start: lr at epoch 0.
-        gamma: factor of `step_size` epochs.
         step_size: epochs in which the learning rate is multiplied by gamma once.
 
     Example:
@@ -257,10 +278,9 @@ class Exponential(ScheduleFunction):
 
     start: float
     gamma: float
-    step_size: int = 1
-    _epoch_fields = ("step_size",)
+    step_size: float = 1
 
-    def _at(self, t: int) -> float:
+    def _at(self, t: float) -> float:
         return _geometric(self.start, self.gamma, t, self.step_size)
 
 
@@ -268,11 +288,12 @@ class Exponential(ScheduleFunction):
 class InverseSqrt(ScheduleFunction):
     """Decay with the square root of time: lr = start * sqrt(timescale / (timescale + t)).
 
-    Source: Vaswani et al., Attention Is All You Need (2017), https://arxiv.org/abs/1706.03762.
-    transformers' get_inverse_sqrt_schedule is `warmup(n, InverseSqrt(lr, timescale=n))`.
+    Take it after a warm-up where the length of the run is open. Source: Vaswani et al., Attention
+    Is All You Need (2017), https://arxiv.org/abs/1706.03762. transformers'
+    get_inverse_sqrt_schedule is `warmup(n, InverseSqrt(lr, timescale=n))`; with
+    lr = (d_model * n) ** -0.5 that is the paper's, known as Noam.
 
     Args:
-        start: lr at epoch 0.
         timescale: the learning rate has halved after three times as many epochs.
 
     Example:
@@ -282,50 +303,106 @@ class InverseSqrt(ScheduleFunction):
     """
 
     start: float
-    timescale: int
-    _epoch_fields = ("timescale",)
+    timescale: float
 
-    def _at(self, t: int) -> float:
+    def _at(self, t: float) -> float:
         return self.start * math.sqrt(self.timescale / (self.timescale + t))
 
 
 @dataclass(frozen=True)
-class Linear(ScheduleFunction):
-    """Go from start to end along a line: lr = start + (end - start) * t / epochs.
+class InverseTime(ScheduleFunction):
+    """Decay with time: lr = start * timescale / (timescale + t).
 
-    Source: torch LinearLR, which with `total_iters=0` never leaves its start: here `epochs` is at
-    least 1.
+    Take it for plain SGD where theory asks for it: its sum is infinite and that of its squares is
+    not. Source: Robbins and Monro (1951), and Keras InverseTimeDecay, where `timescale` is
+    decay_steps / decay_rate.
 
     Args:
-        start: lr at epoch 0.
-        end: lr at epoch `epochs` and after.
-        epochs: how long it takes.
+        timescale: the learning rate has halved after as many epochs.
+
+    Example:
+        >>> [*map(InverseTime(1.0, timescale=1), range(4))]
+        [1.0, 0.5, 0.3333333333333333, 0.25]
+    """
+
+    start: float
+    timescale: float
+
+    def _at(self, t: float) -> float:
+        return self.start * (self.timescale / (self.timescale + t))
+
+
+@dataclass(frozen=True)
+class Power(ScheduleFunction):
+    """Stay at the peak, then decay with a power of time: lr = peak * min(1, timescale / t)^power.
+
+    Take it to pretrain where one peak should suit runs and batches of any size: the decay goes by
+    tokens, whatever the length of the run. Source: Shen et al., Power Scheduler (2024),
+    https://arxiv.org/abs/2408.13359, by which lr = min(peak, a * batch * tokens^b): `power` is -b,
+    about 0.51, and `timescale * tokens an epoch` is (peak / (a * batch))^(1 / b). The paper warms
+    up before, and cools down at the end.
+
+    Args:
+        timescale: until when it stays there.
+        power: how fast it falls then.
+
+    Example:
+        >>> [*map(Power(1.0, timescale=2, power=1), range(5))]
+        [1.0, 1.0, 1.0, 0.6666666666666666, 0.5]
+    """
+
+    peak: float
+    timescale: float
+    power: float = 0.51
+
+    def _at(self, t: float) -> float:
+        if t <= self.timescale:
+            return self.peak
+        return self.peak * math.pow(self.timescale / t, self.power)
+
+
+@dataclass(frozen=True)
+class _FromTo(ScheduleFunction):
+    """What goes from `start` to `end` in some epochs, and stays there; the formula is in `_way`."""
+
+    start: float
+    end: float
+    epochs: float
+
+    def _at(self, t: float) -> float:
+        left = _since(self.epochs, t)
+        return self._way(t, left) if left > 0 else self.end
+
+    @abstractmethod
+    def _way(self, since: float, left: float) -> float:
+        """Compute the formula at a time since the start that is so long before the end."""
+
+
+@dataclass(frozen=True)
+class Linear(_FromTo):
+    """Go from start to end along a line: lr = start + (end - start) * t / epochs.
+
+    Take it to fine-tune, and to train for a length that is known. Source: torch LinearLR, which
+    with `total_iters=0` never leaves its start: here `epochs` is above 0.
 
     Example:
         >>> [*map(Linear(0.0, 1.0, epochs=4), range(6))]
         [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
     """
 
-    start: float
-    end: float
-    epochs: int
-    _epoch_fields = ("epochs",)
-
-    def _at(self, t: int) -> float:
-        return self.end if t >= self.epochs else _linear(self.start, self.end, t, self.epochs - t)
+    def _way(self, since: float, left: float) -> float:
+        return _linear(self.start, self.end, since, left)
 
 
 @dataclass(frozen=True)
-class Polynomial(ScheduleFunction):
+class Polynomial(_FromTo):
     """Go from start to end as a power: lr = end + (start - end) * (1 - t / epochs)^power.
 
+    Take it with power 0.9 for segmentation, with 2 where most of the run should be at low lrs.
     Source: torch PolynomialLR, where `end` is 0, and optax polynomial_schedule. torch never leaves
     its start with `power=0` or `total_iters=0`: here both are errors.
 
     Args:
-        start: lr at epoch 0.
-        end: lr at epoch `epochs` and after.
-        epochs: how long it takes.
         power: 1 is a line; above 1 most of the way is gone early, below 1 late.
 
     Example:
@@ -333,33 +410,65 @@ class Polynomial(ScheduleFunction):
         [1.0, 0.5625, 0.25, 0.0625, 0.0, 0.0]
     """
 
-    start: float
-    end: float
-    epochs: int
     power: float = 1.0
-    _epoch_fields = ("epochs",)
 
-    def _at(self, t: int) -> float:
-        if t >= self.epochs:
-            return self.end
-        left = (self.epochs - t) / self.epochs
-        log = math.log(left) if left < 0.5 else math.log1p(-t / self.epochs)
-        # expm1 is 1 - left^power with its sign turned, without the loss where that is near 0.
-        return self.start * math.pow(left, self.power) - self.end * math.expm1(self.power * log)
+    def _way(self, since: float, left: float) -> float:
+        return _power(self.start, self.end, since, left, self.power)
 
 
 @dataclass(frozen=True)
-class Cosine(ScheduleFunction):
-    """Go from start to end as half a cosine wave.
+class OneMinusPower(_FromTo):
+    """Go from start to end as 1 - p^power: lr = end + (start - end) * (1 - (t / epochs)^power).
 
-    lr = end + (start - end) * (1 + cos(pi * t / epochs)) / 2. Source: Loshchilov and Hutter, SGDR
-    (2017), https://arxiv.org/abs/1608.03983, and torch CosineAnnealingLR, which past `T_max` climbs
-    again: this one stays at `end`, and `CosineRestarts` is the periodic one.
+    Take it to cool down at the end of a run at a constant lr: "1-sqrt", which is power 0.5, came
+    out best there. Source: Hägele et al., Scaling Laws and Compute-Optimal Training (2024),
+    https://arxiv.org/abs/2405.18392.
 
     Args:
-        start: lr at epoch 0.
-        end: lr at epoch `epochs` and after.
-        epochs: how long it takes, torch's `T_max`.
+        power: 1 is a line; below 1 most of the way is gone early, above 1 late.
+
+    Example:
+        >>> [round(OneMinusPower(1.0, 0.0, epochs=4)(t), 4) for t in range(6)]
+        [1.0, 0.5, 0.2929, 0.134, 0.0, 0.0]
+    """
+
+    power: float = 0.5
+
+    def _way(self, since: float, left: float) -> float:
+        return _one_minus_power(self.start, self.end, since, left, self.power)
+
+
+@dataclass(frozen=True)
+class Geometric(_FromTo):
+    """Go from start to end by the same factor each epoch: lr = start * (end / start)^(t / epochs).
+
+    Take it to find a lr by going up through all of them, and as the decay of the paper on WSD.
+    Source: Hu et al., MiniCPM (2024), https://arxiv.org/abs/2404.06395, and numpy.geomspace.
+
+    Example:
+        >>> [*map(Geometric(1.0, 0.0625, epochs=4), range(6))]
+        [1.0, 0.5, 0.25, 0.125, 0.0625, 0.0625]
+    """
+
+    def __post_init__(self) -> None:
+        """Check the fields."""
+        super().__post_init__()
+        for name in ("start", "end"):
+            _positive(getattr(self, name), f"{type(self).__name__}: {name}")
+
+    def _way(self, since: float, left: float) -> float:
+        epochs = since + left
+        return math.pow(self.start, left / epochs) * math.pow(self.end, since / epochs)
+
+
+@dataclass(frozen=True)
+class Cosine(_FromTo):
+    """Go from start to end as half a cosine wave.
+
+    lr = end + (start - end) * (1 + cos(pi * t / epochs)) / 2. Take it to train once for a length
+    that is known. Source: Loshchilov and Hutter, SGDR (2017), https://arxiv.org/abs/1608.03983, and
+    torch CosineAnnealingLR, which past `T_max` climbs again: this one stays at `end`, and
+    `CosineRestarts` is the periodic one.
 
     Example:
         >>> s = Cosine(0.1, 0.0, epochs=90)
@@ -367,79 +476,106 @@ class Cosine(ScheduleFunction):
         [0.1, 0.075, 0.025, 0.0, 0.0]
     """
 
-    start: float
-    end: float
-    epochs: int
-    _epoch_fields = ("epochs",)
+    def _way(self, since: float, left: float) -> float:
+        return _cos(self.start, self.end, since, left)
 
-    def _at(self, t: int) -> float:
-        return self.end if t >= self.epochs else _cos(self.start, self.end, t, self.epochs - t)
+
+@dataclass(frozen=True)
+class REX(_FromTo):
+    """Go from start to end, slowly first: lr = end + (start - end) * (1 - p) / (1 - p / 2).
+
+    p is t / epochs. Take it where the run is short for its task: it is above the line all the way.
+    Source: Chen, Wolfe and Kyrillidis, REX (2021), https://arxiv.org/abs/2107.04197.
+
+    Example:
+        >>> [round(REX(1.0, 0.0, epochs=4)(t), 4) for t in range(6)]
+        [1.0, 0.8571, 0.6667, 0.4, 0.0, 0.0]
+    """
+
+    def _way(self, since: float, left: float) -> float:
+        return _linear(self.start, self.end, since / 2, left)
 
 
 @dataclass(frozen=True)
 class CosineRestarts(ScheduleFunction):
     """Go from start towards end as half a cosine, again and again, each `T_mult` times longer.
 
-    lr = end + (start - end) * (1 + cos(pi * T_cur / T_i)) / 2, where T_cur epochs have gone by
-    since the last restart and cycle i is T_i = T_0 * T_mult^i epochs long. Source: Loshchilov and
-    Hutter, SGDR (2017), https://arxiv.org/abs/1608.03983, and torch CosineAnnealingWarmRestarts.
+    lr = end + (start * cycle_decay^i - end) * (1 + cos(pi * T_cur / T_i)) / 2, where T_cur epochs
+    have gone by since the last restart and cycle i is T_i = T_0 * T_mult^i epochs long. Take it to
+    have a good model at the end of each cycle, for an ensemble of them or for a run that may be cut
+    short. Source: Loshchilov and Hutter, SGDR (2017), https://arxiv.org/abs/1608.03983, torch
+    CosineAnnealingWarmRestarts, and for decay and limit timm CosineLRScheduler.
 
     Args:
-        start: learning rate at every restart.
         end: where a cycle would arrive; the next one begins at that epoch instead.
         T_0: epochs in the first cycle.
         T_mult: how many times longer each cycle is than the one before.
+        cycle_decay: factor of what a cycle starts from to what the next one does.
+        cycle_limit: how many cycles there are before the lr stays at `end`; None for no such limit.
 
     Example:
         >>> s = CosineRestarts(0.1, 0.0, T_0=2, T_mult=2)
         >>> [round(s(t), 6) for t in range(7)]
         [0.1, 0.05, 0.1, 0.085355, 0.05, 0.014645, 0.1]
+        >>> [*map(CosineRestarts(1.0, 0.0, T_0=1, cycle_decay=0.5, cycle_limit=3), range(4))]
+        [1.0, 0.5, 0.25, 0.0]
     """
 
     start: float
     end: float
-    T_0: int
+    T_0: float
     T_mult: int = 1
-    _epoch_fields = ("T_0",)
+    _: KW_ONLY
+    cycle_decay: float = 1.0
+    cycle_limit: int | None = None
 
-    def _at(self, t: int) -> float:
-        length, m = self.T_0, self.T_mult
+    def _at(self, t: float) -> float:
+        m, length = self.T_mult, self.T_0
         if m == 1:
-            t %= length
+            cycle, since = _cycle(t, length)
         else:
             # Cycle i begins at T_0 * (m^i - 1) / (m - 1), so the latest is floor(log_m(q)).
-            q = 1 + t * (m - 1) // length
-            longer = m ** round(math.log(q, m))
+            q = 1 + _cycle(t * (m - 1), length)[0]
+            cycle = round(math.log(q, m))
+            longer = m**cycle
             if longer > q:
-                longer //= m
-            t -= length * (longer - 1) // (m - 1)
+                cycle, longer = cycle - 1, longer // m
+            since = max(0, t - length * ((longer - 1) // (m - 1)))
             length *= longer
-        return _cos(self.start, self.end, t, length - t)
+        if self.cycle_limit is not None and cycle >= self.cycle_limit:
+            return self.end
+        decay = self.cycle_decay
+        start = self.start if decay == 1 else _geometric(self.start, decay, cycle, 1)
+        return _cos(start, self.end, since, length - since)
 
 
 @dataclass(frozen=True, init=False)
 class Piecewise(ScheduleFunction):
     """Straight lines between points; the first and the last value hold outside of them.
 
-    lr = x + (y - x) * (t - a) / (b - a) between the neighbours (a, x) and (b, y). Source: optax
-    piecewise_interpolate_schedule, with learning rates in place of factors.
+    lr = x + (y - x) * (t - a) / (b - a) between the neighbours (a, x) and (b, y). Take it for any
+    other shape. Source: optax piecewise_interpolate_schedule, with learning rates in place of
+    factors.
 
     Args:
-        points: `{epoch: lr}`, or pairs of them, in any order; kept as a sorted tuple of pairs.
+        points: `{epoch: lr}`, or pairs, in any order; kept as a sorted tuple of pairs.
 
     Example:
         >>> [*map(Piecewise({0: 0.0, 2: 0.5, 6: 0.0}), range(8))]
         [0.0, 0.25, 0.5, 0.375, 0.25, 0.125, 0.0, 0.0]
     """
 
-    points: tuple[tuple[int, float], ...]
+    points: tuple[tuple[float, float], ...]
 
-    def __init__(self, points: Mapping[int, float] | Iterable[tuple[int, float]]) -> None:
+    def __init__(
+        self,
+        points: Mapping[int, float] | Mapping[float, float] | Iterable[tuple[float, float]],
+    ) -> None:
         """Take a mapping or pairs."""
         object.__setattr__(self, "points", points)
         self.__post_init__()
 
-    def _at(self, t: int) -> float:
+    def _at(self, t: float) -> float:
         i = bisect_right(self.points, (t, math.inf))
         if i == 0:
             return self.points[0][1]
@@ -449,11 +585,6 @@ class Piecewise(ScheduleFunction):
         b, y = self.points[i]
         return _linear(x, y, t - a, b - t)
 
-    def in_steps(self, steps_per_epoch: SupportsIndex) -> Piecewise:
-        """Return the same points counted in steps."""
-        k = count(steps_per_epoch, "Piecewise: steps_per_epoch")
-        return replace(self, points=tuple((k * t, lr) for t, lr in self.points))
-
 
 @dataclass(frozen=True)
 class OneCycle(ScheduleFunction):
@@ -461,19 +592,17 @@ class OneCycle(ScheduleFunction):
 
     lr goes from peak / div_factor at epoch 0 to peak at pct_start * epochs, and on to
     peak / div_factor / final_div_factor at `epochs`. With three phases it is back at its start at
-    2 * pct_start * epochs in between.
+    2 * pct_start * epochs in between. Take it for a short run at a high peak.
 
     Source: Smith and Topin, Super-Convergence (2018), https://arxiv.org/abs/1708.07120, and torch
     OneCycleLR, which is a step early at the peak and at the end, divides by zero where
     pct_start * total_steps is 1, leaves out the way up where it is less, and fails after the end.
 
     Args:
-        peak: the highest learning rate.
-        epochs: length of the cycle.
         pct_start: part of it on the way up, below 1; with three phases at most 0.5.
         div_factor: how many times higher the peak is than the start.
         final_div_factor: how many times higher the start is than the end.
-        anneal: shape of a phase, "cos" or "linear".
+        anneal: shape of a phase, "cos" or "linear", or "1-sqrt" as in `WSD`.
         three_phase: go back to the start before the end, as in the paper.
 
     Example:
@@ -483,38 +612,36 @@ class OneCycle(ScheduleFunction):
     """
 
     peak: float
-    epochs: int
+    epochs: float
     _: KW_ONLY
     pct_start: float = 0.3
     div_factor: float = 25.0
     final_div_factor: float = 1e4
-    anneal: Literal["cos", "linear"] = "cos"
+    anneal: Literal["cos", "linear", "1-sqrt"] = "cos"
     three_phase: bool = False
-    _epoch_fields = ("epochs",)
 
     def __post_init__(self) -> None:
         """Check the fields."""
         super().__post_init__()
-        _choice(self, "anneal", "cos", "linear")
-        _choice(self, "three_phase", False, True)
         if self.pct_start >= 1 or (self.three_phase and self.pct_start > 0.5):
             limit = "at most 0.5 with three phases" if self.three_phase else "below 1"
             raise ValueError(f"OneCycle: pct_start must be {limit}, not {self.pct_start!r}")
 
-    def _at(self, t: int) -> float:
+    def _at(self, t: float) -> float:
         start = self.peak / self.div_factor
         end = start / self.final_div_factor
-        if t >= self.epochs:
+        left = _since(self.epochs, t)
+        if left <= 0:
             return end
         anneal = _SHAPES[self.anneal]
         up = self.pct_start * self.epochs
         if t < up:
             return anneal(start, self.peak, t, up - t)
         if not self.three_phase:
-            return anneal(self.peak, end, t - up, self.epochs - t)
+            return anneal(self.peak, end, t - up, left)
         if t < 2 * up:
             return anneal(self.peak, start, t - up, 2 * up - t)
-        return anneal(start, end, t - 2 * up, self.epochs - t)
+        return anneal(start, end, t - 2 * up, left)
 
 
 @dataclass(frozen=True)
@@ -522,13 +649,12 @@ class Triangular(ScheduleFunction):
     """Go up and down without end: lr = start + (peak - start) * scale * height.
 
     The height goes from 0 to 1 in `up` epochs and back in `down`. The scale is 1 for "triangular",
-    1 / 2^(cycles done) for "triangular2", gamma^(t / gamma_epochs) for "exp_range". Source: Smith,
-    Cyclical Learning Rates (2017), https://arxiv.org/abs/1506.01186, and torch CyclicLR, whose
-    place in the cycle comes from a rounded quotient and blurs as the run gets longer.
+    1 / 2^(cycles done) for "triangular2", gamma^(t / gamma_epochs) for "exp_range". Take it to
+    search a range of lrs while training. Source: Smith, Cyclical Learning Rates (2017),
+    https://arxiv.org/abs/1506.01186, and torch CyclicLR, whose place in the cycle comes from a
+    rounded quotient and blurs as the run gets longer.
 
     Args:
-        start: learning rate at the foot of a triangle.
-        peak: learning rate at the tip of the first one.
         up: epochs on the way up; 0 begins each cycle at its tip.
         down: epochs on the way down; 0 ends each cycle at its tip.
         mode: "triangular", "triangular2" or "exp_range".
@@ -542,18 +668,16 @@ class Triangular(ScheduleFunction):
 
     start: float
     peak: float
-    up: int
-    down: int
+    up: float
+    down: float
     _: KW_ONLY
     mode: Literal["triangular", "triangular2", "exp_range"] = "triangular"
     gamma: float = 1.0
-    gamma_epochs: int = 1
-    _epoch_fields = ("up", "down", "gamma_epochs")
+    gamma_epochs: float = 1
 
     def __post_init__(self) -> None:
         """Check the fields."""
         super().__post_init__()
-        _choice(self, "mode", "triangular", "triangular2", "exp_range")
         if self.up + self.down == 0:
             raise ValueError("Triangular: up and down must not both be 0: give one of them epochs")
         if self.gamma != 1 and self.mode != "exp_range":
@@ -561,12 +685,13 @@ class Triangular(ScheduleFunction):
         if self.gamma > 1:
             raise ValueError(f"Triangular: gamma must be at most 1, not {self.gamma!r}")
 
-    def _at(self, t: int) -> float:
-        cycle, since = divmod(t, self.up + self.down)
-        if since < self.up:
-            lr = _linear(self.start, self.peak, since, self.up - since)
+    def _at(self, t: float) -> float:
+        cycle, since = _cycle(t, self.up + self.down)
+        until_tip = _since(self.up, since)
+        if until_tip > 0:
+            lr = _linear(self.start, self.peak, since, until_tip)
         else:
-            lr = _linear(self.peak, self.start, since - self.up, self.up + self.down - since)
+            lr = _linear(self.peak, self.start, -until_tip, self.up + self.down - since)
         if self.mode == "triangular":
             return lr
         if self.mode == "triangular2":
@@ -581,18 +706,20 @@ class WSD(ScheduleFunction):
     """Warm-up, stable, decay: go up to the peak along a line, stay there, go down to the end.
 
     With p the part of the decay gone by, lr = end + (peak - end) * d, where d is
-    (1 + cos(pi * p)) / 2 for "cos", 1 - p for "linear" and 1 - sqrt(p) for "1-sqrt". Source: Hu et
-    al., MiniCPM (2024), https://arxiv.org/abs/2404.06395; for "1-sqrt" Hägele et al., Scaling Laws
-    and Compute-Optimal Training (2024), https://arxiv.org/abs/2405.18392; transformers'
+    (1 + cos(pi * p)) / 2 for "cos", 1 - p for "linear" and 1 - sqrt(p) for "1-sqrt". The end is
+    reached at epoch `warmup + stable + decay`, and held. So a run of exactly that many epochs,
+    which are numbered from 0, does not train at it: its last epoch is still above.
+
+    Take it to pretrain for a length that is open, and to branch the decays off one run. For another
+    decay, or a stable part that is not constant, write the parts with `warmup` and `then`. Source:
+    Hu et al., MiniCPM (2024), https://arxiv.org/abs/2404.06395; for "1-sqrt" Hägele et al., Scaling
+    Laws and Compute-Optimal Training (2024), https://arxiv.org/abs/2405.18392; transformers'
     get_wsd_schedule.
 
     Args:
-        peak: learning rate of the stable part.
         warmup: epochs of warm-up; 0 begins at the peak.
         stable: epochs at the peak.
         decay: epochs of decay.
-        start: lr at epoch 0 of the warm-up.
-        end: learning rate after the decay.
         anneal: shape of the decay, "cos", "linear" or "1-sqrt".
 
     Example:
@@ -601,29 +728,23 @@ class WSD(ScheduleFunction):
     """
 
     peak: float
-    warmup: int
-    stable: int
-    decay: int
+    warmup: float
+    stable: float
+    decay: float
     _: KW_ONLY
     start: float = 0.0
     end: float = 0.0
     anneal: Literal["cos", "linear", "1-sqrt"] = "cos"
-    _epoch_fields = ("warmup", "stable", "decay")
 
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        super().__post_init__()
-        _choice(self, "anneal", "cos", "linear", "1-sqrt")
-
-    def _at(self, t: int) -> float:
-        if t < self.warmup:
-            return _linear(self.start, self.peak, t, self.warmup - t)
-        since = t - self.warmup - self.stable
+    def _at(self, t: float) -> float:
+        left = _since(self.warmup, t)
+        if left > 0:
+            return _linear(self.start, self.peak, t, left)
+        stable = self.warmup + self.stable
+        since, left = _since(t, stable), _since(stable + self.decay, t)
         if since < 0:
             return self.peak
-        if since >= self.decay:
-            return self.end
-        return _SHAPES[self.anneal](self.peak, self.end, since, self.decay - since)
+        return _SHAPES[self.anneal](self.peak, self.end, since, left) if left > 0 else self.end
 
 
 @dataclass(frozen=True)
@@ -633,11 +754,6 @@ class Then(ScheduleFunction):
     lr = first(t) before `at`, second(t - at) from it on. Source: torch SequentialLR and optax
     join_schedules.
 
-    Args:
-        first: schedule of the epochs before `at`.
-        second: schedule of the others, which starts at its own epoch 0.
-        at: first epoch of `second`.
-
     Example:
         >>> Then(Constant(0.1), Constant(0.01), at=30)(30)
         0.01
@@ -645,11 +761,11 @@ class Then(ScheduleFunction):
 
     first: ScheduleFunction
     second: ScheduleFunction
-    at: int
-    _epoch_fields = ("first", "second", "at")
+    at: float
 
-    def _at(self, t: int) -> float:
-        return self.first._at(t) if t < self.at else self.second._at(t - self.at)
+    def _at(self, t: float) -> float:
+        since = _since(t, self.at)
+        return self.first._at(t) if since < 0 else self.second._at(since)
 
 
 @dataclass(frozen=True)
@@ -658,10 +774,6 @@ class Product(ScheduleFunction):
 
     Source: torch ChainedScheduler, for schedulers that multiply.
 
-    Args:
-        left: one schedule.
-        right: the other.
-
     Example:
         >>> [*map(Linear(0.0, 1.0, epochs=2) * Step(0.1, step_size=2, gamma=0.5), range(5))]
         [0.0, 0.05, 0.05, 0.05, 0.025]
@@ -669,9 +781,8 @@ class Product(ScheduleFunction):
 
     left: ScheduleFunction
     right: ScheduleFunction
-    _epoch_fields = ("left", "right")
 
-    def _at(self, t: int) -> float:
+    def _at(self, t: float) -> float:
         left, right = self.left._at(t), self.right._at(t)
         # Where one is 0, the other may be inf, which stands for a large number.
         return left * right if left and right else 0.0
@@ -681,12 +792,7 @@ class Product(ScheduleFunction):
 class Clamp(ScheduleFunction):
     """A schedule kept between bounds, what `ScheduleFunction.clamp` returns.
 
-    lr = min(max, max(min, schedule(t))), with those of the two bounds that are given.
-
-    Args:
-        schedule: what is bounded.
-        min: the least lr; None for no such bound.
-        max: the largest lr; None for no such bound.
+    lr = min(max, max(min, schedule(t))), without a bound that is None.
 
     Example:
         >>> Clamp(Exponential(1e-3, gamma=10), max=0.5)(10**6)
@@ -696,7 +802,6 @@ class Clamp(ScheduleFunction):
     schedule: ScheduleFunction
     min: float | None = None
     max: float | None = None
-    _epoch_fields = ("schedule",)
 
     def __post_init__(self) -> None:
         """Check the fields."""
@@ -706,25 +811,27 @@ class Clamp(ScheduleFunction):
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"Clamp: min must not be above max: {self.min!r} > {self.max!r}")
 
-    def _at(self, t: int) -> float:
+    def _at(self, t: float) -> float:
         lr = self.schedule._at(t)
         if self.min is not None and lr < self.min:
             return self.min
         return lr if self.max is None or lr < self.max else self.max
 
 
-def warmup(epochs: int, schedule: ScheduleFunction, *, start: float = 0.0) -> ScheduleFunction:
-    """Put a linear warm-up before a schedule, which then starts at its own epoch 0.
+def warmup(epochs: float, schedule: ScheduleFunction, *, start: float = 0.0) -> ScheduleFunction:
+    """Put a linear warm-up before a schedule, which then starts at its own time 0.
 
     lr = start + (schedule(0) - start) * t / epochs before `epochs`, then schedule(t - epochs).
     Source: transformers' get_cosine_schedule_with_warmup and its like, optax
-    warmup_cosine_decay_schedule. To warm up over the first epochs of a schedule that is not put
-    off, multiply: `Linear(0, 1, epochs=5) * schedule`.
+    warmup_cosine_decay_schedule. For a warm-up of another shape, write that:
+    `Cosine(0, 0.1, epochs=5).then(schedule, at=5)`. To warm up over the first epochs of a schedule
+    that is not put off, multiply: `Linear(0, 1, epochs=5) * schedule`.
 
     Args:
         epochs: length of the warm-up; after 0 epochs the schedule comes back as it is.
         schedule: what follows; give it the epochs that are left.
-        start: lr at epoch 0. With the usual 0 that epoch changes no weight.
+        start: lr of the first step, which with 0 changes no weight. To waste none, give it the
+            peak / n: `warmup(n - 1, schedule, start=peak / n)` has peak * (t + 1) / n at step t.
 
     Returns:
         The joined schedule.
@@ -735,15 +842,31 @@ def warmup(epochs: int, schedule: ScheduleFunction, *, start: float = 0.0) -> Sc
         [0.0, 0.05, 0.1, 0.05, 0.0]
     """
     _schedule(schedule, "warmup: schedule")
-    if epoch_number(epochs, "warmup: epochs") == 0:
+    if _moment(epochs, "warmup: epochs") == 0:
         return schedule
     return Linear(start, schedule(0), epochs).then(schedule, at=epochs)
 
 
+# Times. What is due at t = 0.3 is due where 0.1 + 0.2 has come to, too.
+
+
+def _since(t: float, at: float) -> float:
+    """Return the time from one moment to another: 0 where they are one but for rounding."""
+    since = t - at
+    return 0 if -SAME < since < SAME else since
+
+
+def _cycle(t: float, length: float) -> tuple[int, float]:
+    """Return how many cycles of some length are over, and the time since the last one was."""
+    if type(t) is int and type(length) is int:
+        return divmod(t, length)
+    cycle = int((t + SAME) // length)
+    return cycle, max(0, t - cycle * length)
+
+
 # The ways from one value to another, `since` epochs after the first and `left` epochs before the
 # second. Each is a sum of positive terms with weights that are precise at both ends. The formula of
-# the books, 1 + cos(pi * t / epochs), is 0 in floats for the last 3 of 10^9 epochs. Tables give
-# tensors, and with them a `sin` and a `sqrt` for these.
+# the books, 1 + cos(pi * t / epochs), is 0 in floats for the last 3 of 10^9 epochs.
 
 
 def _linear(start: float, end: float, since: float, left: float) -> float:
@@ -751,26 +874,37 @@ def _linear(start: float, end: float, since: float, left: float) -> float:
     return start * (left / epochs) + end * (since / epochs)
 
 
-def _cos(
-    start: float, end: float, since: float, left: float, sin: Callable[[float], float] = math.sin
-) -> float:
+def _cos(start: float, end: float, since: float, left: float) -> float:
     quarter, epochs = math.pi / 2, since + left
-    down, up = sin(quarter * (left / epochs)), sin(quarter * (since / epochs))
+    down, up = math.sin(quarter * (left / epochs)), math.sin(quarter * (since / epochs))
     return start * (down * down) + end * (up * up)
 
 
-def _one_minus_sqrt(
-    start: float, end: float, since: float, left: float, sqrt: Callable[[float], float] = math.sqrt
-) -> float:
+def _power(start: float, end: float, since: float, left: float, power: float) -> float:
+    """Go as (1 - p)^power, where p is the part that has gone by."""
     epochs = since + left
-    root = sqrt(since / epochs)
-    return start * (left / epochs / (1 + root)) + end * root
+    if not left:
+        return end
+    rest = left / epochs
+    log = math.log(rest) if rest < 0.5 else math.log1p(-since / epochs)
+    # expm1 is 1 - rest^power with its sign turned, without the loss where that is near 0.
+    return start * math.pow(rest, power) - end * math.expm1(power * log)
 
 
-_SHAPES = {"cos": _cos, "linear": _linear, "1-sqrt": _one_minus_sqrt}
+def _one_minus_power(
+    start: float, end: float, since: float, left: float, power: float = 0.5
+) -> float:
+    return _power(end, start, left, since, power)  # the same, seen from the end
 
 
-def _geometric(start: float, gamma: float, n: float, d: int) -> float:
+_SHAPES: dict[str, Callable[[float, float, float, float], float]] = {
+    "cos": _cos,
+    "linear": _linear,
+    "1-sqrt": _one_minus_power,
+}
+
+
+def _geometric(start: float, gamma: float, n: float, d: float) -> float:
     """Compute start * gamma^(n / d), and its limit where a float overflows."""
     try:
         return start * math.pow(gamma, n / d)
@@ -778,15 +912,33 @@ def _geometric(start: float, gamma: float, n: float, d: int) -> float:
         return start and start * math.pow(gamma, math.inf)
 
 
-def _times(k: int, value: Any) -> Any:
-    """Count in steps what counts epochs, a number or a schedule, or several of these."""
-    if isinstance(value, ScheduleFunction):
-        return value.in_steps(k)
-    return tuple(_times(k, one) for one in value) if isinstance(value, (list, tuple)) else k * value
-
-
 # The checks, by the names of the fields. Each takes a value and what it is, for the message, and
 # returns it in the form in which it is kept.
+
+
+def _number(value: Any, what: str) -> float:
+    """Let a time through, as an ``int`` where it is whole."""
+    number = real(value, what)
+    whole = int(value) if isinstance(value, Integral) else round(number)
+    return whole if abs(number - whole) < SAME else number
+
+
+def _time(value: Any, what: str) -> float:
+    if (time := _number(value, what)) < 0:
+        raise ValueError(f"{what} must be at least 0, not {short(value)}")
+    return time
+
+
+def _moment(value: Any, what: str) -> float:
+    if (time := _time(value, what)) > FOREVER:
+        raise ValueError(f"{what} must be at most {FOREVER:g}, not {short(value)}")
+    return time
+
+
+def _length(value: Any, what: str) -> float:
+    if _number(value, what) <= 0:
+        raise ValueError(f"{what} must be above 0, not {short(value)}")
+    return _moment(value, what)
 
 
 def _positive(value: Any, what: str) -> float:
@@ -795,22 +947,18 @@ def _positive(value: Any, what: str) -> float:
     return number
 
 
-def _bound(value: Any, what: str) -> float | None:
-    return None if value is None else non_negative(value, what)
-
-
-def _milestones(value: Any, what: str) -> tuple[int, ...]:
+def _milestones(value: Any, what: str) -> tuple[float, ...]:
     if not isinstance(value, Iterable):
         raise TypeError(f"{what} must be a list of epochs, not {short(value)}")
-    return tuple(sorted(epoch_number(epoch, what) for epoch in value))
+    return tuple(sorted(_moment(epoch, what) for epoch in value))
 
 
-def _points(value: Any, what: str) -> tuple[tuple[int, float], ...]:
+def _points(value: Any, what: str) -> tuple[tuple[float, float], ...]:
     try:
         given = [(t, lr) for t, lr in (value.items() if isinstance(value, Mapping) else value)]
     except (TypeError, ValueError):
         raise TypeError(f"{what} must be {{epoch: lr}} or pairs, not {short(value)}") from None
-    lrs = {epoch_number(t, what): non_negative(lr, f"{what} at {t}") for t, lr in given}
+    lrs = {_moment(t, what): non_negative(lr, f"{what} at {t}") for t, lr in given}
     if not lrs or len(lrs) < len(given):
         raise ValueError(f"{what} must have one lr an epoch, and not be empty: {short(value)}")
     return tuple(sorted(lrs.items()))
@@ -824,22 +972,33 @@ def _schedule(value: Any, what: str) -> ScheduleFunction:
     return value
 
 
-def _choice(schedule: ScheduleFunction, name: str, *options: object) -> None:
-    value, kind = getattr(schedule, name), type(options[0])
-    what, known = f"{type(schedule).__name__}: {name}", ", ".join(map(repr, options))
-    if not isinstance(value, kind):
-        raise TypeError(f"{what} must be one of {known}, not {short(value)}")
-    if value not in options:
-        raise ValueError(f"{what} must be one of {known}, not {short(value)}")
+def _flag(value: Any, what: str) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{what} must be True or False, not {short(value)}")
+    return value
+
+
+def _or_none(check: Callable[[Any, str], Any]) -> Callable[[Any, str], object]:
+    return lambda value, what: None if value is None else check(value, what)
+
+
+def _among(*choices: str) -> Callable[[Any, str], object]:
+    return lambda value, what: one_of(value, choices, what)
 
 
 _CHECKS: dict[str, Callable[[Any, str], object]] = {
-    **dict.fromkeys(("start", "peak", "end", "value", "gamma", "pct_start"), non_negative),
+    **dict.fromkeys(("start", "peak", "end", "value", "gamma"), non_negative),
+    **dict.fromkeys(("pct_start", "cycle_decay"), non_negative),
     **dict.fromkeys(("power", "div_factor", "final_div_factor"), _positive),
-    **dict.fromkeys(("epochs", "step_size", "timescale", "gamma_epochs", "T_0", "T_mult"), count),
-    **dict.fromkeys(("at", "warmup", "stable", "decay", "up", "down"), epoch_number),
-    **dict.fromkeys(("min", "max"), _bound),
+    **dict.fromkeys(("epochs", "step_size", "timescale", "gamma_epochs", "T_0"), _length),
+    **dict.fromkeys(("T_mult", "steps_per_epoch"), count),
+    **dict.fromkeys(("at", "warmup", "stable", "decay", "up", "down"), _moment),
+    **dict.fromkeys(("min", "max"), _or_none(non_negative)),
     **dict.fromkeys(("first", "second", "left", "right", "schedule"), _schedule),
+    "cycle_limit": _or_none(count),
+    "anneal": _among("cos", "linear", "1-sqrt"),
+    "mode": _among("triangular", "triangular2", "exp_range"),
+    "three_phase": _flag,
     "milestones": _milestones,
     "points": _points,
 }

@@ -49,18 +49,23 @@ from thunder_policy.conformance import (
     parametrize_checks,
 )
 from thunder_policy.schedules import (
+    REX,
     WSD,
     Clamp,
     Constant,
     Cosine,
     CosineRestarts,
     Exponential,
+    Geometric,
     InverseSqrt,
+    InverseTime,
     Linear,
     MultiStep,
     OneCycle,
+    OneMinusPower,
     Piecewise,
     Polynomial,
+    Power,
     Product,
     ScheduleFunction,
     Step,
@@ -300,8 +305,9 @@ assert_type(cosine * 2, Product)
 assert_type(0.1 * cosine, Product)
 assert_type(cosine.clamp(min=1e-4), Clamp)
 assert_type(cosine.clamp(1e-4, 0.1), Clamp)
-assert_type(cosine.in_steps(500), Cosine)
-assert_type((0.1 * cosine).in_steps(500), Product)
+assert_type(cosine(0.5), float)
+assert_type(cosine.in_steps(500), ScheduleFunction)
+assert_type(warmup(0.03, Cosine(0.1, 0.0, epochs=0.97)).in_steps(500), ScheduleFunction)
 assert_type(warmup(5, cosine), ScheduleFunction)
 assert_type(warmup(5, cosine, start=1e-3).then(cosine, at=95).clamp(max=0.1), Clamp)
 
@@ -313,10 +319,18 @@ MultiStep(0.1, milestones=(30, 60), gamma=0.1)
 Exponential(0.1, 0.95)
 Exponential(0.1, gamma=0.5, step_size=10)
 InverseSqrt(0.1, timescale=4000)
+InverseTime(0.1, timescale=10)
+Power(0.1, timescale=100, power=0.51)
 Linear(0, 1, epochs=5)
+Linear(0, 1, epochs=0.5)
+OneMinusPower(0.1, 0.0, epochs=90, power=0.5)
+Geometric(0.1, 0.01, epochs=90)
+REX(0.1, 0.0, epochs=90)
 Polynomial(0.1, 0.0, epochs=90, power=2)
 CosineRestarts(0.1, 0.0, T_0=10, T_mult=2)
+CosineRestarts(0.1, 0.0, T_0=2.5, cycle_decay=0.5, cycle_limit=4)
 Piecewise({0: 0.0, 5: 0.1, 90: 0.0})
+Piecewise({0: 0.0, 2.5: 0.1, 90: 0.0})
 Piecewise([(0, 0.0), (5, 0.1)])
 OneCycle(0.1, epochs=90)
 OneCycle(0.1, 90, pct_start=0.2, div_factor=10, anneal="linear", three_phase=True)
@@ -334,15 +348,22 @@ Schedule(list_of_schedules)
 @dataclass(frozen=True)
 class Sawtooth(ScheduleFunction):
     peak: float
-    period: int
-    _epoch_fields = ("period",)
+    period: float
 
-    def _at(self, t: int) -> float:
+    def _at(self, t: float) -> float:
         return self.peak * (t % self.period) / self.period
 
 
-assert_type(Sawtooth(1.0, period=4).in_steps(10), Sawtooth)
+assert_type(Sawtooth(1.0, period=4).in_steps(10), ScheduleFunction)
 Schedule(0.5 * Sawtooth(peak=1.0, period=4))
+assert_type(simulate([cosine, None], 3, lr=0.1), Tensor)
+assert_type(simulate(cosine, 3), Tensor)
+assert_type(simulate(StepLR(sgd(model.parameters()), 3), 3), Tensor)
+assert_type(simulate({"cosine": cosine, "switch": Switch({0: 0.1})}, 3), dict[str, Tensor])
+assert_type(simulate([Switch({0: 0.1}), Schedule(cosine)], 3), list[Tensor])
+assert_type(plot(cosine, Switch({0: 0.1}), [cosine, None], epochs=3, ax=axes), Axes)
+plot({"cosine": cosine, "switch": Switch({0: 0.1})}, 3, ax=axes)
+plot([Switch({0: 0.1}), Switch({0: 0.2})], 3, ax=axes)
 
 # Policies of one's own
 
