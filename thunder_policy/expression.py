@@ -51,7 +51,7 @@ class ExpressionError(ValueError, ArgumentTypeError):
     """What was written is no policy; the message is one line, which argparse shows whole."""
 
 
-def read(text: str) -> Any:
+def read(text: Any) -> Any:
     """Make the policy or the schedule that a text describes, as `thunder_policy.parse` does."""
     if not isinstance(text, str):
         kind = type(text).__name__
