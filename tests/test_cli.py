@@ -671,8 +671,21 @@ def test_a_missing_library_is_named_with_what_to_install(
     assert main(["preview", "Constant(1)", *arguments]) == 2
     said = capsys.readouterr().err
     assert missing in said
-    assert "pip install 'thunder_policy[cli,plot]'" in said
+    alone = "plotext<6" if missing == "plotext" else missing
+    assert f": pip install 'thunder_policy[cli,plot]', or '{alone}'\n" in said
     assert main(["preview", "Constant(1)", "--epochs", "1", "--csv"]) == 0  # needs none of them
+
+
+@pytest.mark.parametrize("version", ["6.0", "6.1.0", "10.2"])
+def test_a_plotext_that_cannot_draw_steps_is_refused(
+    version: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plotext: Any = pytest.importorskip("plotext")
+    monkeypatch.setattr(plotext, "__version__", version)
+    assert main(["preview", "Switch({0: 1, 3: 2})"]) == 2
+    said = capsys.readouterr().err
+    message = f"error: plotext {version} aborts on a plot of steps: pip install 'plotext<6'\n"
+    assert said.partition(": ")[2] == message
 
 
 def test_output_that_nobody_reads_to_the_end_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:

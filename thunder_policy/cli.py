@@ -141,7 +141,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PolicyError as error:
         return _complain(parser, error, FAILED)
     except ImportError as error:
-        hint = f": pip install 'thunder_policy[cli,plot]', or {error.name}"
+        library = str(error.name).partition(".")[0]
+        library += "<6" if library == "plotext" else ""
+        hint = f": pip install 'thunder_policy[cli,plot]', or '{library}'"
         hint = "" if "pip install" in str(error) else hint
         return _complain(parser, f"{error}{hint}", MISUSED)
     except BrokenPipeError:
@@ -411,7 +413,10 @@ def _draw(name: str, what: str, lrs: Tensor, columns: Sequence[str]) -> None:
 
 def _drawing(lines: dict[tuple[int, ...], Tensor], width: int) -> str:
     plotext: Any = import_module("plotext")  # it has no types
-
+    if int(plotext.__version__.partition(".")[0]) >= 6:
+        raise ImportError(
+            f"plotext {plotext.__version__} aborts on a plot of steps: pip install 'plotext<6'"
+        )
     lrs = torch.stack([*lines.values()])
     low, high = float(lrs.min()), float(lrs.max())
     if high - low <= ROUNDING * float(lrs.abs().max()):

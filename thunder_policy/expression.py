@@ -53,10 +53,11 @@ class ExpressionError(ValueError, ArgumentTypeError):
     """What was written is no policy; the message is one line, which argparse shows whole."""
 
 
-def read(text: str) -> Any:
+def read(text: Any) -> Any:
     """Make the policy or the schedule that a text describes, as `thunder_policy.parse` does."""
     if not isinstance(text, str):
-        raise TypeError(f"parse takes a text, not {short(text)} ({type(text).__name__})")
+        kind = type(text).__name__
+        raise TypeError(f"parse takes a text, not {short(text)} ({kind}): in YAML put it in quotes")
     value = _Parser(text).value()
     if isinstance(value, (Policy, ScheduleFunction)):
         return value
