@@ -95,7 +95,8 @@ def test_the_readme_is_short_and_has_a_recipe_for_each_job() -> None:
 
 
 def test_nothing_promises_what_is_on_no_index() -> None:
-    for page, text in TEXT.items():
+    sources = (ROOT / "thunder_policy").rglob("*.py")
+    for page, text in [*TEXT.items(), *((file, file.read_text("utf-8")) for file in sources)]:
         assert not re.search(r"pip install [\"']?thunder[-_]policy", text), page
 
 

@@ -40,6 +40,7 @@ MAX_POINTS = 500
 MAX_NAME = 150
 ROUNDING = 1e-9  # lrs that differ by no more are drawn as one
 HEIGHT = 18
+INSTALL = "pip install matplotlib rich 'plotext>=5.3,<6'"  # what the extras cli and plot have
 PICTURES = (".png", ".svg")
 # What draws the lines of several groups: distinct without colour, too.
 SYMBOLS = string.digits + string.ascii_lowercase
@@ -120,8 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PolicyError as error:
         return _complain(parser, error, FAILED)
     except ImportError as error:
-        hint = f": pip install 'thunder_policy[cli,plot]', or {error.name}"
-        hint = "" if "pip install" in str(error) else hint
+        hint = "" if "pip install" in str(error) else f": {INSTALL}"
         return _complain(parser, f"{error}{hint}", MISUSED)
     except BrokenPipeError:
         # Whoever read the output has seen enough; keep Python from flushing the rest at exit.

@@ -173,9 +173,7 @@ def plot(
     try:
         from matplotlib import pyplot
     except ImportError as error:
-        raise ImportError(
-            "plot needs Matplotlib: pip install 'thunder_policy[plot]', or matplotlib"
-        ) from error
+        raise ImportError("plot needs Matplotlib: pip install matplotlib") from error
     count(epochs, "plot: epochs")
     policies = policy if isinstance(policy, Mapping) else {type(policy).__name__: policy}
     if not policies:
