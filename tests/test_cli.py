@@ -671,8 +671,8 @@ def test_a_missing_library_is_named_with_what_to_install(
     assert main(["preview", "Constant(1)", *arguments]) == 2
     said = capsys.readouterr().err
     assert missing in said
-    alone = "plotext<6" if missing == "plotext" else missing
-    assert f": pip install 'thunder_policy[cli,plot]', or '{alone}'\n" in said
+    assert "pip install matplotlib rich 'plotext>=5.3,<6'" in said
+    assert 'cli = ["plotext>=5.3,<6", "rich' in (ROOT / "pyproject.toml").read_text()
     assert main(["preview", "Constant(1)", "--epochs", "1", "--csv"]) == 0  # needs none of them
 
 

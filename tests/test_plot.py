@@ -258,9 +258,9 @@ def test_epochs_on_the_axis_are_whole(epochs: int, ax: Axes) -> None:
 # What is refused
 
 
-def test_without_matplotlib_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_matplotlib_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    text = "plot needs Matplotlib: pip install 'thunder_policy[plot]', or matplotlib"
+    text = "plot needs Matplotlib: pip install matplotlib"
     with pytest.raises(ImportError, match=f"^{re.escape(text)}$"):
         plot(Switch({0: 0.1}), 5)
 

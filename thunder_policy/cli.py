@@ -40,6 +40,7 @@ MAX_POINTS = 500
 MAX_NAME = 150
 ROUNDING = 1e-9  # lrs that differ by no more are drawn as one
 HEIGHT = 18
+INSTALL = "pip install matplotlib rich 'plotext>=5.3,<6'"  # what the extras cli and plot have
 PICTURES = (".png", ".svg")
 # What draws the lines of several groups: distinct without colour, too.
 SYMBOLS = string.digits + string.ascii_lowercase
@@ -141,10 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PolicyError as error:
         return _complain(parser, error, FAILED)
     except ImportError as error:
-        library = str(error.name).partition(".")[0]
-        library += "<6" if library == "plotext" else ""
-        hint = f": pip install 'thunder_policy[cli,plot]', or '{library}'"
-        hint = "" if "pip install" in str(error) else hint
+        hint = "" if "pip install" in str(error) else f": {INSTALL}"
         return _complain(parser, f"{error}{hint}", MISUSED)
     except BrokenPipeError:
         # Whoever read the output has seen enough; keep Python from flushing the rest at exit.

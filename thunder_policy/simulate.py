@@ -388,9 +388,7 @@ def plot(
     try:
         from matplotlib import pyplot
     except ImportError as error:
-        raise ImportError(
-            "plot needs Matplotlib: pip install 'thunder_policy[plot]', or matplotlib"
-        ) from error
+        raise ImportError("plot needs Matplotlib: pip install matplotlib") from error
     if epochs is None and len(policies) == 2:
         (*policies, epochs) = policies  # type: ignore[assignment]  # plot(policy, 90)
     if not policies:

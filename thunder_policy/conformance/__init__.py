@@ -9,7 +9,7 @@ try:
     import hypothesis  # noqa: F401  # pyright: ignore[reportUnusedImport]
 except ImportError as _error:
     raise ImportError(
-        "thunder_policy.conformance needs Hypothesis: pip install 'thunder_policy[conformance]'"
+        "thunder_policy.conformance needs Hypothesis: pip install hypothesis"
     ) from _error
 
 from .catalogue import INHERITED_FROM_TORCH, LAW_SETS
