@@ -253,7 +253,7 @@ def test_who_publishes_it_writes_the_address_once(tmp_path: Path) -> None:
 
 def test_the_stubs_say_what_they_are_and_need(built: Built) -> None:
     metadata = metadata_of(built["stubs"][1])
-    assert needed(metadata) == {"torch"}
+    assert needed(metadata) == {"torch<2.16,>=2.6"}
     assert "Typing :: Stubs Only" in metadata.get_all("Classifier", [])
 
 
