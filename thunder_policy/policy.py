@@ -459,6 +459,11 @@ class Policy(LRScheduler, ABC):
         text = ", ".join(f"{name}={value!r}" for name, value in self._value().items())
         return f"{type(self).__name__}({re.sub(' at 0x[0-9a-fA-F]+', '', text)})"
 
+    def _repr_html_(self) -> str:
+        from .notebook import as_html
+
+        return as_html(self)
+
     def __copy__(self: AnyPolicy) -> AnyPolicy:
         """Return an unbound policy of the same value."""
         new = type(self).__new__(type(self))
