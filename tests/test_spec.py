@@ -72,17 +72,17 @@ def tree(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"), str(file))
 
 
-def without_slow(body: list[ast.stmt]) -> list[ast.stmt]:
+def without_slow(body: list[ast.stmt]) -> list[ast.AST]:
     """What a module or class has without the tests that a plain run leaves out."""
-    kept = []
+    kept: list[ast.AST] = []
     for node in body:
-        is_test = isinstance(node, (ast.FunctionDef, ast.ClassDef))
-        marks = node.decorator_list if is_test else [node]
-        if any("pytest.mark.slow" in ast.unparse(mark) for mark in marks):
-            if not is_test:
-                return []
-        elif isinstance(node, ast.ClassDef):
-            kept.append(ast.Module([*node.decorator_list, *without_slow(node.body)], []))
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            if any("pytest.mark.slow" in ast.unparse(mark) for mark in node.decorator_list):
+                continue
+            inside = without_slow(node.body) if isinstance(node, ast.ClassDef) else []
+            kept += [*node.decorator_list, *inside]
+        elif "pytest.mark.slow" in ast.unparse(node):
+            return []  # pytestmark, of all
         else:
             kept.append(node)
     return kept
@@ -93,8 +93,8 @@ def clauses_in_tests(slow: bool = True) -> dict[str, str]:
     found: dict[str, str] = {}
     for file in sorted(TESTS.rglob("test_*.py")):
         if file != Path(__file__) and (slow or not is_slow(file)):
-            module = tree(file) if slow else ast.Module(without_slow(tree(file).body), [])
-            found |= dict.fromkeys(named(module), str(file.relative_to(TESTS)))
+            for node in [tree(file)] if slow else without_slow(tree(file).body):
+                found |= dict.fromkeys(named(node), str(file.relative_to(TESTS)))
     return found
 
 
@@ -147,7 +147,9 @@ class TestByAttribute:
     )
     assert {*named(module)} == {"A1", "A2", "A3", "A4", "A5"}
     assert [*without_clause(module.body)] == ["test_bare", "TestPartly::test_bare"]
-    assert {*named(ast.Module(without_slow(module.body), []))} == {"A1", "A2", "A3"}
+    assert {clause for node in without_slow(module.body) for clause in named(node)} == {
+        *("A1", "A2", "A3")
+    }
     whole = ast.parse('pytestmark = pytest.mark.spec("A1", *("A2", "A3"))\ndef test_bare(): ...')
     assert [*named(whole)] == ["A1", "A2", "A3"]
     assert [*without_clause(whole.body)] == []
