@@ -1,14 +1,31 @@
-"""One thread for torch; Hypothesis profiles, chosen by the variable HYPOTHESIS_PROFILE."""
+"""What takes long, one thread for torch, and the profiles of Hypothesis.
+
+A plain ``pytest`` leaves out what is marked slow; ``pytest -m ""`` runs everything. The variable
+HYPOTHESIS_PROFILE chooses a profile.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, Phase, settings
 from versions import FILTERS
+
+# The folders and files of which every test is slow. Others have the mark at the test.
+SLOW = (
+    "integrations",  # the frameworks one by one, and runs in several processes
+    "test_compile.py",
+    "test_fuzz.py",
+    "test_fuzz_command.py",
+    "test_long_runs.py",
+    "test_release.py",
+    "test_vendoring.py",
+    "typing",  # four checkers
+)
 
 # The tensors are small, and other tests may run beside: more threads would wait for each other.
 torch.set_num_threads(1)
@@ -43,6 +60,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def these_options_are_of_this_run() -> None:
     """Keep a run of pytest that a test starts from taking them, a gate on coverage for one."""
     os.environ.pop("PYTEST_ADDOPTS", None)
+
+
+def is_slow(file: Path) -> bool:
+    """Tell whether all tests of a file are slow."""
+    return not {*file.relative_to(Path(__file__).parent).parts}.isdisjoint(SLOW)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if is_slow(item.path):
+        item.add_marker("slow")
 
 
 @pytest.hookimpl(trylast=True)  # after those are deselected that cannot run there

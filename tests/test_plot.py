@@ -340,6 +340,7 @@ def test_between_two_milestones_the_lr_goes_one_way(schedule: ScheduleFunction) 
 # The gallery
 
 
+@pytest.mark.slow
 def test_the_gallery_draws_what_its_titles_say_and_has_every_schedule(tmp_path: Path) -> None:
     assert gallery.main(tmp_path) == 0
     assert {file.stem for file in tmp_path.iterdir()} == set(gallery.GALLERY)

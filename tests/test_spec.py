@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
+from conftest import is_slow
 
 TESTS = Path(__file__).parent
 SPEC = TESTS.parent / "thunder_policy" / "SPEC.md"
@@ -71,12 +72,29 @@ def tree(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"), str(file))
 
 
-def clauses_in_tests() -> dict[str, str]:
+def without_slow(body: list[ast.stmt]) -> list[ast.AST]:
+    """What a module or class has without the tests that a plain run leaves out."""
+    kept: list[ast.AST] = []
+    for node in body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            if any("pytest.mark.slow" in ast.unparse(mark) for mark in node.decorator_list):
+                continue
+            inside = without_slow(node.body) if isinstance(node, ast.ClassDef) else []
+            kept += [*node.decorator_list, *inside]
+        elif "pytest.mark.slow" in ast.unparse(node):
+            return []  # pytestmark, of all
+        else:
+            kept.append(node)
+    return kept
+
+
+def clauses_in_tests(slow: bool = True) -> dict[str, str]:
     """Each clause that a test names, and the file of one that does."""
     found: dict[str, str] = {}
     for file in sorted(TESTS.rglob("test_*.py")):
-        if file != Path(__file__):
-            found |= dict.fromkeys(named(tree(file)), str(file.relative_to(TESTS)))
+        if file != Path(__file__) and (slow or not is_slow(file)):
+            for node in [tree(file)] if slow else without_slow(tree(file).body):
+                found |= dict.fromkeys(named(node), str(file.relative_to(TESTS)))
     return found
 
 
@@ -90,6 +108,10 @@ def test_the_clauses_of_each_letter_are_numbered_from_1_in_order() -> None:
 
 def test_each_clause_has_a_test() -> None:
     assert sorted({*CLAUSES} - {*clauses_in_tests()}) == []
+
+
+def test_each_clause_has_a_test_that_a_plain_run_does_not_leave_out() -> None:
+    assert sorted({*CLAUSES} - {*clauses_in_tests(slow=False)}) == []
 
 
 def test_tests_name_clauses_that_are_there() -> None:
@@ -125,6 +147,9 @@ class TestByAttribute:
     )
     assert {*named(module)} == {"A1", "A2", "A3", "A4", "A5"}
     assert [*without_clause(module.body)] == ["test_bare", "TestPartly::test_bare"]
+    assert {clause for node in without_slow(module.body) for clause in named(node)} == {
+        *("A1", "A2", "A3")
+    }
     whole = ast.parse('pytestmark = pytest.mark.spec("A1", *("A2", "A3"))\ndef test_bare(): ...')
     assert [*named(whole)] == ["A1", "A2", "A3"]
     assert [*without_clause(whole.body)] == []

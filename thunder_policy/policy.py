@@ -469,6 +469,11 @@ class Policy(LRScheduler, ABC):
 
         return pydantic_schema(cls)
 
+    def _repr_html_(self) -> str:
+        from .notebook import as_html
+
+        return as_html(self)
+
     def __copy__(self: AnyPolicy) -> AnyPolicy:
         """Return an unbound policy of the same value."""
         new = type(self).__new__(type(self))
