@@ -21,11 +21,13 @@ CLAUSES = re.findall(r"^\*\*([A-Z]\d+)\*\*", SPEC.read_text(encoding="utf-8"), r
 # suite, the README, releases, speed, types; those that compare with other code at large (torch, the
 # frameworks, fuzzing), where one test touches all clauses; and simulate, which says lr_at again.
 CORE = (
+    "test_by_name.py",
     "test_corners.py",
     "test_devices.py",
     "test_mapping.py",
     "test_on_load.py",
     "test_option.py",
+    "test_plateau.py",
     "test_policy.py",
     "test_sequences.py",
     "test_starts.py",

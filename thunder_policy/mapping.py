@@ -160,7 +160,7 @@ class MappingPolicy(Policy, Generic[M]):
 
     @classmethod
     def by_name(
-        cls: type[AnyMappingPolicy], mapping: Mapping[str, Any], *args: Any, **kwargs: Any
+        cls: type[AnyMappingPolicy], mapping: Mapping[str, M | None], *args: Any, **kwargs: Any
     ) -> AnyMappingPolicy:
         """Make a policy for groups that have a ``"name"``, with what a list would hold for each.
 

@@ -1,8 +1,5 @@
 """Groups by name: what a list would hold for each group, found by the name that the group has."""
 
-# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
-# pyright: reportUnknownParameterType=false, reportMissingTypeArgument=false
-
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +8,7 @@ from typing import Any
 from .checks import short
 
 
-class ByName(list):  # type: ignore[type-arg]
+class ByName(list[Any]):
     """What each name has: a list in the order of the names, until `of` puts it in that of groups.
 
     So code that takes a list takes it too.

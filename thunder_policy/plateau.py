@@ -67,10 +67,24 @@ class Plateau(_ByCall):
         [0.25]
     """
 
+    mapping: ScheduleFn | list[ScheduleFn | None]
+    policy: Schedule | Scale
+    factor: float
+    patience: int
+    threshold: float
+    threshold_mode: str
+    cooldown: int
+    min_lr: float | list[float] = 0.0
+    eps: float
+    mode: str
+    best: float
+    num_bad_epochs: int
+    cooldown_counter: int
+    cuts: int
+
     _policy = "Plateau"
     _arguments = ("policy",)
     _nan_was_said = False
-    min_lr: float | list[float] = 0.0
 
     def __init__(
         self,
@@ -85,7 +99,7 @@ class Plateau(_ByCall):
         mode: Literal["min", "max"] = "min",
     ) -> None:
         who = type(self).__name__
-        self.policy: Schedule | Scale = _schedule_or_scale(policy, who)
+        self.policy = _schedule_or_scale(policy, who)
         mapping: Any = self.policy.mapping
         super().__init__(
             mapping, self.policy.lr_init, option=self.policy.option, on_load=self.policy.on_load

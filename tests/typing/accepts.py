@@ -28,6 +28,7 @@ from thunder_policy import (
     InitialLR,
     MappingPolicy,
     Multiply,
+    Plateau,
     Policy,
     Scale,
     Schedule,
@@ -196,6 +197,12 @@ Scale(mapping=whole, lr_init=0.1)
 Scale([decay, math.cos, Decay(0.9)], lr_init=(0.1, 1, np.float64(0.2)))
 Scale(deque([decay, decay]))
 Scale([decay, None])
+Plateau(decay)
+Plateau(
+    Scale([decay, None]), 0.5, 3, mode="max", threshold_mode="abs", min_lr=[0.1, Fraction(1, 3)]
+)
+Schedule.by_name({"head": decay, "body": None}, lr_init=None)
+Switch.by_name({"head": {0: 0.1}}, option="weight_decay")
 Schedule([None, lambda epoch: 0.1, cosine_of := partial(power, 0.9)])
 Schedule((whole, None), on_load="override")
 optional: list[ScheduleFn | None] = [decay, None]
@@ -238,6 +245,10 @@ assert_type(Switch({0: 0.1}).in_steps(500), Switch)
 assert_type(Schedule(decay).in_steps(steps_per_epoch=500), Schedule)
 assert_type(Switch({0: 0.1}).mapping, dict[int, float] | list[dict[int, float]])
 assert_type(Scale(decay).in_steps(500), Scale)
+assert_type(Plateau(decay).in_steps(500), Plateau)
+assert_type(Plateau(decay).best, float)
+assert_type(Scale.by_name({"head": decay}), Scale)
+assert_type(simulate(Plateau(decay), 3, metrics=[1, None, np.float32(2)]), Tensor)
 assert_type(Scale(decay, 0.1).lr_at(3), list[float])
 assert_type(Schedule(decay).mapping, ScheduleFn | list[ScheduleFn | None])
 assert_type(Scale([decay, None]).mapping, ScheduleFn | list[ScheduleFn | None])
