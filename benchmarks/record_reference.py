@@ -1,9 +1,9 @@
-"""Record the trajectories of transformers' and optax's schedules for tests/data/reference.json.
+"""Record the trajectories of transformers', optax's and timm's schedules for reference.json.
 
-Neither library is a dependency of the package or of its tests, so this is run by hand, in an
+None of these is a dependency of the package or of its tests, so this is run by hand, in an
 environment of its own:
 
-    pip install torch transformers optax
+    pip install torch transformers optax timm
     python benchmarks/record_reference.py tests/data/reference.json
 """
 
@@ -18,6 +18,7 @@ from typing import Any
 import jax  # type: ignore[import-not-found]
 import optax  # type: ignore[import-not-found]
 import torch
+from timm.scheduler import CosineLRScheduler  # type: ignore[import-not-found]
 from transformers import get_scheduler
 
 LR = 0.1
@@ -115,6 +116,14 @@ OPTAX: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
+TIMM: list[dict[str, Any]] = [  # of CosineLRScheduler
+    {"t_initial": 10, "cycle_limit": 5, "cycle_decay": 0.5},
+    {"t_initial": 7, "cycle_limit": 3, "cycle_decay": 0.8, "lr_min": 0.01},
+    {"t_initial": 3, "cycle_limit": 3, "cycle_mul": 2, "cycle_decay": 0.5, "lr_min": 1e-3},
+    {"t_initial": 40, "warmup_t": 5, "warmup_lr_init": 1e-3, "warmup_prefix": True},
+]
+
+
 def transformers_lrs(name: str, warmup: int, training: int, kwargs: dict[str, Any]) -> list[float]:
     """Step an optimizer under a scheduler of transformers."""
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=LR)
@@ -146,6 +155,17 @@ def joined_lrs() -> list[float]:
     return [float(schedule(t)) for t in range(EPOCHS)]
 
 
+def timm_lrs(kwargs: dict[str, Any]) -> list[float]:
+    """Have a scheduler of timm set the lr of each epoch."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=LR)
+    scheduler = CosineLRScheduler(optimizer, **kwargs)
+    lrs = []
+    for epoch in range(EPOCHS):
+        scheduler.step(epoch)
+        lrs.append(float(optimizer.param_groups[0]["lr"]))
+    return lrs
+
+
 def main() -> None:
     """Write every trajectory and the versions of what made it."""
     jax.config.update("jax_enable_x64", True)
@@ -162,7 +182,12 @@ def main() -> None:
         for name, kwargs in OPTAX
     ]
     cases.append({"name": "join_schedules", "arguments": {}, "lrs": joined_lrs()})
-    versions = {package: version(package) for package in ("transformers", "optax", "torch")}
+    cases += [
+        {"name": "CosineLRScheduler", "arguments": kwargs, "lrs": timm_lrs(kwargs)}
+        for kwargs in TIMM
+    ]
+    packages = ("transformers", "optax", "timm", "torch")
+    versions = {package: version(package) for package in packages}
     head = {
         "command": "python benchmarks/record_reference.py tests/data/reference.json",
         "versions": versions,

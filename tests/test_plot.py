@@ -23,6 +23,7 @@ from torch.optim import SGD, lr_scheduler
 from benchmarks import gallery
 from thunder_policy import Multiply, Policy, Scale, Schedule, Switch, schedules, simulate
 from thunder_policy.drawing import group_names, milestones
+from thunder_policy.expression import load
 from thunder_policy.schedules import (
     WSD,
     Constant,
@@ -352,6 +353,16 @@ def test_the_gallery_draws_what_its_titles_say_and_has_every_schedule(tmp_path: 
 def test_the_pictures_of_the_pages_are_there_and_small() -> None:
     for name in gallery.GALLERY:
         assert 5_000 < (gallery.PICTURES / f"{name}.png").stat().st_size < 250_000
+
+
+def test_each_row_of_which_to_take_can_be_looked_at_and_has_a_source() -> None:
+    page = Path(schedules.__file__).with_name("SCHEDULES.md").read_text(encoding="utf-8")
+    table = page.split("## Which to take")[1].split("##")[0]
+    rows = re.findall(r"^\| [^|-][^|]+ \| [^|]*`(.+?)` \| (.+) \|$", table, re.MULTILINE)
+    assert len(rows) == table.count("\n| ") - 2 == 10
+    for expression, source in rows:
+        assert simulate(load(expression), 100).max() > 0
+        assert "https://arxiv.org/abs/" in source or source == "its own"
 
 
 def test_a_new_figure_makes_room_for_its_labels() -> None:

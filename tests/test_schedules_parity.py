@@ -1,4 +1,4 @@
-"""Schedules against the schedulers of torch, transformers and optax, and where torch surprises."""
+"""Schedules against those of torch, transformers, optax, timm and papers; torch's surprises."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import mpmath  # type: ignore[import-untyped]
+import numpy as np
 import pytest
 import torch
 from helpers import sgd
@@ -26,17 +27,22 @@ from torch.optim.swa_utils import SWALR
 from versions import SECOND_OF_A_SEQUENCE, SEQUENCE_IS_CLEAN
 
 from thunder_policy.schedules import (
+    REX,
     WSD,
     Constant,
     Cosine,
     CosineRestarts,
     Exponential,
+    Geometric,
     InverseSqrt,
+    InverseTime,
     Linear,
     MultiStep,
     OneCycle,
+    OneMinusPower,
     Piecewise,
     Polynomial,
+    Power,
     ScheduleFunction,
     Step,
     Triangular,
@@ -539,7 +545,67 @@ def test_a_schedule_serves_torch_lambda_lr_whose_state_is_the_dict_of_its_functi
     assert resumed.lr_lambdas == [Cosine(1.0, 0.0, 10)]
 
 
-# --- Recorded trajectories of transformers and optax -------------------------------------------
+# --- Formulas of those that no library here has -------------------------------------------------
+
+times = st.integers(0, 10**5)
+
+
+@given(d_model=st.sampled_from([64, 512, 1024]), n=st.integers(1, 10_000), t=times)
+def test_noam_is_a_warmup_and_an_inverse_square_root(d_model: int, n: int, t: int) -> None:
+    peak = (d_model * n) ** -0.5
+    noam = warmup(n, InverseSqrt(peak, timescale=n))
+    paper = d_model**-0.5 * min(t**-0.5, t * n**-1.5) if t else 0.0
+    assert noam(t) == pytest.approx(paper, rel=1e-9)
+
+
+@given(lr=st.floats(1e-4, 1), rate=st.floats(0.01, 10), steps=counts, t=times)
+def test_inverse_time_is_that_of_keras(lr: float, rate: float, steps: int, t: int) -> None:
+    keras = lr / (1 + rate * t / steps)
+    assert InverseTime(lr, timescale=steps / rate)(t) == pytest.approx(keras, rel=1e-9)
+
+
+@given(batch=st.sampled_from([64, 128, 512]), length=st.sampled_from([2048, 4096]), t=times)
+def test_power_is_that_of_its_paper(batch: int, length: int, t: int) -> None:
+    a, b, peak = 4.0, -0.51, 0.02  # as in the paper, which counts the batch in sequences
+    tokens = batch * length
+    ours = Power(peak, timescale=(peak / (a * batch)) ** (1 / b) / tokens, power=-b)
+    paper = min(peak, batch * a * (t * tokens) ** b) if t else peak
+    assert ours(t) == pytest.approx(paper, rel=1e-9)
+
+
+@given(lr=st.floats(1e-4, 1), n=counts, t=times)
+def test_rex_is_that_of_its_paper(lr: float, n: int, t: int) -> None:
+    left = 1 - min(t / n, 1)
+    paper = lr * left / (1 / 2 + left / 2)
+    assert REX(lr, 0.0, n)(t) == pytest.approx(paper, rel=1e-9, abs=1e-16)
+
+
+@given(start=st.floats(1e-6, 10), end=st.floats(1e-6, 10), n=counts)
+def test_geometric_is_that_of_numpy(start: float, end: float, n: int) -> None:
+    ours = trajectory(Geometric(start, end, n), n + 1)
+    assert ours == pytest.approx(np.geomspace(start, end, n + 1).tolist(), rel=1e-9)
+
+
+@given(peak=etas, end=etas, n=st.integers(0, 50), stable=st.integers(0, 50), decay=counts)
+@pytest.mark.parametrize(
+    ("anneal", "shape"), [("linear", Linear), ("cos", Cosine), ("1-sqrt", OneMinusPower)]
+)
+def test_the_parts_of_wsd_are_schedules_of_their_own(
+    anneal: Any, shape: Any, peak: float, end: float, n: int, stable: int, decay: int
+) -> None:
+    parts = warmup(n, Constant(peak)).then(shape(peak, end, decay), at=n + stable)
+    whole = WSD(peak, n, stable, decay, end=end, anneal=anneal)
+    length = n + stable + decay + 2
+    assert trajectory(parts, length) == trajectory(whole, length)
+
+
+def test_a_first_step_need_not_be_wasted_at_0() -> None:
+    n, peak = 5, 0.1
+    lrs = trajectory(warmup(n - 1, Constant(peak), start=peak / n), 7)
+    assert lrs == pytest.approx([peak * min(t + 1, n) / n for t in range(7)], rel=1e-9)
+
+
+# --- Recorded trajectories of transformers, optax and timm --------------------------------------
 
 
 def from_transformers(name: str, n: int, total: int, kwargs: dict[str, Any]) -> ScheduleFunction:
@@ -609,9 +675,23 @@ def from_optax(name: str, a: dict[str, Any]) -> ScheduleFunction:
     return warm.then(Constant(0.1), at=10).then(Exponential(0.1, 0.9), at=25)
 
 
+def from_timm(a: dict[str, Any]) -> ScheduleFunction:
+    restarts = CosineRestarts(
+        0.1,
+        a.get("lr_min", 0.0),
+        a["t_initial"],
+        a.get("cycle_mul", 1),
+        cycle_decay=a.get("cycle_decay", 1.0),
+        cycle_limit=a.get("cycle_limit", 1),
+    )
+    return warmup(a.get("warmup_t", 0), restarts, start=a.get("warmup_lr_init", 0.0))
+
+
 def recorded(case: dict[str, Any]) -> tuple[ScheduleFunction, int]:
     """Return the counterpart and the last epoch at which the two mean the same."""
     arguments = dict(case["arguments"])
+    if case["name"] == "CosineLRScheduler":
+        return from_timm(arguments), len(case["lrs"]) - 1
     if "num_training_steps" not in arguments:
         return from_optax(case["name"], arguments), len(case["lrs"]) - 1
     n, total = arguments.pop("num_warmup_steps"), arguments.pop("num_training_steps")
@@ -647,5 +727,6 @@ def test_every_name_that_is_promised_is_recorded() -> None:
         "warmup_cosine_decay_schedule",
         "piecewise_interpolate_schedule",
         "join_schedules",
+        "CosineLRScheduler",
     }
     assert math.isfinite(sum(lr for case in REFERENCE["cases"] for lr in case["lrs"]))
