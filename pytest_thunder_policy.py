@@ -20,7 +20,7 @@ import pytest
 if sys.version_info >= (3, 11):
     import tomllib
 else:
-    import tomli as tomllib  # which pytest brings along
+    import tomli as tomllib  # type: ignore[import-not-found, unused-ignore]  # pytest has it
 
 INHERITED = "INHERITED_FROM_TORCH"
 
