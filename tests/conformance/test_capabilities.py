@@ -186,7 +186,7 @@ class Plateau(Policy):
         self.scale = 1.0
         super().set_optimizer(optimizer, last_epoch)
 
-    def step(self, metric: Any) -> None:
+    def step(self, metric: Any) -> None:  # type: ignore[override]
         self.scale *= metric
         super().step()
 

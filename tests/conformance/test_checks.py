@@ -171,7 +171,7 @@ shared = broken.Decay()
     [
         (lambda: Subject(broken.Decay()), "takes a factory, not the policy"),  # type: ignore[arg-type]
         (lambda: Subject(3), "takes a factory or a strategy, not 3"),  # type: ignore[arg-type]
-        (lambda: check_policy(StepLR), r"give partial\(StepLR, step_size=\.\.\.\)"),  # type: ignore[arg-type]
+        (lambda: check_policy(StepLR), r"give partial\(StepLR, step_size=\.\.\.\)"),
         (lambda: check_policy(lambda: shared), "must make a new policy each time"),
         (lambda: check_policy(lambda: 3), "must make a policy"),
         (lambda: Subject(broken.Decay, groups=True), "groups must be an integer"),

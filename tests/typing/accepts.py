@@ -19,7 +19,7 @@ import torch
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from torch import Tensor, nn
-from torch.optim import SGD, Optimizer
+from torch.optim import SGD, Adagrad, Optimizer
 from torch.optim.lr_scheduler import ChainedScheduler, LRScheduler, SequentialLR, StepLR
 from typing_extensions import assert_type
 
@@ -39,6 +39,8 @@ from thunder_policy import (
     simulate,
 )
 from thunder_policy.conformance import (
+    INHERITED_FROM_TORCH,
+    LAW_SETS,
     Broken,
     Factory,
     Oracle,
@@ -480,6 +482,10 @@ def expected(epoch: int, group: int) -> float:
     return (group + 1) / 10 * min(1.0, (epoch + 1) / 5)
 
 
+def halving(optimizer: Optimizer) -> LRScheduler:
+    return StepLR(optimizer, 1, 0.5)
+
+
 oracle: Oracle = expected
 factory: Factory = partial(Warmup, 5)
 subject = Subject(lambda: Warmup(5), groups=2, expected=oracle, epochs=3)
@@ -492,6 +498,10 @@ statuses: set[str] = {result.status for result in results}
 Subject(factory)
 Subject(partial(Switch, {0: 0.1}), epochs=3)
 Subject(lambda: partial(StepLR, step_size=3))
+Subject(partial(StepLR, step_size=3), option="weight_decay", writes=["momentum"])
+Subject(halving, optimizer=Adagrad, metrics=[0.1, 0.2], epochs=2, negative=True)
+Subject(halving, metrics=decay, late_groups=False)
+check_policy(halving, expected_failures=INHERITED_FROM_TORCH, laws=LAW_SETS[0])
 Subject(st.builds(Switch, st.dictionaries(st.integers(0, 3), st.floats(0, 1))))
 assert_type(check_schedule(cosine, epochs=3), list[Result])
 check_schedule(decay, 3, on_fail="collect")

@@ -120,7 +120,7 @@ def _complain(target: str, error: BaseException) -> int:
 
 
 def read_expected(given: str | None) -> Excuses:
-    """Read expected failures: a target, a law and a reason a line.
+    """Read expected failures: a target, a law and a reason a line, or a comment after ``#``.
 
     The target may have ``*`` in it, and be one of several lines; ``INHERITED_FROM_TORCH`` stands
     for the laws that it has, and needs no reason.
@@ -131,8 +131,8 @@ def read_expected(given: str | None) -> Excuses:
         return [("*", INHERITED_FROM_TORCH)]
     found: Excuses = []
     for i, line in enumerate(Path(given).read_text(encoding="utf-8").splitlines(), 1):
-        words = line.partition("#")[0].split(maxsplit=2)
-        if not words:
+        words = line.strip().split(maxsplit=2)
+        if not words or words[0].startswith("#"):
             continue
         if len(words) == 2 and words[1] == INHERITED:
             found.append((words[0], INHERITED_FROM_TORCH))

@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from hypothesis.strategies import SearchStrategy
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ..checks import count, short
@@ -24,8 +25,19 @@ from .kit import Make, skip
 Oracle = Callable[[int, int], float]
 """Epoch and group to lr."""
 
-Factory = Callable[[], Any] | SearchStrategy[Any]
-"""Makes a new policy each time that it is called; or a Hypothesis strategy of policies."""
+
+class Build(Protocol):
+    """A function that makes a scheduler of an optimizer; a policy, which can do so too, is none."""
+
+    __name__: str
+
+    def __call__(self, optimizer: Optimizer, /) -> LRScheduler:
+        """Make it."""
+        ...
+
+
+Factory = Callable[[], Any] | Build | type[LRScheduler] | partial[LRScheduler] | SearchStrategy[Any]
+"""Makes a new policy each time that it is called, or a scheduler of an optimizer; or a strategy."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +138,8 @@ class Subject:
         """
         if isinstance(self.factory, SearchStrategy):
             raise TypeError("a strategy makes no policy by itself: draw one")
-        made = self.factory()
+        make: Any = self.factory
+        made = make()
         if not callable(made):
             raise TypeError(
                 f"the factory of a Subject must make a policy, or what makes a scheduler of an "
