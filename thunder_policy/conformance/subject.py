@@ -41,6 +41,7 @@ class Subject:
             tried with one, two and three.
         expected: The lr of an epoch and group, by your own reckoning, for the law ``values``.
         epochs: How many steps a run takes.
+        negative: Whether lrs may be below 0.
 
     Raises:
         TypeError: If the factory is a policy itself, or cannot be called.
@@ -56,6 +57,7 @@ class Subject:
     groups: int | None = None
     expected: Oracle | None = None
     epochs: int = 20
+    negative: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.factory, LRScheduler):
