@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+from hypothesis.control import current_build_context
 from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
+from hypothesis.vendor.pretty import RepresentationPrinter
 
 from ..messages import said
 from ..policy import Policy
@@ -227,7 +229,7 @@ def _drawn(law: Law, subject: Subject, strategy: SearchStrategy[Any]) -> None:
     @given(strategy)
     def on_each(drawn: Any) -> None:
         try:
-            _tried(law, look_at(replace(subject, factory=Copies(drawn))))
+            _tried(law, look_at(replace(subject, factory=Copies(drawn, call_of(drawn)))))
             tried.append(True)
         except NotApplicable as reason:
             reasons.append(reason)
@@ -245,6 +247,13 @@ def _drawn(law: Law, subject: Subject, strategy: SearchStrategy[Any]) -> None:
             raise broken[-1] from broken[-1].__cause__
     if not tried:
         raise reasons[0]
+
+
+def call_of(drawn: object) -> str:
+    """Write down the call by which Hypothesis drew something just now."""
+    printer = RepresentationPrinter(context=current_build_context())
+    printer.pretty(drawn)
+    return printer.getvalue()
 
 
 def check_excuses(expected_failures: Mapping[str, str]) -> None:
