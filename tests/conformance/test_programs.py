@@ -122,6 +122,34 @@ def test_what_is_drawn_is_written_out() -> None:
     assert "make = lambda: Schedule(Wave(" in (result.reproduction or "")
 
 
+@pytest.mark.parametrize(
+    ("strategy", "ends"),
+    [
+        (st.floats(0.25, 0.75), {0.25, 0.75}),
+        (st.floats(0.25), {0.25}),
+        (st.floats(allow_nan=False), {0.0}),
+        (st.integers(-3, 7), {-3, 7}),
+        (st.integers(max_value=7), {7}),
+        (st.integers(), {0}),
+        (st.sampled_from("abc"), {"a", "c"}),
+        (st.booleans(), {False, True}),
+        (st.text("xy", min_size=2), {"xx"}),
+        (st.binary(min_size=2), {b"\0\0"}),
+        (st.lists(st.integers(0, 9), max_size=3).map(tuple), {(), (9, 9, 9)}),
+        (st.lists(st.integers(0, 9)).map(tuple), {(), (9, 9, 9, 9, 9)}),
+    ],
+)
+def test_the_ends_of_what_a_strategy_draws_are_tried(strategy: Any, ends: set[Any]) -> None:
+    seen = set()
+
+    def note(drawn: Any) -> Any:
+        seen.add(drawn)
+        return broken.Decay()
+
+    examine(LAWS["construct"], Subject(strategy.map(note), groups=1, epochs=1))
+    assert seen >= ends
+
+
 @pytest.mark.parametrize("make", [lambda lr: broken.EndsInNan(), lambda lr: Schedule(Wave(lr))])
 def test_what_cannot_be_written_has_no_address(make: Callable[[float], Any]) -> None:
     class Local(Wave):

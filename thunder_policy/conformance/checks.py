@@ -17,6 +17,7 @@ from hypothesis.vendor.pretty import RepresentationPrinter
 
 from ..messages import said
 from ..policy import Policy
+from .ends import ENDS
 from .isolation import isolated
 from .kit import Broken, NotApplicable, skip
 from .laws import LAWS, Case, Law
@@ -29,12 +30,14 @@ _SETTINGS = settings(
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=10,
+    max_examples=8,
     phases=[Phase.generate, Phase.shrink],
     report_multiple_bugs=False,
     suppress_health_check=[*HealthCheck],  # pyright: ignore[reportArgumentType]
     verbosity=Verbosity.quiet,
 )
+# First the simplest example is drawn, as always, and then one by the backend.
+_AT_THE_ENDS = [settings(_SETTINGS, backend=end, max_examples=2) for end in ENDS]
 
 
 def check_policy(
@@ -225,8 +228,6 @@ def _drawn(law: Law, subject: Subject, strategy: SearchStrategy[Any]) -> None:
     """Try a law on what a strategy draws; Hypothesis looks for the smallest that breaks it."""
     reasons, tried, broken = list[NotApplicable](), list[bool](), list[Broken]()
 
-    @_SETTINGS
-    @given(strategy)
     def on_each(drawn: Any) -> None:
         try:
             _tried(law, look_at(replace(subject, factory=Copies(drawn, call_of(drawn)))))
@@ -239,7 +240,8 @@ def _drawn(law: Law, subject: Subject, strategy: SearchStrategy[Any]) -> None:
 
     with isolated(None):
         try:
-            on_each()
+            for each in (_SETTINGS, *_AT_THE_ENDS):
+                each(given(drawn=strategy)(on_each))()
         except Flaky:
             if not broken:
                 raise  # it is the strategy that draws something else each time
