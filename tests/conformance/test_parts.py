@@ -351,8 +351,9 @@ def test_all_that_a_law_refers_to_can_be_imported_in_its_reproduction(law: Law) 
         if isinstance(node, (ast.Import, ast.ImportFrom))
         for alias in node.names
     }
-    used = {node.id for node in ast.walk(ast.parse(program)) if isinstance(node, ast.Name)}
-    assert used & {*names} <= imported
+    nodes = [node for node in ast.walk(ast.parse(program)) if isinstance(node, ast.Name)]
+    written = {node.id for node in nodes if isinstance(node.ctx, ast.Store)}
+    assert {node.id for node in nodes} & {*names} <= imported | written
 
 
 def test_a_dtype_and_modules_are_imported() -> None:

@@ -341,15 +341,6 @@ def same_rng(before: Mapping[str, object], epoch: int | None = None) -> None:
             raise Broken(what, "left where it was", "used or seeded", epoch)
 
 
-def process() -> dict[str, object]:
-    """Return what is set for the whole process."""
-    return {
-        "the default dtype": torch.get_default_dtype(),
-        "the number of threads": torch.get_num_threads(),
-        "grad mode": torch.is_grad_enabled(),
-    }
-
-
 def same_filters(before: Sequence[object]) -> None:
     """Compare the warnings filters with what they were.
 

@@ -28,6 +28,7 @@ from ..kit import (
     others,
     own_schedulers,
     public,
+    refuses,
     run,
     same_run,
     sgd,
@@ -87,9 +88,9 @@ def bound(make: Make, held: list[float]) -> None:
         expect(scheduler.last_epoch, 0, "last_epoch after binding")
 
 
-@law("a schedule that ends in nan")
-def lr_per_group(make: Make, held: list[float], epochs: int) -> None:
-    """At every epoch each lr is a finite number, and get_lr() returns them in a Sequence."""
+@law("a schedule that ends in nan, or goes on below 0")
+def lr_per_group(make: Make, held: list[float], epochs: int, negative: bool) -> None:
+    """At every epoch each lr is a finite number of at least 0, and get_lr() returns a Sequence."""
     scheduler = begin(make, held)
     for epoch in range(epochs + 1):
         if epoch:
@@ -97,6 +98,9 @@ def lr_per_group(make: Make, held: list[float], epochs: int) -> None:
         for group, lr in enumerate(lrs(scheduler)):
             if not math.isfinite(lr):
                 raise Broken("the lr", "a finite number", lr, epoch, group)
+            if lr < 0 and not negative:
+                right = "at least 0, or that negative= says that it may be below"
+                raise Broken("the lr", right, lr, epoch, group)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # torch has none of get_lr outside a step
@@ -116,6 +120,44 @@ def step(make: Make, held: list[float], epochs: int) -> None:
     for epoch in range(1, epochs + 1):
         train(scheduler)
         expect(epoch_of(scheduler), first + epoch, "last_epoch after a step", epoch)
+
+
+@law("a division by the lr of a frozen group; a lr written as 1", widest=True, kind=("0", "int"))
+def any_start(make: Make, held: list[float], epochs: int, kind: str) -> None:
+    """A group may hold a lr of 0, where that is not refused at binding, or an int."""
+    if kind == "int":
+        whole = [*range(1, len(held) + 1)]
+        right = run(begin(make, [*map(float, whole)]), epochs)
+        same_run(run(begin(make, whole), epochs), right, "the lr where the groups held an int")
+    else:
+        try:
+            scheduler = begin(make, [0.0, *held[1:]])
+        except Broken as error:
+            if refuses(error):
+                skip("it refuses a lr of 0")
+            raise
+        for epoch, row in enumerate(run(scheduler, epochs)):
+            for group, lr in enumerate(row):
+                if not math.isfinite(lr):
+                    what = "the lr where group 0 held a lr of 0"
+                    raise Broken(what, "a finite number", lr, epoch, group)
+
+
+@law("a debugger, or an error that shows the policy, which raises in turn")
+def printable(make: Make, held: list[float]) -> None:
+    """A policy can be printed: new, bound and in use."""
+    policy = make()
+    scheduler = None
+    for when in ("new", "bound", "in use"):
+        if when == "bound":
+            scheduler = bind(policy, sgd(held, option_of(policy)))
+        elif scheduler is not None:
+            train(scheduler)
+        try:
+            text = repr(policy if scheduler is None else scheduler)
+        except Exception as error:
+            raise Broken(f"repr() of a policy that is {when}", "a text", said(error)) from error
+        expect(text != "", True, f"repr() of a policy that is {when} has a text")
 
 
 @law("accelerate and Lightning pass wrappers and lists around", given=(None, [], "SGD"))

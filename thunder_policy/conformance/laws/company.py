@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 from torch.optim.lr_scheduler import ChainedScheduler, ConstantLR, SequentialLR
@@ -26,6 +27,7 @@ from ..kit import (
     same_run,
     sgd,
     skip,
+    state_of,
     train,
 )
 from . import law
@@ -110,3 +112,30 @@ def late_group(
             if len(first) > 1 and len(new) == 1 and at < 2:
                 what = f"the lr of a group added at epoch {at}, after that"
                 raise Broken(what, "new ones, as in group 0", f"{new.pop()}, always", group=n)
+
+
+@law("pytorch#20997, #104361: a group that is not there when a run is resumed", widest=True)
+def late_group_resume(
+    make: Make, held: list[float], epochs: int, exact: int | None, at: int
+) -> None:
+    """A run to which a group was added goes on in fresh objects that had it from the start."""
+    if exact is not None:
+        skip("it is for an exact number of param groups")
+    at = min(at, epochs - 1)
+    policy = begin(make, held)
+    train(policy, at)
+    policy.optimizer.add_param_group({"params": [parameter()], option_of(policy): 0.077})
+    try:
+        train(policy)
+    except Broken:
+        skip("it takes no group in: see late_group")
+    if getattr(policy, "on_load", "restore") == "override":
+        skip("its starts are those that are written, and none is for the group that came")
+    saved = copy.deepcopy((policy.optimizer.state_dict(), state_of(policy)))
+
+    fresh = begin(make, [7 * lr for lr in (*held, 0.077)])
+    fresh.optimizer.load_state_dict(saved[0])
+    fresh.load_state_dict(saved[1])
+    seen, right = run(fresh, epochs - at - 1), run(policy, epochs - at - 1)
+    what = f"the lr of a run that was resumed after a group was added at epoch {at}"
+    same_run(seen, right, what, since=at + 1, within=0.0)

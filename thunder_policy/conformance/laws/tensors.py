@@ -128,13 +128,13 @@ def tensor_shape(make: Make, held: list[float], epochs: int, form: str) -> None:
     expect([float(lr) for lr in live], lrs(policy), "what the tensors hold", epochs)
 
 
-@law("pytorch#133663: a step that waits for the GPU")
+@law("pytorch#133663: a step that waits for the GPU", widest=True)
 def gpu_sync(make: Make, held: list[float], epochs: int) -> None:
     """With lrs on a GPU no step reads one: nothing waits for the device."""
     launches(make, fake_cuda(held), epochs)
 
 
-@law("a lr computed from the first epoch on, at each epoch")
+@law("a lr computed from the first epoch on, at each epoch", widest=True)
 def gpu_launches(make: Make, held: list[float], epochs: int) -> None:
     """With lrs on a GPU a step does not launch more and more kernels."""
     try:

@@ -20,11 +20,7 @@ import pytest
 if sys.version_info >= (3, 11):
     import tomllib
 else:
-<<<<<<< HEAD:thunder_policy/conformance/plugin/pytest_thunder_policy.py
     import tomli as tomllib  # type: ignore[import-not-found, unused-ignore]  # pytest brings it
-=======
-    import tomli as tomllib  # type: ignore[import-not-found, unused-ignore]  # pytest has it
->>>>>>> c951406dc73c63b2e6b0e801420e9acc8414dbde:pytest_thunder_policy.py
 
 INHERITED = "INHERITED_FROM_TORCH"
 
