@@ -196,14 +196,12 @@ class MappingPolicy(Policy, Generic[M]):
         """Return how many mappings and how many lr_init there are, if they are lists."""
         return [len(given) for given in (self.mapping, self.lr_init) if isinstance(given, list)]
 
-    def _mappings(self, n: int, param_groups: Sequence[Any] | None = None) -> list[Any]:
+    def _mappings(self, n: int) -> list[Any]:
         """Return one mapping for each of n groups: the same one n times, the list, or by name."""
         mapping: Any = self.mapping
-        if isinstance(mapping, ByName):
-            if param_groups is None and is_bound(self) and len(self._names) != n:
-                param_groups = self.optimizer.param_groups
-            names = self._names if param_groups is None else names_of(param_groups)
-            mapping = mapping.of(names or mapping.names)
+        if isinstance(mapping, ByName) and is_bound(self):
+            now = self.optimizer.param_groups
+            mapping = mapping.of(self._names if len(self._names) == n else names_of(now))
         return per_group(mapping, n, "mappings")
 
     def _value(self) -> dict[str, Any]:
@@ -271,20 +269,20 @@ class MappingPolicy(Policy, Generic[M]):
         """Tell whether any lr of a group from an epoch on depends on what it starts from."""
         return True
 
-    def _check_counts(self, n: int, param_groups: Sequence[Any] | None = None) -> None:
-        self._mappings(n, param_groups)
+    def _check_counts(self, n: int) -> None:
+        self._mappings(n)
         per_group(self.lr_init, n, "lr_init")
 
-    def _starts_at_binding(self, optimizer: Optimizer, epoch: int) -> list[float]:
-        lrs = self._held(optimizer)
-        self._check_counts(len(lrs), optimizer.param_groups)
+    def _starts_at_binding(self, known: Sequence[groups.Params], epoch: int) -> list[float]:
+        lrs = self._held()
+        self._check_counts(len(lrs))
         if self.lr_init is None:
-            starts = super()._starts_at_binding(optimizer, epoch)
+            starts = super()._starts_at_binding(known, epoch)
         else:
             starts = [*per_group(self.lr_init, len(lrs), "lr_init")]
         warned = not self._by_default
-        for i, mapping in enumerate(self._mappings(len(lrs), optimizer.param_groups)):
-            initial_lr = optimizer.param_groups[i].get("initial_lr", lrs[i])
+        for i, mapping in enumerate(self._mappings(len(lrs))):
+            initial_lr = self.optimizer.param_groups[i].get("initial_lr", lrs[i])
             if mapping is None or (self._by_default and not self._depends_on_start(mapping, epoch)):
                 starts[i] = self._number(lrs[i], i)
             elif not (warned or self._is_default(lrs[i], i) or self._is_default(initial_lr, i)):
@@ -378,7 +376,8 @@ class MappingPolicy(Policy, Generic[M]):
         if "mapping" in state and not epochs.is_callable(self.mapping):
             saved: Any = epochs.unpaired(state["mapping"], what.format("mapping"))
             by_name = isinstance(saved, ByName)
-            each_saved = per_group(saved.of(self._names) if by_name else saved, n, "mappings")
+            each_saved = saved.of(self._names) if by_name else saved
+            each_saved = per_group(each_saved, n, "mappings")
             same = saved == self.mapping or each_saved == self._mappings(n)
             plan["mapping"] = self.mapping if same else saved
         if "lr_init" in state:
@@ -420,10 +419,7 @@ class MappingPolicy(Policy, Generic[M]):
 
     def _are_close(self, some: Sequence[float], others: Sequence[float]) -> list[bool]:
         """Tell whether numbers are the same but for rounding, their own and that of the group."""
-        kinds = [
-            lr.dtype if isinstance(lr, Tensor) else torch.float64
-            for lr in self._held(self.optimizer)
-        ]
+        kinds = [lr.dtype if isinstance(lr, Tensor) else torch.float64 for lr in self._held()]
         limits = [max(torch.finfo(kind).eps / 2, 4 * sys.float_info.epsilon) for kind in kinds]
         return [math.isclose(*pair, rel_tol=limit) for *pair, limit in zip(some, others, limits)]
 
@@ -603,7 +599,7 @@ class _ByCall(MappingPolicy[ScheduleFn]):
 
     def _with_lrs_left_alone(self, lrs: list[Any]) -> list[Any]:
         for i in self._left_alone:
-            lrs[i] = groups.copy_of(self._held(self.optimizer)[i])
+            lrs[i] = groups.copy_of(self._held()[i])
         return lrs
 
     def _values_at(self, epoch: int, starts: Sequence[Any]) -> list[Any]:

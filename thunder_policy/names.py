@@ -26,22 +26,22 @@ class ByName(list[Any]):
         return ByName({name: check(value, f"{what}[{name!r}]") for name, value in pairs})
 
     def of(self, names: Sequence[Any]) -> list[Any]:
-        """Return what the groups of these names have, which may share one.
+        """Return what the groups of these names have; groups of one name share it.
 
         Raises:
             ValueError: If a group has no name, or one that there is nothing for.
         """
         values = dict(zip(self.names, self))
+        there = ", ".join(map(repr, values))
         for i, name in enumerate(names):
             if name is None:
                 raise ValueError(
                     f"by_name: group {i} has no name: write {{'params': ..., 'name': ...}}, with "
-                    f"one of {', '.join(map(repr, values))}"
+                    f"one of {there}"
                 )
             if not isinstance(name, str) or name not in values:
                 raise ValueError(
-                    f"by_name: nothing is given for group {i}, {short(name)}: there are "
-                    f"{', '.join(map(repr, values))}"
+                    f"by_name: nothing is given for group {i}, {short(name)}: there are {there}"
                 )
         return [values[name] for name in names]
 

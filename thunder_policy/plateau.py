@@ -215,8 +215,8 @@ class Plateau(_ByCall):
     def _depends_on_start(self, mapping: Any, epoch: int) -> bool:
         return not self._is_closed() or self.policy._depends_on_start(mapping, epoch)
 
-    def _check_counts(self, n: int, param_groups: Sequence[Any] | None = None) -> None:
-        super()._check_counts(n, param_groups)
+    def _check_counts(self, n: int) -> None:
+        super()._check_counts(n)
         per_group(self.min_lr, n, "min_lr")
 
     def _counts(self) -> list[int]:

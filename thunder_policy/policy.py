@@ -91,7 +91,7 @@ class Policy(LRScheduler, ABC):
     # What a binding sets beside optimizer and base_lrs.
     # The params of each group, by which it is known again when others come or go.
     _params: Sequence[groups.Params] = ()
-    # The names of the groups, by which `MappingPolicy.by_name` finds what they have.
+    # The names of the groups: the state of an optimizer may have none.
     _names: Sequence[Any] = ()
     # The only epochs at which a lr changes, where they are known.
     _milestones: Container[int] | None = None
@@ -160,13 +160,13 @@ class Policy(LRScheduler, ABC):
         """
         _check_optimizer(optimizer, type(self).__name__)
         epoch = epoch_number(last_epoch, f"{type(self).__name__}: last_epoch", least=-1) + 1
-        starts = self._starts_at_binding(optimizer, epoch)
+        known = self._params if optimizer is vars(self).get("optimizer") else ()
         with states.all_or_nothing(self, optimizer):
             # A new dict: in one that vars() has made of an instance, Python 3.11 looks slowly.
-            bound = {**self.__dict__, "optimizer": optimizer, "base_lrs": starts}
-            object.__setattr__(self, "__dict__", bound)
-            self._params = groups.params_of(optimizer.param_groups)
+            object.__setattr__(self, "__dict__", {**self.__dict__, "optimizer": optimizer})
             self._names = names_of(optimizer.param_groups)
+            self.base_lrs = starts = self._starts_at_binding(known, epoch)
+            self._params = groups.params_of(optimizer.param_groups)
             self._step_count, self._overridden, self._left = 1, False, None
             self._prepare_steps()
             if self.option == "lr":
@@ -177,27 +177,24 @@ class Policy(LRScheduler, ABC):
             self._go_to(epoch, lrs)
             watch(optimizer)
 
-    def _starts_at_binding(self, optimizer: Optimizer, epoch: int) -> list[float]:
+    def _starts_at_binding(self, known: Sequence[groups.Params], epoch: int) -> list[float]:
         """Return what each group is to start from: its ``initial_lr``, or what it holds.
 
-        Of the same optimizer, what it started from before.
+        Of groups that the policy knows from before, what they started from.
         """
-        known = self._params if optimizer is vars(self).get("optimizer") else ()
-        return self._starts(optimizer, known, "initial_lr" if self.option == "lr" else self.option)
+        return self._starts(known, "initial_lr" if self.option == "lr" else self.option)
 
-    def _starts(
-        self, optimizer: Optimizer, known: Sequence[groups.Params], key: str
-    ) -> list[float]:
+    def _starts(self, known: Sequence[groups.Params], key: str) -> list[float]:
         """Return what each group started from; one that is not known starts from what it holds."""
-        places = groups.places(known, optimizer.param_groups)
-        trios = zip(optimizer.param_groups, self._held(optimizer), places)
+        param_groups = self.optimizer.param_groups
+        trios = zip(param_groups, self._held(), groups.places(known, param_groups))
         return [
             self._number(group.get(key, value), i) if place is None else self.base_lrs[place]
             for i, (group, value, place) in enumerate(trios)
         ]
 
-    def _held(self, optimizer: Optimizer) -> list[Any]:
-        return groups.held(optimizer.param_groups, self.option, self._at)
+    def _held(self) -> list[Any]:
+        return groups.held(self.optimizer.param_groups, self.option, self._at)
 
     def _number(self, value: Any, i: int) -> Any:
         return groups.number(value, f"{type(self).__name__}, group {i}: the {self.option}")
@@ -219,7 +216,7 @@ class Policy(LRScheduler, ABC):
         if n == len(self.base_lrs):
             return self.base_lrs
         self._check_counts(n)
-        return self._starts(self.optimizer, self._params, self.option)
+        return self._starts(self._params, self.option)
 
     def _take_in_groups(self) -> None:
         """Take in the param groups that came, and forget those that went (pytorch#104361)."""
@@ -338,7 +335,7 @@ class Policy(LRScheduler, ABC):
             A new list with a lr for each group: the number, or a new tensor of the same shape,
             dtype and device where the group holds one (pytorch#163103, #163120).
         """
-        return [groups.copy_of(lr) for lr in self._held(self.optimizer)]
+        return [groups.copy_of(lr) for lr in self._held()]
 
     def lr_at(self, epoch: SupportsIndex) -> list[float]:
         """Return the lrs at an epoch, as if nobody else changed any.
