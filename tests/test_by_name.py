@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracle import lr_at
 from strategies import ORDERS, resume, save
+from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
+from torch.distributed.checkpoint.state_dict_saver import save as dcp_save
 from torch.optim import SGD
 
 from thunder_policy import MappingPolicy, Multiply, Plateau, Scale, Schedule, Switch, plot, simulate
@@ -148,10 +151,10 @@ def test_groups_that_go_leave_the_others_what_is_theirs(kind: str) -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("head", None), r"by_name: group 1 has no name.*'head', 'body', 'neck'"),
+        (("head", None), r"^\w+: group 1 has no name.*'head', 'body', 'neck'"),
         (
             ("haed", "body"),
-            r"by_name: nothing .* group 0, 'haed'.*'head', 'body', 'neck'",
+            r"^\w+: by_name has nothing for group 0, 'haed'.*'head', 'body', 'neck'",
         ),
     ],
     ids=["missing", "unknown"],
@@ -165,7 +168,10 @@ def test_unknown_and_missing_names_are_errors_that_list_the_names(
     policy(named("head"))
     policy.optimizer.step()
     policy.optimizer.add_param_group(late(names[0] if names[0] == "haed" else None))
-    with unchanged(policy, policy.optimizer), pytest.raises(ValueError, match="by_name: "):
+    with (
+        unchanged(policy, policy.optimizer),
+        pytest.raises(ValueError, match="has no name|by_name has nothing"),
+    ):
         policy.step()
 
 
@@ -363,3 +369,31 @@ def test_the_laws_of_the_conformance_suite(kind: str) -> None:
     results = check_policy(Subject(lambda: bind, groups=2, epochs=5), on_fail="collect")
     # The first binding adds the names, which a law takes for a change by the policy.
     assert {one.law for one in results if one.status == "failed"} <= {"only_lr"}
+
+
+@pytest.mark.spec("N6", "T6", "P7")
+def test_a_distributed_checkpoint_keeps_the_names_and_the_cuts(tmp_path: Path) -> None:
+    def begin() -> tuple[Switch, Plateau]:
+        scale = Scale.by_name({"head": Constant(1.0), "body": None})
+        return make("Switch")(named("neck", "head")), Plateau(scale, 0.5, 0)(named("body", "head"))
+
+    def states(switch: Switch, plateau: Plateau) -> dict[str, Any]:
+        return {"switch": switch.state_dict(), "plateau": plateau.state_dict()}
+
+    switch, plateau = begin()
+    advance(switch, 2)
+    for metric in (1.0, 2.0, 2.0):
+        plateau.optimizer.step()
+        plateau.step(metric)
+    fresh = begin()
+    loaded = states(*fresh)
+    with pytest.warns(UserWarning, match="single process"):
+        dcp_save(states(switch, plateau), checkpoint_id=tmp_path)
+    with pytest.warns(UserWarning, match="single process"):
+        dcp_load(loaded, checkpoint_id=tmp_path)
+    assert loaded == states(switch, plateau)
+    policies: list[tuple[Any, Any]] = [*zip(fresh, (switch, plateau))]
+    for (one, other), state in zip(policies, loaded.values()):
+        one.load_state_dict(state)
+        assert lrs(one.optimizer) == lrs(other.optimizer)
+    assert (fresh[1].cuts, fresh[1].best) == (2, 1.0)

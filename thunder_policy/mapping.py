@@ -201,7 +201,7 @@ class MappingPolicy(Policy, Generic[M]):
             if param_groups is None and is_bound(self) and len(self._names) != n:
                 param_groups = self.optimizer.param_groups
             names = self._names if param_groups is None else names_of(param_groups)
-            mapping = mapping.of(names or mapping.names)
+            mapping = mapping.of(names or mapping.names, type(self).__name__)
         return per_group(mapping, n, "mappings")
 
     def _value(self) -> dict[str, Any]:
@@ -363,8 +363,10 @@ class MappingPolicy(Policy, Generic[M]):
         plan: dict[str, Any] = {}
         if "mapping" in state and not epochs.is_callable(self.mapping):
             saved: Any = epochs.unpaired(state["mapping"], what.format("mapping"))
-            by_name = isinstance(saved, ByName)
-            each_saved = per_group(saved.of(self._names) if by_name else saved, n, "mappings")
+            one_each = saved
+            if isinstance(saved, ByName):
+                one_each = saved.of(self._names, type(self).__name__)
+            each_saved = per_group(one_each, n, "mappings")
             same = saved == self.mapping or each_saved == self._mappings(n)
             plan["mapping"] = self.mapping if same else saved
         if "lr_init" in state:
