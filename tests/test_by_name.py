@@ -170,7 +170,7 @@ def test_unknown_and_missing_names_are_errors_that_list_the_names(
     policy.optimizer.add_param_group(late(names[0] if names[0] == "haed" else None))
     with (
         unchanged(policy, policy.optimizer),
-        pytest.raises(ValueError, match="has no name|by_name has nothing"),
+        pytest.raises(ValueError, match=r"has no name|by_name has nothing"),
     ):
         policy.step()
 
