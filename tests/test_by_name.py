@@ -345,7 +345,8 @@ def test_a_custom_policy_and_a_plateau_know_names() -> None:
     assert policy(named("body", "head")).lr_at(1) == [0.2, 0.4]
     plateau = Plateau(Scale.by_name({"head": Constant(1.0), "body": None}), 0.5, patience=0)
     assert simulate(plateau, 3, lr=0.8, metrics=[1, 1])[2].tolist() == [0.4, 0.8]
-    assert "policy=Scale.by_name(mapping={'head'" in repr(plateau)
+    assert repr(plateau).startswith("Plateau(policy=Scale.by_name(mapping={'head'")
+    assert eval(repr(plateau)) == plateau == pickle.loads(pickle.dumps(plateau))
     plateau(named("head", lr=0.8))
     plateau.optimizer.add_param_group(late("body"))
     for _ in range(2):

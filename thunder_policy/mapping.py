@@ -212,7 +212,7 @@ class MappingPolicy(Policy, Generic[M]):
         return {name: value[name] for name in value if name not in hidden}
 
     def __repr__(self) -> str:
-        by_name = isinstance(self.mapping, ByName) and not is_bound(self)
+        by_name = isinstance(self._value().get("mapping"), ByName)
         return super().__repr__().replace("(", ".by_name(" if by_name else "(", 1)
 
     def __eq__(self, other: object) -> bool:
