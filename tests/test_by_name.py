@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracle import lr_at
 from strategies import ORDERS, resume, save
+from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
+from torch.distributed.checkpoint.state_dict_saver import save as dcp_save
 from torch.optim import SGD
 
 from thunder_policy import MappingPolicy, Multiply, Plateau, Scale, Schedule, Switch, plot, simulate
@@ -148,10 +151,10 @@ def test_groups_that_go_leave_the_others_what_is_theirs(kind: str) -> None:
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("head", None), r"by_name: group 1 has no name.*'head', 'body', 'neck'"),
+        (("head", None), r"^\w+: group 1 has no name.*'head', 'body', 'neck'"),
         (
             ("haed", "body"),
-            r"by_name: nothing .* group 0, 'haed'.*'head', 'body', 'neck'",
+            r"^\w+: by_name has nothing for group 0, 'haed'.*'head', 'body', 'neck'",
         ),
     ],
     ids=["missing", "unknown"],
@@ -165,7 +168,10 @@ def test_unknown_and_missing_names_are_errors_that_list_the_names(
     policy(named("head"))
     policy.optimizer.step()
     policy.optimizer.add_param_group(late(names[0] if names[0] == "haed" else None))
-    with unchanged(policy, policy.optimizer), pytest.raises(ValueError, match="by_name: "):
+    with (
+        unchanged(policy, policy.optimizer),
+        pytest.raises(ValueError, match=r"has no name|by_name has nothing"),
+    ):
         policy.step()
 
 
@@ -339,7 +345,8 @@ def test_a_custom_policy_and_a_plateau_know_names() -> None:
     assert policy(named("body", "head")).lr_at(1) == [0.2, 0.4]
     plateau = Plateau(Scale.by_name({"head": Constant(1.0), "body": None}), 0.5, patience=0)
     assert simulate(plateau, 3, lr=0.8, metrics=[1, 1])[2].tolist() == [0.4, 0.8]
-    assert "policy=Scale.by_name(mapping={'head'" in repr(plateau)
+    assert repr(plateau).startswith("Plateau(policy=Scale.by_name(mapping={'head'")
+    assert eval(repr(plateau)) == plateau == pickle.loads(pickle.dumps(plateau))
     plateau(named("head", lr=0.8))
     plateau.optimizer.add_param_group(late("body"))
     for _ in range(2):
@@ -363,3 +370,31 @@ def test_the_laws_of_the_conformance_suite(kind: str) -> None:
     results = check_policy(Subject(lambda: bind, groups=2, epochs=5), on_fail="collect")
     # The first binding adds the names, which a law takes for a change by the policy.
     assert {one.law for one in results if one.status == "failed"} <= {"only_lr"}
+
+
+@pytest.mark.spec("N6", "T6", "P7")
+def test_a_distributed_checkpoint_keeps_the_names_and_the_cuts(tmp_path: Path) -> None:
+    def begin() -> tuple[Switch, Plateau]:
+        scale = Scale.by_name({"head": Constant(1.0), "body": None})
+        return make("Switch")(named("neck", "head")), Plateau(scale, 0.5, 0)(named("body", "head"))
+
+    def states(switch: Switch, plateau: Plateau) -> dict[str, Any]:
+        return {"switch": switch.state_dict(), "plateau": plateau.state_dict()}
+
+    switch, plateau = begin()
+    advance(switch, 2)
+    for metric in (1.0, 2.0, 2.0):
+        plateau.optimizer.step()
+        plateau.step(metric)
+    fresh = begin()
+    loaded = states(*fresh)
+    with pytest.warns(UserWarning, match="single process"):
+        dcp_save(states(switch, plateau), checkpoint_id=tmp_path)
+    with pytest.warns(UserWarning, match="single process"):
+        dcp_load(loaded, checkpoint_id=tmp_path)
+    assert loaded == states(switch, plateau)
+    policies: list[tuple[Any, Any]] = [*zip(fresh, (switch, plateau))]
+    for (one, other), state in zip(policies, loaded.values()):
+        one.load_state_dict(state)
+        assert lrs(one.optimizer) == lrs(other.optimizer)
+    assert (fresh[1].cuts, fresh[1].best) == (2, 1.0)

@@ -446,7 +446,7 @@ MAKERS: dict[str, Callable[[], Policy]] = {
     dtype=st.sampled_from(DTYPES),
     steps=st.lists(st.sampled_from(LOOPS) | st.integers(0, 3), max_size=8),
     order=st.sampled_from(ORDERS),
-    container=st.sampled_from(["none", "sequential", "chained"]),
+    container=st.sampled_from(["none", "first", "second", "twice", "chained"]),
 )
 def test_no_correct_loop_warns(
     name: str, dtype: torch.dtype | None, steps: list[Any], order: Sequence[str], container: str
@@ -457,13 +457,20 @@ def test_no_correct_loop_warns(
         return sgd(held(0.1, dtype), held(0.02, dtype)), MAKERS[name]()
 
     def inside(optimizer: SGD, policy: Policy) -> LRScheduler:
-        if container == "sequential":
-            return SequentialLR(
-                optimizer, [policy(optimizer), ExponentialLR(optimizer, 0.9)], milestones=[4]
-            )
-        if container == "chained":
-            return ChainedScheduler([policy(optimizer), StepLR(optimizer, 3, 0.5)])
-        return policy(optimizer)
+        def after(*parts: LRScheduler, at: int = 4) -> LRScheduler:
+            return SequentialLR(optimizer, [*parts], milestones=[at])
+
+        match container:
+            case "first":
+                return after(policy(optimizer), ExponentialLR(optimizer, 0.9))
+            case "second":
+                return after(LinearLR(optimizer, 0.5, total_iters=4), policy(optimizer))
+            case "twice":
+                return after(policy(optimizer), copy.copy(policy)(optimizer))
+            case "chained":
+                return ChainedScheduler([policy(optimizer), StepLR(optimizer, 3, 0.5)])
+            case _:
+                return policy(optimizer)
 
     optimizer, policy = begin()
     scheduler = inside(optimizer, policy)

@@ -201,7 +201,8 @@ class MappingPolicy(Policy, Generic[M]):
         mapping: Any = self.mapping
         if isinstance(mapping, ByName) and is_bound(self):
             now = self.optimizer.param_groups
-            mapping = mapping.of(self._names if len(self._names) == n else names_of(now))
+            names = self._names if len(self._names) == n else names_of(now)
+            mapping = mapping.of(names, type(self).__name__)
         return per_group(mapping, n, "mappings")
 
     def _value(self) -> dict[str, Any]:
@@ -212,7 +213,7 @@ class MappingPolicy(Policy, Generic[M]):
         return {name: value[name] for name in value if name not in hidden}
 
     def __repr__(self) -> str:
-        by_name = isinstance(self.mapping, ByName) and not is_bound(self)
+        by_name = isinstance(self._value().get("mapping"), ByName)
         return super().__repr__().replace("(", ".by_name(" if by_name else "(", 1)
 
     def __eq__(self, other: object) -> bool:
@@ -375,9 +376,10 @@ class MappingPolicy(Policy, Generic[M]):
         plan: dict[str, Any] = {}
         if "mapping" in state and not epochs.is_callable(self.mapping):
             saved: Any = epochs.unpaired(state["mapping"], what.format("mapping"))
-            by_name = isinstance(saved, ByName)
-            each_saved = saved.of(self._names) if by_name else saved
-            each_saved = per_group(each_saved, n, "mappings")
+            one_each = saved
+            if isinstance(saved, ByName):
+                one_each = saved.of(self._names, type(self).__name__)
+            each_saved = per_group(one_each, n, "mappings")
             same = saved == self.mapping or each_saved == self._mappings(n)
             plan["mapping"] = self.mapping if same else saved
         if "lr_init" in state:

@@ -25,8 +25,12 @@ class ByName(list[Any]):
         pairs = zip(self.names, self)
         return ByName({name: check(value, f"{what}[{name!r}]") for name, value in pairs})
 
-    def of(self, names: Sequence[Any]) -> list[Any]:
-        """Return what the groups of these names have; groups of one name share it.
+    def of(self, names: Sequence[Any], who: str) -> list[Any]:
+        """Return what the groups of these names have, which may share one.
+
+        Args:
+            names: The name of each group.
+            who: The policy that asks, for an error.
 
         Raises:
             ValueError: If a group has no name, or one that there is nothing for.
@@ -36,12 +40,12 @@ class ByName(list[Any]):
         for i, name in enumerate(names):
             if name is None:
                 raise ValueError(
-                    f"by_name: group {i} has no name: write {{'params': ..., 'name': ...}}, with "
+                    f"{who}: group {i} has no name: write {{'params': ..., 'name': ...}}, with "
                     f"one of {there}"
                 )
             if not isinstance(name, str) or name not in values:
                 raise ValueError(
-                    f"by_name: nothing is given for group {i}, {short(name)}: there are {there}"
+                    f"{who}: by_name has nothing for group {i}, {short(name)}, but for {there}"
                 )
         return [values[name] for name in names]
 
