@@ -137,7 +137,8 @@ def lr_at_loaded(make: MakePolicy, held: list[float], epochs: int, at: int, orde
     optimizer = sgd([7 * lr for lr in held], option_of(fresh))
     if order == "optimizer, bind, policy":
         optimizer.load_state_dict(saved[0])
-    bind(fresh, optimizer).load_state_dict(saved[1])
+    fresh = bind(fresh, optimizer)
+    fresh.load_state_dict(saved[1])
     if order == "policy, optimizer":
         optimizer.load_state_dict(saved[0])
     for epoch in range(at, min(at + 1, epochs) + 1):
