@@ -189,7 +189,7 @@ def test_only_the_standard_library_and_the_checks_are_imported() -> None:
     names = {alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names}
     names |= {str(n.module) for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
     others = {name for name in names if name.split(".")[0] not in sys.stdlib_module_names}
-    assert others == {"checks"}
+    assert others == {"checks", "configs"}
 
 
 # --- Laws of every schedule --------------------------------------------------------------------

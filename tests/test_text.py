@@ -332,6 +332,8 @@ def test_what_is_no_text_gets_no_such_advice(value: Any) -> None:
             Switch(mapping)
         assert "YAML" not in str(caught.value)
         assert "parse" not in str(caught.value)
+    with pytest.raises(TypeError, match=r"not 'high' \(str\)$"):
+        Switch({0: "high"})  # type: ignore[dict-item]
 
 
 @pytest.mark.spec("F5")

@@ -30,7 +30,7 @@ from dataclasses import KW_ONLY, dataclass, fields, replace
 from numbers import Real
 from typing import Any, ClassVar, Literal, TypeVar
 
-from .checks import count, epoch_number, non_negative, real, short
+from .checks import count, epoch_key, epoch_number, non_negative, real, short
 
 __all__ = [
     "WSD", "Clamp", "Constant", "Cosine", "CosineRestarts", "Exponential", "InverseSqrt", "Linear",
@@ -810,7 +810,7 @@ def _points(value: Any, what: str) -> tuple[tuple[int, float], ...]:
         given = [(t, lr) for t, lr in (value.items() if isinstance(value, Mapping) else value)]
     except (TypeError, ValueError):
         raise TypeError(f"{what} must be {{epoch: lr}} or pairs, not {short(value)}") from None
-    lrs = {epoch_number(t, what): non_negative(lr, f"{what} at {t}") for t, lr in given}
+    lrs = {epoch_key(t, what): non_negative(lr, f"{what} at {t}") for t, lr in given}
     if not lrs or len(lrs) < len(given):
         raise ValueError(f"{what} must have one lr an epoch, and not be empty: {short(value)}")
     return tuple(sorted(lrs.items()))
