@@ -6,6 +6,7 @@ import copy
 import inspect
 import pickle
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from strategies import Case, cases, exact_groups
 
 import thunder_policy
 from thunder_policy import MappingPolicy, Schedule, Switch, UnboundPolicyError, bound, simulate
+from thunder_policy.conformance import Subject, check_policy
 from thunder_policy.schedules import Constant, Cosine
 
 NAMES = bound.__all__
@@ -179,6 +181,13 @@ def test_it_works_in_the_place_of_a_scheduler_of_torch() -> None:
         optimizer.step()
         scheduler.step()
     assert seen == [0.4, 0.2, Cosine(1, 0, 4)(0), Cosine(1, 0, 4)(1)]
+
+
+@pytest.mark.slow
+@pytest.mark.spec("A1", "A2", "A3")
+@EVERY
+def test_the_conformance_suite_passes(name: str) -> None:
+    check_policy(Subject(lambda: partial(getattr(bound, name), mapping=MAPPINGS[name]), epochs=6))
 
 
 @pytest.mark.spec("A3", "K6")

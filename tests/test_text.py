@@ -293,7 +293,7 @@ def test_any_sequence_of_a_configuration_will_do() -> None:
         ),
         (
             lambda: Piecewise(json.loads('{"0": 0.1}')),
-            r"Piecewise: points must be one real number, not '0' \(str\).*JSON.*parse",
+            r"Piecewise: points must be one real number, not '0' \(str\).*without quotes",
         ),
         (
             lambda: Switch({0: "1e-3"}),  # type: ignore[dict-item]
@@ -332,6 +332,8 @@ def test_what_is_no_text_gets_no_such_advice(value: Any) -> None:
             Switch(mapping)
         assert "YAML" not in str(caught.value)
         assert "parse" not in str(caught.value)
+    with pytest.raises(TypeError, match=r"not 'high' \(str\)$"):
+        Switch({0: "high"})  # type: ignore[dict-item]
 
 
 @pytest.mark.spec("F5")

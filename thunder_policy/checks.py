@@ -39,9 +39,12 @@ def real(value: Any, what: str, *, any_shape: bool = False) -> float:
         number = value.item()
     if isinstance(number, bool) or not isinstance(number, (Real, Decimal)):
         kind = "a tensor" if isinstance(value, Tensor) else type(value).__name__
-        raise TypeError(
-            f"{what} must be one real number, not {short(value)} ({kind}){_cure(number)}"
-        )
+        cure = ""
+        if isinstance(value, str):
+            with suppress(ValueError):
+                float(value)
+                cure = ": write it without quotes, and in YAML as 1.0e-3, as 1e-3 is text there"
+        raise TypeError(f"{what} must be one real number, not {short(value)} ({kind}){cure}")
     try:
         result = float(number)
     except (OverflowError, ValueError):  # 10**400, Decimal("sNaN")
@@ -67,22 +70,20 @@ def epoch_number(value: Any, what: str, *, least: float = 0) -> int:
         ValueError: For less than the least.
     """
     if isinstance(value, bool) or not isinstance(value, Integral):
-        kind = type(value).__name__
-        raise TypeError(f"{what} must be an integer, not {short(value)} ({kind}){_cure(value)}")
+        raise TypeError(f"{what} must be an integer, not {short(value)} ({type(value).__name__})")
     if value < least:
         raise ValueError(f"{what} must be at least {least}, not {short(value)}")
     return int(value)
 
 
-def _cure(value: object) -> str:
-    """Say what to do about a number that is text, as the formats of configurations make it."""
-    with suppress(TypeError, ValueError):
-        if isinstance(value, str) and float(value) >= 0:
-            return (
-                ": write it without quotes, and in YAML as 1.0e-3, as 1e-3 is text there; JSON has "
-                "no keys but text: write the whole policy as text there, for thunder_policy.parse"
-            )
-    return ""
+def epoch_key(value: Any, what: str) -> int:
+    """Like `epoch_number`, for the key of a mapping, and say what to do where it is text."""
+    if isinstance(value, str):
+        raise TypeError(
+            f"{what} must be an integer, not {short(value)} (str): JSON has no keys but text; "
+            "write the whole policy as text there, for thunder_policy.parse"
+        )
+    return epoch_number(value, what)
 
 
 def count(value: Any, what: str) -> int:

@@ -11,7 +11,7 @@ from typing import Any, SupportsFloat
 
 from torch.optim.lr_scheduler import LRScheduler
 
-from .checks import all_finite_floats, epoch_number, non_negative, short
+from .checks import all_finite_floats, epoch_key, non_negative, short
 from .names import ByName
 
 
@@ -55,7 +55,7 @@ def _sorted(mapping: Mapping[Any, Any], what: str) -> dict[int, float]:
     if plain and min(mapping) >= 0 and min(mapping.values()) >= 0:
         return {epoch: mapping[epoch] for epoch in sorted(mapping)}  # a million in a blink
     numbers = {
-        epoch_number(epoch, f"{what}: the epoch"): non_negative(
+        epoch_key(epoch, f"{what}: the epoch"): non_negative(
             number, f"{what}: the value at epoch {short(epoch)}"
         )
         for epoch, number in mapping.items()

@@ -198,15 +198,11 @@ def test_thunder_binds_it_and_lightning_resumes_it(tmp_path: Path) -> None:
     assert names["module"].configure_optimizers()[1][0].get_last_lr() == [0.1]
     pytorch = pytest.importorskip("lightning.pytorch")
 
-    class Seeing(pytorch.Callback):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.seen: list[float] = []
-
-        def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
-            self.seen += lrs(trainer.optimizers[0])
-
     def fit(epochs: int, resume: Path | None = None) -> list[float]:
-        model, seeing = nn.Linear(2, 1), Seeing()
+        model, seen = nn.Linear(2, 1), list[float]()
+        seeing = pytorch.callbacks.LambdaCallback(
+            on_train_batch_start=lambda trainer, *_: seen.extend(lrs(trainer.optimizers[0]))
+        )
         policy = Switch(MAPPING)
         module = names["ThunderModule"](
             model, nn.MSELoss(), optimizer=sgd(model), lr_scheduler=policy
@@ -223,7 +219,7 @@ def test_thunder_binds_it_and_lightning_resumes_it(tmp_path: Path) -> None:
         data = torch.utils.data.TensorDataset(torch.ones(4, 2), torch.ones(4, 1))
         trainer.fit(module, torch.utils.data.DataLoader(data, batch_size=4), ckpt_path=resume)
         trainer.save_checkpoint(tmp_path / f"{epochs}.ckpt")
-        return seeing.seen
+        return seen
 
     first = fit(2)
     rest = fit(EPOCHS, tmp_path / "2.ckpt")
@@ -241,17 +237,17 @@ def test_fastai_sets_the_lr_of_each_epoch(policy: MappingPolicy[Any]) -> None:
 
     seen: list[float] = []
 
-    class See(names["Callback"]):  # type: ignore[misc, name-defined]
-        def before_step(self) -> None:
-            seen.append(self.opt.hypers[0]["lr"])
+    def before_step(self: Any) -> None:
+        seen.append(self.opt.hypers[0]["lr"])
 
+    see = type("See", (names["Callback"],), {"before_step": before_step})
     data = torch.utils.data.TensorDataset(torch.ones(8, 2), torch.ones(8, 1))
     loader = torch.utils.data.DataLoader(data, batch_size=8)
     learner = Learner(
         DataLoaders(loader, loader),
         nn.Linear(2, 1),
         loss_func=nn.MSELoss(),
-        cbs=[names["LRAt"](policy), See()],
+        cbs=[names["LRAt"](policy), see()],
     )
     with learner.no_logging():
         learner.fit(4)

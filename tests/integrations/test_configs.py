@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -42,11 +41,9 @@ def test_the_recipes_that_need_no_package() -> None:
     assert scheduler.get_last_lr() == [0.1 * Cosine(1.0, 0.0, 4)(2)]
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason="tomllib came with Python 3.11")
 @pytest.mark.spec("F1")
 def test_toml() -> None:
-    import tomllib
-
+    tomllib = pytest.importorskip("tomllib", reason="it came with Python 3.11")
     text = f"policy = {json.dumps(repr(WRITTEN))}"
     assert parse(tomllib.loads(text)["policy"]) == WRITTEN
 
@@ -154,7 +151,7 @@ def test_hydra() -> None:
     several = OmegaConf.create({"mapping": [{0: 0.1}, {0: 0.2}], "lr_init": [0.1, 0.2]})
     assert Switch(**several) == Switch([{0: 0.1}, {0: 0.2}], [0.1, 0.2])
     nested = {"_target_": "thunder_policy.schedules.Cosine", "start": 1, "end": 0, "epochs": 9}
-    scale = {"_target_": "thunder_policy.Scale", "mapping": nested}
+    scale: dict[str, Any] = {"_target_": "thunder_policy.Scale", "mapping": nested}
     assert instantiate(OmegaConf.create(scale)) == Scale(Cosine(1.0, 0.0, 9))
     # In a list it makes configurations of dataclasses again, if it is not told otherwise.
     scale |= {"mapping": [nested, None], "_convert_": "all"}

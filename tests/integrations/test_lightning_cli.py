@@ -145,9 +145,7 @@ lr_scheduler:
 def test_a_policy_among_the_hyperparameters_is_a_value(tmp_path: Path) -> None:
     net_class: Any = page.run("lightning")["Net"]
 
-    class Trained(net_class, Net):  # type: ignore[misc]
-        pass
-
+    made: Any = type("Trained", (net_class, Net), {})
     policy = Schedule(warmup(1, Cosine(0.1, 0.0, 4)))
     before = copy.copy(policy)
 
@@ -163,13 +161,13 @@ def test_a_policy_among_the_hyperparameters_is_a_value(tmp_path: Path) -> None:
 
     SEEN.clear()
     stopped = trainer(2)
-    stopped.fit(Trained(policy))
+    stopped.fit(made(policy))
     assert policy == before  # bound was a copy
     stopped.save_checkpoint(tmp_path / "checkpoint")
     with torch.serialization.safe_globals(safe_globals()):
         checkpoint = torch.load(tmp_path / "checkpoint", weights_only=True)
         assert checkpoint["hyper_parameters"] == {"policy": policy}
-        again = Trained.load_from_checkpoint(tmp_path / "checkpoint", weights_only=True)
+        again = made.load_from_checkpoint(tmp_path / "checkpoint", weights_only=True)
         assert again.hparams.policy == policy
         trainer(EPOCHS).fit(again, ckpt_path=tmp_path / "checkpoint", weights_only=True)
     assert [policy.lr_at(epoch)[0] for epoch in range(EPOCHS)] == SEEN

@@ -150,7 +150,7 @@ def test_the_right_lrs_are_logged(
         default_root_dir=tmp_path,
         log_every_n_steps=1,
     )
-    rows = DataLoader(torch.ones(4, 2), batch_size=4)  # type: ignore[arg-type]
+    rows: Any = DataLoader(torch.ones(4, 2), batch_size=4)  # type: ignore[arg-type]
     trainer.fit(Net(make(), lr), rows)
     logged = read()
     assert [len(row) for row in late.seen] == [2, 2, 3, 3]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import os
 import sys
-import tempfile
 import warnings
+from pathlib import Path
 from typing import Any
 
 os.environ |= {"MASTER_ADDR": "127.0.0.1", "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
@@ -14,7 +14,7 @@ os.environ |= {"MASTER_ADDR": "127.0.0.1", "RANK": "0", "LOCAL_RANK": "0", "WORL
 import deepspeed
 import page
 import torch
-from torch.distributed import FileStore, init_process_group
+from torch import distributed
 
 from thunder_policy import Multiply, Policy, Scale, Schedule, Switch, simulate
 from thunder_policy.schedules import Cosine
@@ -52,8 +52,8 @@ def check_that_one_that_is_further_on_warns() -> None:
 def main(folder: str) -> None:
     # Nothing is compiled for one process.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    store = FileStore(tempfile.mktemp(dir=folder), 1)
-    init_process_group("gloo", store=store, rank=0, world_size=1)
+    file = Path(folder) / "store"
+    distributed.init_process_group("gloo", init_method=f"file://{file}", rank=0, world_size=1)
     deepspeed.init_distributed("gloo", dist_init_required=False)
     initialize = page.run("deepspeed")["initialize"]
     for i, policy in enumerate(POLICIES):
