@@ -117,13 +117,6 @@ class ScheduleFunction(ABC):
 
         In a chain each `at` counts from the beginning of the whole, like SequentialLR's milestones.
 
-        Args:
-            schedule: what follows.
-            at: when it begins.
-
-        Returns:
-            `self(t)` before `at`, `schedule(t - at)` from it on.
-
         Example:
             >>> [*map(Constant(0.1).then(Linear(0.1, 0.0, epochs=2), at=3), range(6))]
             [0.1, 0.1, 0.1, 0.1, 0.05, 0.0]
@@ -132,13 +125,6 @@ class ScheduleFunction(ABC):
 
     def clamp(self, min: float | None = None, max: float | None = None) -> Clamp:
         """Keep the learning rate between two bounds, of which either may be left out.
-
-        Args:
-            min: the lowest learning rate.
-            max: the highest; growth without bound ends here.
-
-        Returns:
-            The bounded schedule.
 
         Example:
             >>> [*map(Exponential(0.1, gamma=0.5).clamp(min=0.03), range(4))]
