@@ -513,13 +513,14 @@ class CosineRestarts(ScheduleFunction):
         if m == 1:
             cycle, since = _cycle(t, length)
         else:
-            # Cycle i begins at T_0 * (m^i - 1) / (m - 1), so the latest is floor(log_m(q)).
-            q = 1 + _cycle(t * (m - 1), length)[0]
-            cycle = round(math.log(q, m))
+            # Cycle i begins at T_0 * (m^i - 1) / (m - 1): the latest is this one, or one before.
+            cycle = round(math.log(1 + t * (m - 1) / length) / math.log(m))
             longer = m**cycle
-            if longer > q:
+            since = t - length * ((longer - 1) // (m - 1))
+            if since <= -SAME:
                 cycle, longer = cycle - 1, longer // m
-            since = max(0, t - length * ((longer - 1) // (m - 1)))
+                since = t - length * ((longer - 1) // (m - 1))
+            since = max(0, since)
             length *= longer
         if self.cycle_limit is not None and cycle >= self.cycle_limit:
             return self.end

@@ -282,10 +282,11 @@ def _numbers(policy: Schedule | Scale, called: Mapping[int, Any], epochs: int) -
         A tensor of shape (epochs, callables).
     """
     numbers: list[float] = []
+    several = [*called.items()]
     epoch, group = 0, 0
     try:
         for epoch in range(epochs):
-            for group, schedule in called.items():
+            for group, schedule in several:
                 number = schedule(epoch)
                 if type(number) is not float or number - number != 0.0:  # nan or inf
                     what = f"{policy._where(epoch, group)}: the {policy.option}"
