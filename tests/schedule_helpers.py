@@ -299,4 +299,4 @@ def power(base: float, exponent: Any) -> Any:
 def between(start: Any, end: Any, t: Any, n: Any, shape: str = "linear") -> Any:
     p = part(t, n)
     down = {"linear": 1 - p, "cos": (1 + mp.cos(mp.pi * p)) / 2, "1-sqrt": 1 - mp.sqrt(p)}[shape]
-    return end + (mp.mpf(start) - end) * down
+    return mp.mpf(end) * (1 - down) + mp.mpf(start) * down

@@ -98,7 +98,7 @@ def test_an_expression_is_what_python_makes_of_it(text: str, policy: Policy | No
 
 @given(schedule=anything)
 def test_every_schedule_is_read_back_from_its_repr(schedule: ScheduleFunction) -> None:
-    assert load(repr(schedule)).mapping == schedule  # type: ignore[attr-defined]
+    assert load(repr(schedule)).mapping == schedule
 
 
 numbers = st.integers(-9, 9) | st.floats(-9, 9)
@@ -313,7 +313,7 @@ def test_a_policy_can_be_imported(module: str) -> None:
     for _ in range(2):
         assert load(f"{module}.train:policy").lr_at(2) == [0.25]
     assert load(f" {module}.train:Config.policy ") is load(f"{module}.train:policy")
-    assert load(f"{module}.train:schedule").mapping == Cosine(0.1, 0, 9)  # type: ignore[attr-defined]
+    assert load(f"{module}.train:schedule").mapping == Cosine(0.1, 0, 9)
     assert load(f"{module}.train:groups").lr_at(0) == [0.1, 0.05]
 
 

@@ -124,13 +124,6 @@ class ScheduleFunction(ABC):
 
         In a chain each `at` counts from the beginning of the whole, like SequentialLR's milestones.
 
-        Args:
-            schedule: what follows.
-            at: when it begins.
-
-        Returns:
-            `self(t)` before `at`, `schedule(t - at)` from it on.
-
         Example:
             >>> [*map(Constant(0.1).then(Linear(0.1, 0.0, epochs=2), at=3), range(6))]
             [0.1, 0.1, 0.1, 0.1, 0.05, 0.0]
@@ -139,13 +132,6 @@ class ScheduleFunction(ABC):
 
     def clamp(self, min: float | None = None, max: float | None = None) -> Clamp:
         """Keep the learning rate between two bounds, of which either may be left out.
-
-        Args:
-            min: the lowest learning rate.
-            max: the highest; growth without bound ends here.
-
-        Returns:
-            The bounded schedule.
 
         Example:
             >>> [*map(Exponential(0.1, gamma=0.5).clamp(min=0.03), range(4))]
@@ -534,13 +520,14 @@ class CosineRestarts(ScheduleFunction):
         if m == 1:
             cycle, since = _cycle(t, length)
         else:
-            # Cycle i begins at T_0 * (m^i - 1) / (m - 1), so the latest is floor(log_m(q)).
-            q = 1 + _cycle(t * (m - 1), length)[0]
-            cycle = round(math.log(q, m))
+            # Cycle i begins at T_0 * (m^i - 1) / (m - 1): the latest is this one, or one before.
+            cycle = round(math.log(1 + t * (m - 1) / length) / math.log(m))
             longer = m**cycle
-            if longer > q:
+            since = t - length * ((longer - 1) // (m - 1))
+            if since <= -SAME:
                 cycle, longer = cycle - 1, longer // m
-            since = max(0, t - length * ((longer - 1) // (m - 1)))
+                since = t - length * ((longer - 1) // (m - 1))
+            since = max(0, since)
             length *= longer
         if self.cycle_limit is not None and cycle >= self.cycle_limit:
             return self.end

@@ -20,7 +20,6 @@ from .checks import add_note, count, epoch_number, non_negative, per_group, real
 from .drawing import draw, finish
 from .dry_run import stand_in, stepped
 from .mapping import MappingPolicy, Scale, Schedule
-from .messages import cut
 from .plateau import Plateau
 from .policy import Policy, is_bound
 from .state import bound_schedulers
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     # What is one policy, or stands for one: a list is of schedules, one a group.
     Metrics = Sequence[SupportsFloat | None]
     One = LRScheduler | ScheduleFunction | Sequence[ScheduleFunction | None]
-
-MAX_NAME = 60
 
 
 @overload
@@ -156,7 +153,7 @@ def schedulers(who: str, *policies: Any) -> dict[str, LRScheduler]:
         "Schedule" if isinstance(one, (list, tuple)) else type(one).__name__ for one in policies
     ]
     if len({*names}) < len(names):
-        names = [cut(repr(one), MAX_NAME) for one in policies]
+        names = [short(one) for one in policies]
     if len({*names}) < len(names):
         names = [f"{i}: {name}" for i, name in enumerate(names)]
     return {name: _scheduler(one) for name, one in zip(names, policies)}
@@ -317,10 +314,11 @@ def _numbers(policy: Schedule | Scale, called: Mapping[int, Any], epochs: int) -
         A tensor of shape (epochs, callables).
     """
     numbers: list[float] = []
+    several = [*called.items()]
     epoch, group = 0, 0
     try:
         for epoch in range(epochs):
-            for group, schedule in called.items():
+            for group, schedule in several:
                 number = schedule(epoch)
                 if type(number) is not float or number - number != 0.0:  # nan or inf
                     what = f"{policy._where(epoch, group)}: the {policy.option}"
