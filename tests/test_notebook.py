@@ -59,6 +59,8 @@ def test_a_mapping_is_drawn_in_steps_at_its_epochs(mapping: dict[int, float]) ->
         at = t / (epochs - 1) * WIDTH
         height = [y for x, y in corners if x <= at + 0.01][-1]
         assert height == pytest.approx((lr - low) / ((high - low) or 1) * HEIGHT, abs=0.02)
+    # Never aslant.
+    assert all(a[0] == b[0] or a[1] == b[1] for a, b in zip(corners, corners[1:]))
     caption = html.findtext("small")
     assert caption == f"lr of the first {epochs} epochs, from {low:g} to {high:g}"
 
