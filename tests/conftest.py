@@ -23,6 +23,7 @@ SLOW = (
     "test_fuzz_command.py",
     "test_long_runs.py",
     "test_release.py",
+    "test_scale.py",  # times, which what runs beside spoils
     "test_vendoring.py",
     "typing",  # four checkers
 )

@@ -248,6 +248,7 @@ def test_anything_else_is_one_line_with_the_position_of_the_fault(
         "9" * 3999,
         "1" * 3990 + "**9",
         "9**99",
+        "3**10**8",
         "0x" + "f" * 3000,
         "1" * 100_000,
         "Constant(" + "9" * 3000 + ")",

@@ -179,6 +179,38 @@ def test_it_pickles_from_one_process_to_another(project: Path, bare: Path) -> No
     python(bare, "-W", "error", "-c", PICKLING, "load", cwd=project, stdin=saved)
 
 
+# What a vendor may leave out, who has the package run its suite and command elsewhere.
+NOT_NEEDED = ("conformance", "__main__.py", "cli.py", "expression.py", "messages.py", "targets.py")
+LINES_LEFT = 4200
+
+
+@pytest.mark.spec("K1", "K2")
+def test_the_suite_and_the_command_may_be_left_out(
+    project: Path, bare: Path, tmp_path: Path
+) -> None:
+    less = shutil.copytree(project, tmp_path / "less", ignore=shutil.ignore_patterns(*NOT_NEEDED))
+    vendored = less / "acme" / "_vendor" / "thunder_policy"
+    assert not any((vendored / name).exists() for name in NOT_NEEDED)
+    python(bare, "-W", "error", "-m", "acme.train", cwd=less)
+    saved = python(bare, "-c", PICKLING, "save", cwd=less)
+    python(bare, "-W", "error", "-c", PICKLING, "load", cwd=less, stdin=saved)
+    # Every module that is left can be imported, and imports of those alone, however late.
+    left = {path.stem: path.read_text(encoding="utf-8") for path in vendored.glob("*.py")}
+    code = "; ".join(f"import acme._vendor.thunder_policy.{name}" for name in left)
+    python(bare, "-W", "error", "-c", code, cwd=less)
+    imported = {
+        node.module or alias.name
+        for source in left.values()
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom) and node.level
+        for alias in node.names
+    }
+    assert imported <= {*left}
+    lines = sum(len(source.splitlines()) for source in left.values())
+    print(f"{len(left)} modules, {lines:,} lines")
+    assert lines <= LINES_LEFT
+
+
 def test_its_conformance_suite_passes(project: Path, complete: Path) -> None:
     python(complete, "-c", CONFORMANCE, cwd=project)
 
@@ -247,6 +279,34 @@ def pyright(environment: Path, project: Path, config: Path, more: str = "") -> s
     (project / "pyrightconfig.json").write_text(f'{{"typeCheckingMode": "strict"{more}}}')
     python = f"--pythonpath={environment / 'bin' / 'python'}"
     return complaints("pyright", python, cwd=project)
+
+
+# What a freezer takes along
+
+
+def imported(module: Path) -> set[Path]:
+    """Return the modules of the package that one imports by a statement, wherever that stands."""
+    found = set()
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            package = module.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            places = [package, *(package / alias.name for alias in node.names)]
+            found |= {place.with_suffix(".py") for place in places}
+            # The package of a module is imported before it.
+            found |= {place / "__init__.py" for place in (*places, package.parent)}
+    return {path for path in found if path.is_file()}
+
+
+def test_every_module_is_imported_by_a_statement_that_a_freezer_sees() -> None:
+    package = ROOT / "thunder_policy"
+    # The roots are what somebody imports, or runs, by its own name.
+    roots = {package / f"{name}.py" for name in ("__init__", "__main__", "bound")}
+    seen, new = set[Path](), roots
+    while new:
+        seen |= new
+        new = {path for module in new for path in imported(module)} - seen
+    plugin = package / "conformance" / "plugin" / "pytest_thunder_policy.py"
+    assert seen == {*package.rglob("*.py")} - {plugin}
 
 
 # The core
