@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from types import CodeType
 from typing import Any, Protocol
 
 from hypothesis.strategies import SearchStrategy
@@ -29,7 +30,7 @@ Oracle = Callable[[int, int], float]
 class Build(Protocol):
     """A function that makes a scheduler of an optimizer; a policy, which can do so too, is none."""
 
-    __name__: str
+    __code__: CodeType
 
     def __call__(self, optimizer: Optimizer, /) -> LRScheduler:
         """Make it."""
