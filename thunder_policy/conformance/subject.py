@@ -1,6 +1,7 @@
 """Subject: what is checked, and the conditions under which it is."""
 
-# pyright: reportUnknownArgumentType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
 
 from __future__ import annotations
 
