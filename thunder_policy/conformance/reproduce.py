@@ -149,8 +149,9 @@ def _written(value: Any) -> Expression | None:
         owner = _written(value.__self__)
         return owner and owner._replace(text=f"{owner.text}.{value.__name__}")
     if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
-        kind = type(value).__name__
-        return Expression(f"{kind}({value.item()!r})", (Import("numpy", kind, kind),))
+        scalar: Any = value
+        kind: str = type(scalar).__name__
+        return Expression(f"{kind}({scalar.item()!r})", (Import("numpy", kind, kind),))
     return _reference(getattr(value, "__qualname__", ""), value) or _global(value)
 
 
