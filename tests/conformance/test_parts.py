@@ -326,6 +326,10 @@ def test_factories_are_written_as_they_stand() -> None:
     assert source_of(lambda: odd(given)) is None
     assert source_of(eval("lambda: 1")) is None
     assert source_of(eval("lambda: 1", {"__name__": "sys"})) is None
+    assert source_of(lambda: [*range(3)]) == "lambda: [*range(3)]"
+    assert source_of(lambda: broken.Decay()) == "lambda: broken.Decay()"
+    loose = type("Loose", (), {"__module__": "__main__"})
+    assert source_of(loose) is None
     two = [lambda: 1, lambda: 2]
     assert [*map(source_of, two)] == ["lambda: 1", "lambda: 2"]
     assert source_of([1, {2: (3.0, "a")}]) == "[1, {2: (3.0, 'a')}]"
