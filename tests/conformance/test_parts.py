@@ -38,8 +38,8 @@ from thunder_policy.conformance import (
 from thunder_policy.conformance.checks import examine, name_of
 from thunder_policy.conformance.command import check_command
 from thunder_policy.conformance.isolation import arguments, isolated
-from thunder_policy.conformance.kit import expect, plain, same_run, spoil, through_pickle
 from thunder_policy.conformance.reproduce import reproduction, source_of
+from thunder_policy.conformance.runs import expect, plain, same_run, spoil, through_pickle
 
 CHECKS = {check.law.name: check for check in checks()}
 

@@ -14,10 +14,10 @@ except ImportError as _error:
 
 from .checks import Check, check_policy, checks
 from .decorator import parametrize_checks
-from .kit import Broken, NotApplicable
 from .laws import LAWS, Law
 from .machine import PolicyMachine
 from .report import ConformanceError, Result
+from .runs import Broken, NotApplicable
 from .schedule import SCHEDULE_LAWS, check_schedule
 from .subject import Factory, Oracle, Subject
 

@@ -15,8 +15,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from ..checks import short
 from ..messages import cut, said
 from .checks import check_policy
-from .kit import sgd
 from .report import programs, table, to_json
+from .runs import sgd
 from .subject import Copies, Subject, check_fresh, needs_optimizer
 
 GOOD, BROKEN, BAD_TARGET = 0, 1, 2

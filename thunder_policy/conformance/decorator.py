@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from .checks import Check, check_excuses
-from .kit import Broken, NotApplicable
 from .laws import LAWS
+from .runs import Broken, NotApplicable
 from .subject import Factory, Subject, as_subject
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ..state import attributes
-from .kit import without_gc
+from .runs import without_gc
 
 
 def lines_run(work: Callable[[], object]) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .kit import Broken
+from .runs import Broken
 
 Status = Literal["passed", "failed", "skipped", "xfailed", "xpassed"]
 

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from ..checks import count, short
 from ..mapping import MappingPolicy
 from ..policy import Policy
-from .kit import Make, skip
+from .runs import Make, skip
 
 Oracle = Callable[[int, int], float]
 """Epoch and group to lr."""
