@@ -45,7 +45,7 @@ class Least(PrimitiveProvider):
         """Draw the shortest text, of the first character."""
         return chr(intervals[0]) * min_size if min_size else ""
 
-    def draw_bytes(self, min_size: int = 0, **_: Any) -> bytes:
+    def draw_bytes(self, min_size: int = 0, max_size: int = 0) -> bytes:
         """Draw the fewest bytes."""
         return bytes(min_size)
 

@@ -92,5 +92,5 @@ from . import stepping as stepping  # noqa: E402
 from . import state as state  # noqa: E402
 from . import tensors as tensors  # noqa: E402
 from . import copies as copies  # noqa: E402
-from . import company as company  # noqa: E402
+from . import other_schedulers as other_schedulers  # noqa: E402
 from . import surroundings as surroundings  # noqa: E402

@@ -8,7 +8,7 @@ from typing import Any, cast
 from ...messages import said
 from ...policy import Policy
 from ..isolation import isolated
-from ..kit import (
+from ..runs import (
     Broken,
     Make,
     MakePolicy,
@@ -171,9 +171,9 @@ def save_often(make: Make, held: list[float], epochs: int) -> None:
     train(policy, half)
     train(twin, half)
     first = copy.deepcopy(plain(state_of(policy)))
-    for _ in range(99):
-        last = state_of(policy)
-    expect(plain(last), first, "the state, saved for the 100th time", half)
+    for _ in range(98):
+        state_of(policy)
+    expect(plain(state_of(policy)), first, "the state, saved for the 100th time", half)
     seen, right = run(policy, epochs - half), run(twin, epochs - half)
     what = "the lr of a run that was saved 100 times"
     same_run(seen, right, what, since=half, within=0.0)

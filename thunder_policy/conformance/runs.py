@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import FunctionType
-from typing import Any, NoReturn, TypeGuard
+from typing import Any, NoReturn, TypedDict, TypeGuard
 
 import torch
 from torch import Tensor
@@ -107,7 +107,7 @@ def expect(seen: object, expected: object, what: str, epoch: int | None = None) 
         >>> expect([0.1, 0.3], [0.1, 0.2], "the lrs", epoch=4)
         Traceback (most recent call last):
         ...
-        thunder_policy.conformance.kit.Broken: the lrs: expected 0.2, saw 0.3, at epoch 4, group 1
+        thunder_policy.conformance.runs.Broken: the lrs: expected 0.2, saw 0.3, at epoch 4, group 1
     """
     if seen is expected or (seen == expected and type(seen) is type(expected)):
         return
@@ -406,9 +406,16 @@ def flat(value: object) -> Iterator[object]:
         yield value
 
 
+class Tolerance(TypedDict):
+    """How far one run may be from another, for `same_run`."""
+
+    within: float
+    least: float
+
+
 def tolerance(
     make: Make, held: Sequence[float], epochs: int, dtype: torch.dtype = torch.float64
-) -> dict[str, Any]:
+) -> Tolerance:
     """Return how far a run in tensors of a dtype may be from one in floats, for `same_run`.
 
     It may be coarser, where ``get_lr`` answers in tensors of another dtype.
