@@ -89,7 +89,7 @@ def test_scale_keeps_the_ratio_of_the_groups_at_every_epoch(
     close = 1e-12 if dtype is None else 2 * torch.finfo(dtype).eps
 
     def keeps(values: Sequence[Any], epoch: float) -> None:
-        factor = curve(epoch)  # type: ignore[arg-type]
+        factor = curve(epoch)
         own = [float(held(start, dtype)) for start in starts]
         expected = [start * factor for start in own]
         assert [*map(float, values)] == pytest.approx(expected, rel=close, abs=1e-15)

@@ -296,7 +296,7 @@ def test_any_sequence_of_a_configuration_will_do() -> None:
             r"Piecewise: points must be one real number, not '0' \(str\).*without quotes",
         ),
         (
-            lambda: Switch({0: "1e-3"}),  # type: ignore[dict-item]
+            lambda: Switch({0: "1e-3"}),  # type: ignore[arg-type]
             r"Switch: mapping: the value at epoch 0 .* not '1e-3' \(str\).* 1\.0e-3",
         ),
         (
@@ -333,7 +333,7 @@ def test_what_is_no_text_gets_no_such_advice(value: Any) -> None:
         assert "YAML" not in str(caught.value)
         assert "parse" not in str(caught.value)
     with pytest.raises(TypeError, match=r"not 'high' \(str\)$"):
-        Switch({0: "high"})  # type: ignore[dict-item]
+        Switch({0: "high"})  # type: ignore[arg-type]
 
 
 @pytest.mark.spec("F5")

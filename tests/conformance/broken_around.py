@@ -254,7 +254,9 @@ class RoundsByDefault(Decay):
     """Counts in steps of what the default dtype resolves."""
 
     def factor(self) -> float:
-        return 0.9 ** (self.last_epoch + 1e4 * torch.finfo(torch.get_default_dtype()).eps)
+        return math.pow(
+            0.9, float(self.last_epoch + 1e4 * torch.finfo(torch.get_default_dtype()).eps)
+        )
 
 
 class TensorsByDefault(Decay):
@@ -291,7 +293,7 @@ class ByTheHour(Decay):
         self.began = time.monotonic()
 
     def factor(self) -> float:
-        return 0.9 ** ((time.monotonic() - self.began) // 3600)
+        return math.pow(0.9, float((time.monotonic() - self.began) // 3600))
 
 
 class NotesTheTime(Decay):
@@ -335,7 +337,7 @@ class ByAdam(Decay):
     def factor(self) -> float:
         params = self.optimizer.param_groups[0]["params"]
         steps = self.optimizer.state.get(params[0], {}).get("step", self.last_epoch)
-        return 0.9 ** float(steps)
+        return math.pow(0.9, float(steps))
 
 
 class AsksAdam(Decay):
@@ -424,7 +426,7 @@ class Stacks(KeepsAllAside):
     """Keeps each lr in one tensor."""
 
     def __init__(self) -> None:
-        self.all: Any = torch.zeros(0)  # type: ignore[assignment]
+        self.all: Any = torch.zeros(0)
 
     def step(self, epoch: int | None = None) -> None:
         Policy.step(self, epoch)
@@ -632,7 +634,7 @@ class LoadsOldPlan(Form):
         super().set_optimizer(optimizer, last_epoch)
         self.starts = [*map(float, self.base_lrs)]
 
-    def lr_at(self, epoch: int) -> list[float]:
+    def lr_at(self, epoch: Any) -> list[float]:
         return [lr * 0.9**epoch for lr in self.starts]
 
     def state_dict(self) -> dict[str, Any]:
@@ -648,7 +650,7 @@ class OverridesAll(Schedule):
         super().load_state_dict(state_dict)
         self.loaded = True
 
-    def lr_at(self, epoch: int) -> list[float]:
+    def lr_at(self, epoch: Any) -> list[float]:
         return [lr * (2.0 if self.loaded else 1.0) for lr in super().lr_at(epoch)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -131,10 +131,10 @@ class SlowToMake(Decay):
 class RefusesLate(Decay):
     """Is for the groups of its binding, whatever their number, and says so."""
 
-    def get_lr(self) -> Sequence[Any]:
+    def get_lr(self) -> list[Any]:
         if len(self.optimizer.param_groups) != len(self.base_lrs) or self.grew():
             raise ValueError("param groups must not be added to an optimizer that is in use")
-        return super().get_lr()
+        return [*super().get_lr()]
 
     def grew(self) -> bool:
         return getattr(self, "n", len(self.base_lrs)) != len(self.base_lrs)
