@@ -198,7 +198,7 @@ def test_a_strategy_is_tried_on_what_it_draws_and_the_smallest_failure_is_shown(
     subject = Subject(strategy, groups=1, expected=lambda epoch, group: 1e-3, epochs=1)
     result = by_law(check_policy(subject, on_fail="collect"))["values"]
     assert result.status == "failed"
-    assert "make = lambda: Switch(mapping={0: 1.0}, lr_init=0.001)" in (result.reproduction or "")
+    assert "make = lambda: Switch({0: 1.0})" in (result.reproduction or "")
 
 
 def test_a_scheduler_of_torch_is_tried_where_it_need_not_be_bound_late() -> None:
