@@ -344,7 +344,9 @@ class OwnLoop(Decay):
             group["lr"] = lr
 
 
-pair("lr_per_group", "got 1 lrs from get_lr() and 2 param groups", OneForAll, OneAGroup)
+pair("runs", "got 1 lrs from get_lr() and 2 param groups", OneForAll, OneAGroup)
+pair("runs", "IndexError", RunsOut, Clamps)
+pair("runs", "binding to 1 param group: expected no error, or that groups=", Generates, Tuples)
 pair("lr_per_group", "generator", Generates, Tuples)
 pair("lr_per_group", "Tensor", Stacks, Tuples)
 pair("lr_per_group", "must be finite, not nan", EndsInNan, EndsInZero)
@@ -648,24 +650,24 @@ class OwnClock(SharedClock):
 
 
 class SharedDefault(Decay):
-    def __init__(self, seen: list[int] = []) -> None:  # noqa: B006
-        self.seen = seen
+    def __init__(self, steps: list[int] = [0]) -> None:  # noqa: B006
+        self.steps = steps
 
     def step(self, epoch: int | None = None) -> None:
-        self.seen.append(self.last_epoch)
+        self.steps[0] += 1
         super().step(epoch)
 
     def factor(self) -> float:
-        return 0.9 ** len(self.seen)
+        return float(0.9 ** self.steps[0])
 
     def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
-        self.seen.clear()
+        self.steps[0] = 0
         super().set_optimizer(optimizer, last_epoch)
 
 
 class OwnDefault(SharedDefault):
     def __init__(self) -> None:
-        super().__init__([])
+        super().__init__([0])
 
 
 class First(Decay):
@@ -784,7 +786,7 @@ pair("only_lr", "after binding, group 0, initial_lr: expected nothing", NotesSta
 pair(
     "closed_form", "lr_at(0), asked at epoch 0: expected 0.1, saw 0.09", LateWeights, DecayOfWeights
 )
-pair("only_lr", "momentum: expected 0.5, saw 0.9", Momentum, ReadsMomentum)
+pair("only_lr", "momentum: expected 0.25, saw 0.9", Momentum, ReadsMomentum)
 pair("only_lr", "max_lr", Marks, Notes)
 pair("only_lr", "params", Shrinks, OwnStep)
 pair("only_lr", "the optimizer's state", Resets, OwnStep)
@@ -854,7 +856,7 @@ class ForgetsHistory(Policy):
         super().set_optimizer(optimizer, last_epoch)
 
     def step(self, epoch: int | None = None) -> None:
-        self.before = [*self.before, float(self.last_epoch)]
+        self.before = [*self.before, float(self.last_epoch)][-50:]
         super().step(epoch)
 
     def get_lr(self) -> Any:
@@ -941,6 +943,7 @@ class LiveState(History):
 
     def step(self, epoch: int | None = None) -> None:
         self.before.append(float(self.last_epoch))
+        del self.before[:-50]
         Policy.step(self, epoch)
 
     def state_dict(self) -> dict[str, Any]:
@@ -963,6 +966,7 @@ class KeepsState(History):
 
     def step(self, epoch: int | None = None) -> None:
         self.before.append(float(self.last_epoch))
+        del self.before[:-50]
         Policy.step(self, epoch)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -1333,6 +1337,29 @@ pair("late_group", "the lr of an older group", StartsAnew, Splits)
 # What only some of them do
 
 
+class SlotString(Decay):
+    """Counts in get_lr, in a slot whose name is written as one string."""
+
+    __slots__ = "count"
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def get_lr(self) -> Any:
+        self.count += 1
+        return super().get_lr()
+
+
+class SlotStringOfGamma(Decay):
+    __slots__ = "gamma"
+
+    def __init__(self) -> None:
+        self.gamma = 0.9
+
+    def factor(self) -> float:
+        return self.gamma**self.last_epoch
+
+
 class StepsOddly(Decay):
     def step(self, epoch: int | None = None) -> None:
         if self.last_epoch < 0:
@@ -1374,6 +1401,7 @@ class LocksLate(Decay):
         return self.prepare_state_dict("lock")
 
 
+pair("pure", "after get_lr(), count: expected", SlotString, SlotStringOfGamma)
 pair("construct", "saw ValueError('bind first')", StepsOddly, OwnStep)
 pair("lr_per_group", "the lr: expected a finite number, saw inf", WritesInfinity, OwnStep)
 pair("late_group", "the lr after a group was added: expected a number", InfinityForNew, Notes)

@@ -51,7 +51,7 @@ def test_the_objects_in_a_container_come_back_and_not_copies_of_them() -> None:
     inner: list[Any] = [part, tensor]
     outer: dict[str, Any] = {"inner": inner, "pair": (array, {1})}
     alone = np.zeros(1)
-    before = arguments(lambda: (outer, alone))
+    before = plain(arguments(lambda: (outer, alone)))
     with isolated(lambda: (outer, alone)):
         inner.clear()
         tensor.fill_(7)
@@ -59,13 +59,13 @@ def test_the_objects_in_a_container_come_back_and_not_copies_of_them() -> None:
         alone[:] = 7
         outer["pair"][1].add(2)
         del outer["inner"]
-        assert arguments(lambda: (outer, alone)) != before
+        assert plain(arguments(lambda: (outer, alone))) != before
     assert outer["inner"] is inner
     assert inner[0] is part
     assert inner[1] is tensor
     assert outer["pair"][0] is array
     assert (tensor.tolist(), array.tolist(), alone.tolist()) == ([1, 1], [1, 1], [0])
-    assert arguments(lambda: (outer, alone)) == before
+    assert plain(arguments(lambda: (outer, alone))) == before
 
 
 def test_a_tensor_without_a_list_form_is_put_back() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import broken_around  # noqa: F401  it adds its pairs
 import pytest
 from broken import PAIRS
 

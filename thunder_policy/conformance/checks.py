@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
 from hypothesis.errors import Flaky
@@ -78,7 +78,8 @@ def check_policy(
     check_excuses(excused)
     names = laws_of(laws, LAWS)
     check_needs(subject)
-    roots = [examine(law, subject) for law in LAWS.values() if law.root]
+    known = look_at(subject)
+    roots = [examine(law, subject, known) for law in LAWS.values() if law.root]
     failed = [result.law for result in roots if result.status == "failed"]
     done = {result.law: result for result in roots}
     results = []
@@ -89,7 +90,7 @@ def check_policy(
         elif failed:
             result = Result(name, "skipped", f"nothing can be said before {failed[0]} holds")
         else:
-            result = examine(law, subject)
+            result = examine(law, subject, known)
         results.append(_excused(result, excused))
     if on_fail == "raise" and any(result.bad(strict) for result in results):
         raise ConformanceError(name_of(subject), results, strict)
@@ -117,11 +118,12 @@ class Check:
         """
         subject = as_subject(subject)
         check_needs(subject)
+        known = look_at(subject)
         if not self.law.root:
             for root in LAWS.values():
-                if root.root and examine(root, subject).status == "failed":
+                if root.root and examine(root, subject, known).status == "failed":
                     skip(f"nothing can be said before {root.name} holds")
-        result = examine(self.law, subject)
+        result = examine(self.law, subject, known)
         if result.error is not None:
             raise result.error
         if result.status == "skipped":
@@ -141,16 +143,44 @@ def checks() -> Iterator[Check]:
     return map(Check, LAWS.values())
 
 
-def examine(law: Law, subject: Subject) -> Result:
-    """Try one law on one subject."""
+class Known(NamedTuple):
+    """What is known of a subject before any law is tried on it, from a first look."""
+
+    late: bool
+    given: Case
+    layouts: list[list[float]]
+    epochs: int
+
+
+def look_at(subject: Subject) -> Known | None:
+    """Make some policies of a subject to see what it is; of a strategy, each that is drawn shows.
+
+    Raises:
+        TypeError: If its factory gives one policy twice. What the factory raises comes through.
+    """
+    if isinstance(subject.factory, SearchStrategy):
+        return None
+    with isolated(subject.factory):
+        check_fresh(subject.make)
+        late = isinstance(subject.make(), Policy)
+        given = {
+            "make": subject.factory,
+            "exact": subject.exact(),
+            "expected": subject.expected,
+            "negative": subject.negative,
+            "late_groups": subject.late_groups,
+        }
+        return Known(late, given, subject.layouts(), subject.epochs)
+
+
+def examine(law: Law, subject: Subject, known: Known | None = None) -> Result:
+    """Try one law on one subject, which somebody may have looked at already."""
     try:
         with subject.assumed():
             if isinstance(subject.factory, SearchStrategy):
                 _drawn(law, subject, subject.factory)
             else:
-                with isolated(subject.factory):
-                    check_fresh(subject.make)
-                _tried(law, subject)
+                _tried(law, known or look_at(subject))
     except NotApplicable as reason:
         return Result(law.name, "skipped", str(reason))
     except Broken as error:
@@ -169,23 +199,14 @@ def _is_inherited(law: Law, subject: Subject, error: Broken) -> bool:
     return not on_ours and known.seen.search(error.reason) is not None
 
 
-def _tried(law: Law, subject: Subject) -> None:
+def _tried(law: Law, known: Known | None) -> None:
     """Try a law in each of its cases; a small one comes first, so the first broken one is shown."""
-    make = subject.factory
-    with isolated(make):
-        if law.late and not isinstance(subject.make(), Policy):
-            skip("it has its optimizer from the start: this is about binding late")
-        case = {
-            "make": make,
-            "exact": subject.exact(),
-            "expected": subject.expected,
-            "negative": subject.negative,
-            "late_groups": subject.late_groups,
-        }
-        layouts = subject.layouts()
+    assert known is not None
+    if law.late and not known.late:
+        skip("it has its optimizer from the start: this is about binding late")
     skipped = list[NotApplicable]()
     tried = 0
-    for arguments in law.cases(case, layouts, subject.epochs):
+    for arguments in law.cases(known.given, known.layouts, known.epochs):
         outcome = _one(law, arguments)
         if isinstance(outcome, Broken):
             raise _smallest(law, arguments, outcome) from outcome.__cause__
@@ -230,7 +251,7 @@ def _drawn(law: Law, subject: Subject, strategy: SearchStrategy[Any]) -> None:
     @given(strategy)
     def on_each(drawn: Any) -> None:
         try:
-            _tried(law, replace(subject, factory=Copies(drawn)))
+            _tried(law, look_at(replace(subject, factory=Copies(drawn))))
             tried.append(True)
         except NotApplicable as reason:
             reasons.append(reason)

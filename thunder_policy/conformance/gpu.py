@@ -12,6 +12,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
 
 from ..messages import said
 from .kit import Broken, Make, flat, option_of, sgd, skip
@@ -20,16 +21,17 @@ from .kit import Broken, Make, flat, option_of, sgd, skip
 _READS = ("_local_scalar_dense", "equal", "is_nonzero", "nonzero")
 _TO_HOST = ("__float__", "__int__", "__index__", "__repr__", "__format__")
 
-# A binding may wait for the device, and the optimizer may; a step may not. What they read is this.
-_WHAT_IS_READ = 0.1
-
 
 class Read(Exception):
     """A value was read from the fake GPU."""
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call, unused-ignore]
-    """Counts the operations on CUDA tensors, and raises where one copies to the host."""
+    """Counts the operations on CUDA tensors, and raises where one copies to the host.
+
+    A binding may wait for the device, and the optimizer may; a step may not. For what they read,
+    each fake tensor has a real twin on the host, on which the same is done.
+    """
 
     def __init__(self) -> None:
         cast("Any", super()).__init__()  # torch has no type for it
@@ -50,15 +52,19 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call, unused-ignor
         self.count += not name.startswith(("device", "detach", "view", "alias", "lift"))
         to_host = name == "_to_copy" and to is not None and not on_gpu
         into_host = name == "copy_" and tensors[0].device.type != "cuda"
-        if name == "_local_scalar_dense" and self.may_read:
-            return _WHAT_IS_READ
-        if self.may_read and (to_host or into_host):
-            with unset_fake_temporarily():
-                read = torch.full(tensors[-1].shape, _WHAT_IS_READ)
-                return tensors[0].copy_(read) if into_host else read.to(tensors[0].dtype)
-        if name in _READS or to_host or into_host:
+        reads = name in _READS or to_host or into_host
+        if reads and not self.may_read:
             raise Read(name)
-        return func(*args, **(kwargs or {}))
+        on_host = {**(kwargs or {}), **({"device": "cpu"} if on_gpu else {})}
+        with unset_fake_temporarily():
+            real = func(*tree_map(twin_of, args), **tree_map(twin_of, on_host))
+        if reads:
+            return real
+        fake = func(*args, **(kwargs or {}))
+        for tensor, twin in zip(tree_leaves(fake), tree_leaves(real)):
+            if isinstance(tensor, FakeTensor):
+                vars(tensor)["twin"] = twin
+        return fake
 
 
 class _WithoutDriver(TorchFunctionMode):
@@ -73,18 +79,24 @@ class _WithoutDriver(TorchFunctionMode):
     ) -> Any:
         if args and isinstance(args[0], FakeTensor) and args[0].device.type == "cuda":
             name = getattr(func, "__name__", "")
-            if name in ("__float__", "__int__", "__index__") and self.counter.may_read:
-                return _WHAT_IS_READ if name == "__float__" else 1
             if name in _TO_HOST:
-                raise Read(name)
+                if not self.counter.may_read:
+                    raise Read(name)
+                with unset_fake_temporarily():
+                    return getattr(twin_of(args[0]), name)(*args[1:])
             if name == "copy_":
                 return torch.ops.aten.copy_(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
 
 
+def twin_of(value: Any) -> Any:
+    """Return the real twin of a fake tensor, and anything else as it is."""
+    return vars(value)["twin"] if isinstance(value, FakeTensor) else value
+
+
 def fake_cuda(held: Sequence[float]) -> list[Tensor]:
     """Make lrs on a GPU that is not there: any operation runs on them, but for reading one."""
-    with FakeTensorMode(allow_non_fake_inputs=True):
+    with FakeTensorMode(allow_non_fake_inputs=True), _Counter():
         return [torch.full((), lr, device="cuda") for lr in held]
 
 

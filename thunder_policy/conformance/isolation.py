@@ -6,24 +6,25 @@
 from __future__ import annotations
 
 import functools
-import gc
 import inspect
 import random
 import sys
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
-from types import CodeType, FunctionType
+from contextlib import contextmanager, redirect_stdout
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import Module
 from torch.optim.lr_scheduler import LRScheduler
 
 from ..policy import Policy
 from .kit import plain
+from .settings import process, put_back
 
-_OURS = (Policy.__module__.partition(".")[0] + ".", "torch.")
+OTHERS = {*sys.stdlib_module_names, "numpy", "torch", Policy.__module__.partition(".")[0]}
 _CONTAINERS = (list, dict, set)
 
 SEED = 0x5EED
@@ -34,21 +35,20 @@ SEED = 0x5EED
 def isolated(factory: object) -> Generator[None, None, None]:
     """Put back, at the end, what a law or the policy under it may have changed.
 
-    That is: the states of the random generators, the warnings filters, the default dtype, grad
-    mode, the number of threads, gc, and what the factory, its containers and its classes hold.
+    That is: the states of the random generators, the warnings filters, what is set for the process,
+    and what the objects and classes hold that the factory names, and the methods of its classes.
 
     In the block the generators start from `SEED`, so that a report does not depend on what was
-    drawn.
+    drawn; and what is printed goes where errors do, so that a report holds nothing else.
     """
     numpy = sys.modules.get("numpy")
     python_state, numpy_state = random.getstate(), numpy and numpy.random.get_state()
-    dtype, grad, collecting = torch.get_default_dtype(), torch.is_grad_enabled(), gc.isenabled()
-    threads = torch.get_num_threads()
+    before = process()
     kept = [(target, _copied(target)) for target in _given(factory)]
     # torch.manual_seed would seed GPUs too, and note the call where CUDA is not in use yet.
     in_use: Callable[[], bool] = torch.cuda.is_initialized  # torch gives it no type
     devices = range(torch.cuda.device_count()) if in_use() else ()
-    with torch.random.fork_rng(devices), warnings.catch_warnings():
+    with torch.random.fork_rng(devices), warnings.catch_warnings(), redirect_stdout(sys.stderr):
         warnings.simplefilter("ignore")
         random.seed(SEED)
         torch.default_generator.manual_seed(SEED)
@@ -60,19 +60,41 @@ def isolated(factory: object) -> Generator[None, None, None]:
             random.setstate(python_state)
             if numpy:
                 numpy.random.set_state(numpy_state)
-            torch.set_default_dtype(dtype)
-            torch.set_grad_enabled(grad)
-            if torch.get_num_threads() != threads:
-                torch.set_num_threads(threads)
-            (gc.enable if collecting else gc.disable)()
+            put_back(before)
             for target, copied in kept:
                 _put_back(target, copied)
 
 
-def arguments(factory: object) -> dict[str, object]:
-    """Return copies of the containers, tensors and arrays that a factory makes policies of."""
-    found = _sources(factory)
-    return {name: plain(value) for name, value in found if isinstance(value, _writable())}
+def arguments(factory: object) -> dict[str, Any]:
+    """Return the containers, tensors and arrays that a factory makes policies of."""
+    return {name: value for name, value in _sources(factory) if isinstance(value, _writable())}
+
+
+@contextmanager
+def keeping_arguments(factory: object) -> Generator[None, None, None]:
+    """Put back, at the end, what the containers hold that a factory makes policies of."""
+    kept = [(target, _copied(target)) for target in _and_within([*arguments(factory).values()])]
+    yield
+    for target, copied in kept:
+        _put_back(target, copied)
+
+
+def held_in(value: object) -> set[int]:
+    """Return the ids of the containers, tensors and arrays that are in a value or in its parts.
+
+    What can be called is no part, but for a scheduler: a callback is the caller's own.
+    """
+    found: dict[int, Any] = {}
+    parts = [value]
+    for part in parts:  # it grows
+        if id(part) in found:
+            continue
+        found[id(part)] = part
+        if isinstance(part, (*_CONTAINERS, tuple)):
+            parts += part.values() if isinstance(part, dict) else part
+        elif isinstance(part, LRScheduler) or not isinstance(part, (Callable, ModuleType)):
+            parts += getattr(part, "__dict__", {}).values()
+    return {key for key, part in found.items() if isinstance(part, _writable())}
 
 
 def _sources(factory: Any) -> Iterator[tuple[str, Any]]:
@@ -91,41 +113,53 @@ def _sources(factory: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _given(factory: object) -> list[Any]:
-    """Return what a policy of this factory may write into, and its classes."""
+    """Return what a policy of this factory may write into, and the classes that it may."""
     own = getattr(factory, "__dict__", None)  # of a class it is no dict
     found: list[Any] = [own] if isinstance(own, dict) else []
-    written: list[type] = []
-    classes = [factory] if isinstance(factory, type) else []
-    for _, value in _sources(factory):
-        if isinstance(value, _writable()):
+    named = [factory, *(value for _, value in _sources(factory))]
+    known = {*map(id, named)}
+    for value in named:  # it grows
+        if isinstance(value, type) and _is_own(value):
             found.append(value)
-        elif isinstance(value, type):
-            classes.append(value)
-    owners = [owner for cls in classes if issubclass(cls, LRScheduler) for owner in cls.__mro__]
-    for owner in owners:
-        if not f"{owner.__module__}.".startswith(_OURS) and owner not in written:
-            written.append(owner)
-            found.extend(value for value in vars(owner).values() if isinstance(value, _CONTAINERS))
-            methods = [value for value in vars(owner).values() if isinstance(value, FunctionType)]
-            found.extend(_reached(methods))
-    return [*written, *_and_within(found)]
+            more = [*value.__mro__, *vars(value).values()]
+        elif isinstance(value, FunctionType) and value is not factory:
+            scope, names = value.__globals__, [*_names(value.__code__)]
+            more = [scope[name] for name in names if name in scope]
+            more += [scope[name] for scope in _modules(more) for name in names if name in scope]
+            more += value.__defaults__ or ()
+            # Of another module it is that module's affair what its functions name.
+            more = [one for one in more if _is_beside(one, value)]
+        else:
+            found += [value] if isinstance(value, _writable()) else [*_parts(value)]
+            more = [type(value)]
+        named += [one for one in more if id(one) not in known]
+        known |= {*map(id, more)}
+    return _and_within(found)
 
 
-def _reached(functions: list[FunctionType]) -> list[Any]:
-    """Return the global containers that functions name, and those that are their defaults."""
-    found: list[Any] = []
-    for function in functions:  # it grows
-        values = [function.__globals__.get(name) for name in _names(function.__code__)]
-        for value in [*values, *(function.__defaults__ or ())]:
-            if isinstance(value, _CONTAINERS):
-                found.append(value)
-            elif (
-                isinstance(value, FunctionType)
-                and value.__module__ == function.__module__
-                and value not in functions
-            ):
-                functions.append(value)
-    return found
+def _is_beside(value: object, function: FunctionType) -> bool:
+    """Tell whether a value is data, or else code of the module that a function is in."""
+    is_code = isinstance(value, (type, FunctionType))
+    return not is_code or getattr(value, "__module__", None) == function.__module__
+
+
+def _is_own(kind: type) -> bool:
+    """Tell whether a class is of whoever is checked: not of Python, NumPy, torch or this package.
+
+    A model is too large to be copied, and no policy writes it.
+    """
+    return kind.__module__.partition(".")[0] not in OTHERS and not issubclass(kind, Module)
+
+
+def _modules(values: Sequence[object]) -> list[dict[str, Any]]:
+    """Return what is in the modules among some values, but for those of Python and its like."""
+    modules = [value for value in values if isinstance(value, ModuleType)]
+    return [vars(one) for one in modules if one.__name__.partition(".")[0] not in OTHERS]
+
+
+def _parts(value: object) -> list[Any]:
+    """Return what an object of somebody's own class holds in its attributes, as one dict."""
+    return [vars(value)] if _is_own(type(value)) and hasattr(value, "__dict__") else []
 
 
 def _names(code: CodeType) -> Iterator[str]:
@@ -143,9 +177,13 @@ def _and_within(targets: Sequence[Any]) -> list[Any]:
     for value in looked_at:  # it grows
         if id(value) not in found:
             found[id(value)] = value
+            items: Any = ()
             if isinstance(value, (*_CONTAINERS, tuple)):
                 items = value.values() if isinstance(value, dict) else value
-                looked_at += [item for item in items if isinstance(item, kinds)]
+            elif isinstance(value, type):
+                items = vars(value).values()
+            looked_at += [item for item in items if isinstance(item, kinds)]
+            looked_at += [part for item in items for part in _parts(item)]
     return [value for value in found.values() if not isinstance(value, tuple)]
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dis
 import gc
 import io
 import math
@@ -26,6 +27,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from ..messages import said
 from ..policy import Policy
+from ..state import attributes
 from .conditions import assumed
 
 Make = Callable[[], Any]
@@ -107,7 +109,7 @@ def expect(seen: object, expected: object, what: str, epoch: int | None = None) 
         ...
         thunder_policy.conformance.kit.Broken: the lrs: expected 0.2, saw 0.3, at epoch 4, group 1
     """
-    if seen == expected and type(seen) is type(expected):
+    if seen is expected or (seen == expected and type(seen) is type(expected)):
         return
     if isinstance(seen, dict) and isinstance(expected, dict):
         for key in [*expected, *(key for key in seen if key not in expected)]:
@@ -119,9 +121,16 @@ def expect(seen: object, expected: object, what: str, epoch: int | None = None) 
 
 
 def same_run(
-    seen: Trace, expected: Trace, what: str, since: int = 0, within: float = CLOSE
+    seen: Trace,
+    expected: Trace,
+    what: str,
+    since: int = 0,
+    within: float = CLOSE,
+    least: float = sys.float_info.min,
 ) -> None:
     """Compare two traces that begin at epoch ``since``, with a relative tolerance.
+
+    With one of 0 they are equal; else what is below ``least`` has no digits to compare.
 
     Raises:
         Broken: If they differ, with the first epoch and group where they do.
@@ -132,7 +141,9 @@ def same_run(
         scale = max(map(abs, right), default=0.0)
         for group, (lr, value) in enumerate(zip(row, right)):
             # Near 0 it is the rounding of the largest lr that counts: cos(pi / 2) is 6e-17.
-            if lr != value and not math.isclose(lr, value, rel_tol=within, abs_tol=within * scale):
+            near = max(within * scale, least) if within else 0.0
+            both_nan = lr != lr and value != value  # lr_per_group says what is wrong with it
+            if not both_nan and not math.isclose(lr, value, rel_tol=within, abs_tol=near):
                 raise Broken(what, value, lr, epoch, group)
     if len(seen) != len(expected):
         raise Broken(f"{what}, how many epochs", len(expected), len(seen))
@@ -210,6 +221,23 @@ def begin(make: Make, held: Sequence[float | Tensor]) -> LRScheduler:
     return bind(policy, sgd(held, option_of(policy)))
 
 
+def refuses(error: Broken) -> bool:
+    """Tell whether code of the policy itself refused something, by an error that is meant so.
+
+    What Python or torch find out, or the package of what ``get_lr`` returned, is no refusal.
+    """
+    cause = error.__cause__
+    if not isinstance(cause, (ValueError, TypeError, RuntimeError)) or cause.__traceback__ is None:
+        return False
+    last = cause.__traceback__
+    while last.tb_next is not None:
+        last = last.tb_next
+    frame = last.tb_frame
+    owner = frame.f_globals.get("__name__", "").partition(".")[0]
+    raises = frame.f_code.co_code[last.tb_lasti] == dis.opmap["RAISE_VARARGS"]
+    return raises and owner not in ("torch", __name__.partition(".")[0])
+
+
 def linked(scheduler: LRScheduler, optimizer: Optimizer, what: str, epoch: int) -> None:
     """Check that a copied scheduler has the optimizer that was copied with it."""
     own = getattr(scheduler, "optimizer", None)
@@ -256,10 +284,11 @@ def state_of(scheduler: LRScheduler) -> dict[str, Any]:
 
 def held_by(scheduler: LRScheduler) -> dict[str, object]:
     """Return the numbers, texts and containers of them that a scheduler has as attributes."""
-    slots = [name for owner in type(scheduler).__mro__ for name in vars(owner).get("__slots__", ())]
-    values = {name: getattr(scheduler, name, None) for name in slots} | vars(scheduler)
-    values.pop("optimizer", None)
-    return {name: plain(value) for name, value in values.items() if _is_data(value)}
+    return {
+        name: plain(value)
+        for name, value in attributes(scheduler).items()
+        if name != "optimizer" and _is_data(value)
+    }
 
 
 def others(optimizer: Optimizer, option: str = "lr") -> dict[str, object]:
@@ -284,9 +313,9 @@ def others(optimizer: Optimizer, option: str = "lr") -> dict[str, object]:
     return found
 
 
-def starts(optimizer: Optimizer) -> list[float]:
-    """Return the ``initial_lr`` of each param group, or its lr where it has none."""
-    return [float(group.get("initial_lr", group["lr"])) for group in optimizer.param_groups]
+def starts(optimizer: Optimizer) -> list[object]:
+    """Return the ``initial_lr`` of each param group, as far as it has one."""
+    return [plain(group.get("initial_lr", NOTHING)) for group in optimizer.param_groups]
 
 
 def rng_states() -> dict[str, object]:
@@ -312,15 +341,6 @@ def same_rng(before: Mapping[str, object], epoch: int | None = None) -> None:
             raise Broken(what, "left where it was", "used or seeded", epoch)
 
 
-def process() -> dict[str, object]:
-    """Return what is set for the whole process."""
-    return {
-        "the default dtype": torch.get_default_dtype(),
-        "the number of threads": torch.get_num_threads(),
-        "grad mode": torch.is_grad_enabled(),
-    }
-
-
 def same_filters(before: Sequence[object]) -> None:
     """Compare the warnings filters with what they were.
 
@@ -336,7 +356,8 @@ def same_filters(before: Sequence[object]) -> None:
 def plain(value: Any) -> Any:
     """Copy the containers in a value, with lists for tensors, so that ``==`` compares it.
 
-    Whatever else is in it stays the same object.
+    Each nan is one and the same, which ``==`` takes for equal in a container. Whatever else is in
+    it stays the same object.
     """
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
@@ -346,10 +367,10 @@ def plain(value: Any) -> Any:
         return {*value}
     if isinstance(value, Tensor) or type(value).__module__ == "numpy":
         try:
-            return value.tolist()
+            return plain(value.tolist())
         except Exception:  # a fake tensor, which has no value
             return id(value)
-    return value
+    return math.nan if isinstance(value, float) and value != value else value
 
 
 def spoil(value: object) -> None:
@@ -385,24 +406,23 @@ def flat(value: object) -> Iterator[object]:
         yield value
 
 
-def rounding(make: Make, held: Sequence[float]) -> float:
-    """Return the eps of the coarsest dtype in which ``get_lr`` answers; 0 for floats.
+def tolerance(
+    make: Make, held: Sequence[float], epochs: int, dtype: torch.dtype = torch.float64
+) -> dict[str, float]:
+    """Return how far a run in tensors of a dtype may be from one in floats, for `same_run`.
 
-    The groups hold floats, whatever it answers in.
+    It may be coarser, where ``get_lr`` answers in tensors of another dtype.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            answer = begin(make, held).get_lr()
-    except NotImplementedError:
-        return 0.0
-    dtypes = [lr.dtype for lr in answer if isinstance(lr, Tensor) and lr.is_floating_point()]
-    return max((torch.finfo(dtype).eps for dtype in dtypes), default=0.0)
-
-
-def tolerance(make: Make, held: Sequence[float], epochs: int) -> float:
-    """Return the relative difference that a run in tensors may have from one in floats."""
-    return max(CLOSE, 4 * (epochs + 1) * rounding(make, held))
+    dtypes = {dtype}
+    with suppress(NotImplementedError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        answer = begin(make, held).get_lr()
+        dtypes |= {lr.dtype for lr in answer if isinstance(lr, Tensor) and lr.is_floating_point()}
+    coarsest = max(map(torch.finfo, dtypes), key=lambda of: of.eps)
+    return {
+        "within": max(CLOSE, 4 * (epochs + 1) * coarsest.eps),
+        "least": max(torch.finfo(dtype).tiny for dtype in dtypes),
+    }
 
 
 def by_position(make: Make, groups: int, epochs: int) -> bool:

@@ -72,9 +72,12 @@ def reproduction(sentence: str, function: Callable[..., None], case: Mapping[str
             else:
                 imports.extend(found.imports)
                 lines.extend([*found.lines, f"{name} = {found.text}"])
-    for name in used - case.keys():
-        if found := _reference(name, function.__globals__.get(name)):
+    for name in sorted(used & function.__globals__.keys() - case.keys()):
+        value = function.__globals__[name]
+        if found := _reference(name, value):
             imports.extend(found.imports)
+        elif _is_literal(value):
+            lines.append(f"{name} = {value!r}")
     parts = [_statements(imports), "\n".join(lines), f"# {sentence}\n{body}"]
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -28,6 +28,7 @@ class Law:
             ``at`` (some epochs), ``exact``, ``expected``, and those of ``choices``.
         late: Whether it needs a policy that is bound after it was made.
         root: Whether nothing else can be said of a policy that breaks it.
+        widest: Whether it is tried with the most param groups alone, as it takes long.
         choices: More arguments, with the values that each may take.
 
     Example:
@@ -41,21 +42,24 @@ class Law:
     function: Callable[..., None]
     late: bool = False
     root: bool = False
+    widest: bool = False
     choices: dict[str, Sequence[Any]] = field(default_factory=dict)
 
     def cases(self, given: Case, layouts: Sequence[list[float]], epochs: int) -> Iterator[Case]:
-        """Yield the arguments to try, small ones first."""
-        values: dict[str, Sequence[Any]] = {
-            "held": layouts,
-            "epoch": range(epochs + 1),
-            "at": sorted({0, 1, (epochs + 1) // 2, epochs}),
-            "epochs": [epochs],
-            **{name: [value] for name, value in given.items()},
-            **self.choices,
-        }
-        wanted = {name: values[name] for name in inspect.signature(self.function).parameters}
-        for combination in product(*wanted.values()):
-            yield dict(zip(wanted, combination))
+        """Yield the arguments to try, small ones first; each epoch with the most groups alone."""
+        some = sorted({0, 1, (epochs + 1) // 2, epochs})
+        names = inspect.signature(self.function).parameters
+        for held in layouts[-1:] if self.widest or "held" not in names else layouts:
+            values: dict[str, Sequence[Any]] = {
+                "held": [held],
+                "epoch": range(epochs + 1) if held is layouts[-1] else some,
+                "at": some,
+                "epochs": [epochs],
+                **{name: [value] for name, value in given.items()},
+                **self.choices,
+            }
+            for combination in product(*(values[name] for name in names)):
+                yield dict(zip(names, combination))
 
 
 LAWS: dict[str, Law] = {}
@@ -63,14 +67,19 @@ LAWS: dict[str, Law] = {}
 
 
 def law(
-    trap: str, *, late: bool = False, root: bool = False, **choices: Sequence[Any]
+    trap: str,
+    *,
+    late: bool = False,
+    root: bool = False,
+    widest: bool = False,
+    **choices: Sequence[Any],
 ) -> Callable[[Function], Function]:
     """Register a function as the law of its name; its docstring is the sentence."""
 
     def register(function: Function) -> Function:
         sentence = inspect.cleandoc(function.__doc__ or "")
         LAWS[function.__name__] = Law(
-            function.__name__, sentence, trap, function, late, root, choices
+            function.__name__, sentence, trap, function, late, root, widest, choices
         )
         return function
 
@@ -78,5 +87,5 @@ def law(
 
 
 # The order is that of the report.
-for topic in ("binding", "stepping", "state", "tensors", "copies", "company"):
+for topic in ("binding", "stepping", "state", "tensors", "copies", "company", "surroundings"):
     import_module(f"{__name__}.{topic}")

@@ -19,6 +19,7 @@ from ..kit import (
     MakePolicy,
     begin,
     bind,
+    epoch_of,
     expect,
     floats,
     lrs,
@@ -27,6 +28,7 @@ from ..kit import (
     others,
     own_schedulers,
     public,
+    refuses,
     run,
     same_run,
     sgd,
@@ -55,13 +57,30 @@ def construct(make: MakePolicy) -> None:
         raise Broken(f"{ask.__name__}() of a new policy", "UnboundPolicyError", "no error")
 
 
-@law("late binding", root=True)
-def bound(make: Make, held: list[float], exact: int | None) -> None:
+@law("pytorch#104361: a policy for another number of groups", root=True)
+def runs(make: Make, held: list[float], epochs: int, exact: int | None) -> None:
+    """Binding and stepping raise no error, and there is one lr for each param group."""
+    policy = make()
+    counted = "" if exact else ", or that groups= (--groups) says for how many it is"
+    scheduler = bind(policy, sgd(held, option_of(policy)), f"no error{counted}")
+    for epoch in range(epochs + 1):
+        if epoch:
+            train(scheduler)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # torch has none of get_lr outside a step
+                answer = [*scheduler.get_lr()]
+        except NotImplementedError:
+            continue  # SequentialLR and ChainedScheduler have none
+        expect(len(answer), len(held), "the number of lrs that get_lr() returns", epoch)
+
+
+@law("late binding")
+def bound(make: Make, held: list[float]) -> None:
     """Binding returns the policy itself, at epoch 0, with the optimizer it was given."""
     policy = make()
     optimizer = sgd(held, option_of(policy))
-    counted = "" if exact else ", or that groups= (--groups) says for how many it is"
-    scheduler = bind(policy, optimizer, f"no error{counted}")
+    scheduler = bind(policy, optimizer)
     if isinstance(policy, LRScheduler):
         expect(scheduler is policy, True, "policy(optimizer) is policy")
     expect(scheduler.optimizer is optimizer, True, "policy.optimizer is optimizer")
@@ -69,9 +88,9 @@ def bound(make: Make, held: list[float], exact: int | None) -> None:
         expect(scheduler.last_epoch, 0, "last_epoch after binding")
 
 
-@law("pytorch#104361: too few lrs; a schedule that ends in nan", root=True)
-def lr_per_group(make: Make, held: list[float], epochs: int) -> None:
-    """At every epoch there is one finite real lr for each param group, in a Sequence."""
+@law("a schedule that ends in nan, or goes on below 0")
+def lr_per_group(make: Make, held: list[float], epochs: int, negative: bool) -> None:
+    """At every epoch each lr is a finite number of at least 0, and get_lr() returns a Sequence."""
     scheduler = begin(make, held)
     for epoch in range(epochs + 1):
         if epoch:
@@ -79,24 +98,66 @@ def lr_per_group(make: Make, held: list[float], epochs: int) -> None:
         for group, lr in enumerate(lrs(scheduler)):
             if not math.isfinite(lr):
                 raise Broken("the lr", "a finite number", lr, epoch, group)
+            if lr < 0 and not negative:
+                right = "at least 0, or that negative= says that it may be below"
+                raise Broken("the lr", right, lr, epoch, group)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # torch has none of get_lr outside a step
                 answer = scheduler.get_lr()
         except NotImplementedError:
-            continue  # SequentialLR and ChainedScheduler have none
+            continue
         expect(isinstance(answer, Sequence), True, "get_lr() returns a Sequence", epoch)
-        expect(len(answer), len(held), "the number of lrs that get_lr() returns", epoch)
 
 
-@law("a scheduler that skips or repeats epochs", root=True)
+@law("a scheduler that skips or repeats epochs")
 def step(make: Make, held: list[float], epochs: int) -> None:
-    """A step advances the policy by one epoch, without an error."""
+    """A step advances the policy by one epoch."""
     scheduler = begin(make, held)
+    first = epoch_of(scheduler)
+    if first is None:
+        skip(f"{type(scheduler).__name__} counts no epochs")
     for epoch in range(1, epochs + 1):
         train(scheduler)
-        if hasattr(scheduler, "last_epoch"):
-            expect(scheduler.last_epoch, epoch, "last_epoch after a step", epoch)
+        expect(epoch_of(scheduler), first + epoch, "last_epoch after a step", epoch)
+
+
+@law("a division by the lr of a frozen group; a lr written as 1", widest=True, kind=("0", "int"))
+def any_start(make: Make, held: list[float], epochs: int, kind: str) -> None:
+    """A group may hold a lr of 0, where that is not refused at binding, or an int."""
+    if kind == "int":
+        whole = [*range(1, len(held) + 1)]
+        right = run(begin(make, [*map(float, whole)]), epochs)
+        same_run(run(begin(make, whole), epochs), right, "the lr where the groups held an int")
+    else:
+        try:
+            scheduler = begin(make, [0.0, *held[1:]])
+        except Broken as error:
+            if refuses(error):
+                skip("it refuses a lr of 0")
+            raise
+        for epoch, row in enumerate(run(scheduler, epochs)):
+            for group, lr in enumerate(row):
+                if not math.isfinite(lr):
+                    what = "the lr where group 0 held a lr of 0"
+                    raise Broken(what, "a finite number", lr, epoch, group)
+
+
+@law("a debugger, or an error that shows the policy, which raises in turn")
+def printable(make: Make, held: list[float]) -> None:
+    """A policy can be printed: new, bound and in use."""
+    policy = make()
+    scheduler = None
+    for when in ("new", "bound", "in use"):
+        if when == "bound":
+            scheduler = bind(policy, sgd(held, option_of(policy)))
+        elif scheduler is not None:
+            train(scheduler)
+        try:
+            text = repr(policy if scheduler is None else scheduler)
+        except Exception as error:
+            raise Broken(f"repr() of a policy that is {when}", "a text", said(error)) from error
+        expect(text != "", True, f"repr() of a policy that is {when} has a text")
 
 
 @law("accelerate and Lightning pass wrappers and lists around", given=(None, [], "SGD"))

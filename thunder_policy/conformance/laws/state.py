@@ -6,12 +6,16 @@ import copy
 from typing import Any, cast
 
 from ...messages import said
+from ...policy import Policy
+from ..isolation import isolated
 from ..kit import (
     Broken,
     Make,
+    MakePolicy,
     begin,
     bind,
     expect,
+    floats,
     held_by,
     lrs,
     option_of,
@@ -27,7 +31,10 @@ from ..kit import (
     through_disk,
     train,
 )
+from ..surroundings import one_of_many
 from . import law
+
+ORDERS = ("policy", "policy, optimizer", "optimizer, bind, policy")
 
 
 @law("pytorch#119168: a scheduler made before or after its optimizer is loaded")
@@ -83,6 +90,92 @@ def resume_alone(make: Make, held: list[float], epochs: int, at: int) -> None:
     seen, right = run(fresh, epochs - at), run(policy, epochs - at)
     what = "the lr of a run resumed without the optimizer's state"
     same_run(seen, right, what, since=at, within=0.0)
+
+
+@law("a registry on the class, which a new process does not have", widest=True)
+def resume_elsewhere(make: Make, held: list[float], epochs: int, at: int) -> None:
+    """A run goes on in a process that knows nothing of the one that saved it."""
+    with isolated(make):  # what its classes and modules hold is put back
+        policy = begin(make, held)
+        train(policy, at)
+        saved = copy.deepcopy((policy.optimizer.state_dict(), state_of(policy)))
+        right = run(policy, epochs - at)
+
+    fresh = begin(make, [7 * lr for lr in held])
+    fresh.optimizer.load_state_dict(saved[0])
+    fresh.load_state_dict(saved[1])
+    seen = run(fresh, epochs - at)
+    same_run(seen, right, "the lr of a run resumed in a new process", since=at, within=0.0)
+
+
+@law("a lr that is scaled by the number of processes, at each load again", widest=True)
+def resume_distributed(make: Make, held: list[float], epochs: int, at: int) -> None:
+    """A run of several processes goes on the same, however often its state is loaded."""
+    with one_of_many(4):
+        policy = begin(make, held)
+        train(policy, at)
+        saved = copy.deepcopy((policy.optimizer.state_dict(), state_of(policy)))
+
+        fresh = begin(make, [7 * lr for lr in held])
+        for _ in range(2):
+            fresh.optimizer.load_state_dict(copy.deepcopy(saved[0]))
+            fresh.load_state_dict(copy.deepcopy(saved[1]))
+        seen, right = run(fresh, epochs - at), run(policy, epochs - at)
+    same_run(seen, right, "the lr of a run of 4 processes, resumed", since=at, within=0.0)
+
+
+@law("pytorch#60265, #156846: a plan that is loaded in part", widest=True, order=ORDERS)
+def lr_at_loaded(make: MakePolicy, held: list[float], epochs: int, at: int, order: str) -> None:
+    """After a load the lrs in use are lr_at(last_epoch), in each order, and so they go on."""
+    policy = begin(make, held)
+    if not isinstance(policy, Policy):
+        skip(f"{type(policy).__name__} has no lr_at")
+    train(policy, at)
+    saved = copy.deepcopy((policy.optimizer.state_dict(), state_of(policy)))
+
+    fresh: Any = make()
+    optimizer = sgd([7 * lr for lr in held], option_of(fresh))
+    if order == "optimizer, bind, policy":
+        optimizer.load_state_dict(saved[0])
+    bind(fresh, optimizer).load_state_dict(saved[1])
+    if order == "policy, optimizer":
+        optimizer.load_state_dict(saved[0])
+    for epoch in range(at, min(at + 1, epochs) + 1):
+        if epoch > at:
+            train(fresh)
+        seen, right = floats(fresh.get_last_lr()), fresh.lr_at(fresh.last_epoch)
+        what = f"get_last_lr(), beside lr_at(last_epoch), loaded in the order {order}"
+        same_run([seen], [right], what, since=epoch)
+
+
+@law("Distributed Checkpoint and JSON sort the keys", widest=True, order=("sorted", "reversed"))
+def load_key_order(make: Make, held: list[float], epochs: int, at: int, order: str) -> None:
+    """A state is the same whatever the order of its keys."""
+    policy, fresh = begin(make, held), begin(make, [7 * lr for lr in held])
+    train(policy, at)
+    state = copy.deepcopy(state_of(policy))
+    keys = sorted(state, key=str) if order == "sorted" else [*state][::-1]
+    fresh.optimizer.load_state_dict(copy.deepcopy(policy.optimizer.state_dict()))
+    fresh.load_state_dict({key: state[key] for key in keys})
+    seen, right = run(fresh, epochs - at), run(policy, epochs - at)
+    what = f"the lr of a run whose state had its keys {order}"
+    same_run(seen, right, what, since=at, within=0.0)
+
+
+@law("a counter of checkpoints that the lr depends on", widest=True)
+def save_often(make: Make, held: list[float], epochs: int) -> None:
+    """To save a policy a hundred times changes neither it nor its state."""
+    policy, twin = begin(make, held), begin(make, held)
+    half = epochs // 2
+    train(policy, half)
+    train(twin, half)
+    first = copy.deepcopy(plain(state_of(policy)))
+    for _ in range(99):
+        last = state_of(policy)
+    expect(plain(last), first, "the state, saved for the 100th time", half)
+    seen, right = run(policy, epochs - half), run(twin, epochs - half)
+    what = "the lr of a run that was saved 100 times"
+    same_run(seen, right, what, since=half, within=0.0)
 
 
 @law("pytorch#98921, #163105, #94450: a checkpoint that only an unsafe load reads")
@@ -161,6 +254,7 @@ def load_repeatable(make: Make, held: list[float], epochs: int, at: int) -> None
 
 @law(
     "the checkpoint of something else, loaded without a word",
+    widest=True,
     garbage=("None", "a list", "an empty dict", "no last_epoch", "last_epoch='three'"),
 )
 def load_rejects(make: Make, held: list[float], epochs: int, at: int, garbage: str) -> None:

@@ -15,7 +15,7 @@ from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import ConstantLR
 
 from ...policy import Policy
-from ..isolation import arguments, isolated
+from ..isolation import arguments, held_in, isolated
 from ..kit import (
     Broken,
     Make,
@@ -23,6 +23,7 @@ from ..kit import (
     bind,
     by_position,
     expect,
+    flat,
     floats,
     held_by,
     lrs,
@@ -30,7 +31,7 @@ from ..kit import (
     option_of,
     others,
     own_schedulers,
-    process,
+    plain,
     public,
     rng_states,
     run,
@@ -44,6 +45,7 @@ from ..kit import (
     state_of,
     train,
 )
+from ..settings import process
 from . import law
 
 
@@ -112,7 +114,10 @@ def step_atomic(make: Make, held: list[float], at: int, how: str) -> None:
         skip("it holds schedulers, and may step them")
     train(scheduler, at)
 
+    asked = list[bool]()
+
     def get_lr() -> list[float]:
+        asked.append(True)
         if how == "an error":
             raise RuntimeError(how)
         return [0.5, *held] if how == "a lr too many" else [*held[:-1], float("nan")]
@@ -125,7 +130,9 @@ def step_atomic(make: Make, held: list[float], at: int, how: str) -> None:
         del vars(scheduler)["get_lr"]
         expect(public(scheduler), before, f"after a step that failed ({how} in get_lr)", at)
     else:
-        skip("its step does not call get_lr")
+        if asked and how == "an error":
+            raise Broken("a step whose get_lr raises an error", "that error", "no error", at)
+        skip("its step does not fail")
 
 
 @law("a scheduler that writes momentum, betas or max_lr", kind=("SGD", "Adam"))
@@ -139,7 +146,9 @@ def only_lr(make: Make, held: list[float], epochs: int, kind: str) -> None:
             skip("it is for an optimizer of its own")
         optimizer = Adam(optimizer.param_groups)
     for group in optimizer.param_groups:
-        group |= {"momentum": 0.5, "note": [1, 2], option: group[option]}
+        # What is 0 would hide what is multiplied.
+        zeros = [key for key, value in group.items() if type(value) in (int, float) and not value]
+        group |= {**dict.fromkeys(zeros, 0.25), "note": [1, 2], option: group[option]}
         group["params"][0].grad = torch.ones(1)
     optimizer.step()
     before = others(optimizer, option)
@@ -160,6 +169,26 @@ def only_lr(make: Make, held: list[float], epochs: int, kind: str) -> None:
     expect(others(optimizer, option), before, "after saving and loading", epochs)
 
 
+@law("NumPy scalars: no safe load reads a checkpoint that has one")
+def plain_numbers(make: Make, held: list[float], epochs: int) -> None:
+    """What is written into the groups, and saved, is no scalar of NumPy."""
+    scheduler = begin(make, held)
+    option = option_of(scheduler)
+    for epoch in range(epochs + 1):
+        if epoch:
+            train(scheduler)
+        groups = scheduler.optimizer.param_groups
+        written: dict[str, object] = {
+            "the lr in the groups": [group[option] for group in groups],
+            "initial_lr": [group.get("initial_lr") for group in groups],
+            **{f"the state's {key}": value for key, value in state_of(scheduler).items()},
+        }
+        for what, values in written.items():
+            for value in flat(values):
+                if type(value).__module__ == "numpy":
+                    raise Broken(what, "plain numbers", f"{value!r}", epoch)
+
+
 @law("a jitter from the global generator changes every dropout mask after it")
 def rng(make: Make, held: list[float], epochs: int) -> None:
     """No global generator of random numbers is used."""
@@ -173,7 +202,7 @@ def rng(make: Make, held: list[float], epochs: int) -> None:
 
 @law("a filter that hides everybody's warnings; a default dtype that changes everybody's tensors")
 def settings(make: Make, held: list[float], epochs: int) -> None:
-    """Settings of the process stay: default dtype, threads, grad mode, warnings filters."""
+    """What is set for the process stays: dtype, precision, environment, warnings filters."""
     run(ConstantLR(sgd(held)), 1)  # torch sets what it needs at its first step
     before, filters = process(), [*warnings.filters]
     policy = make()
@@ -194,13 +223,18 @@ def deterministic(make: Make, held: list[float], epochs: int) -> None:
 @law("mapping.pop(epoch) on the caller's own dict")
 def keeps_arguments(make: Make, held: list[float], epochs: int) -> None:
     """What a policy is made of belongs to the caller, and is not written."""
-    before = arguments(make)
-    scheduler = begin(make, held)
+    before = plain(arguments(make))
+    policy = make()
+    expect(plain(arguments(make)), before, "the arguments, when the policy is made")
+    scheduler = bind(policy, sgd(held, option_of(policy)))
     train(scheduler, epochs)
-    expect(arguments(make), before, "the arguments, after a run")
+    own = held_in(scheduler)
+    for name, value in arguments(make).items():
+        if own & held_in(value):  # else only a callback of the caller's own can write it
+            expect(plain(value), before[name], f"the arguments, after a run, {name}")
 
 
-@law("state on the class, in a global, or in a mutable default argument", times=(1, 3))
+@law("state on the class, in a global, or in a mutable default argument", widest=True, times=(1, 3))
 def independent(make: Make, held: list[float], epochs: int, at: int, times: int) -> None:
     """Two policies on two optimizers, stepped in turn, do not know of each other."""
     other = [times * lr for lr in held]
@@ -258,16 +292,20 @@ def closed_form(make: Make, held: list[float], epochs: int) -> None:
     """lr_at(epoch), or torch's closed form, says what stepping arrives at, after a load too."""
     right = run(begin(make, held), epochs)
     scheduler: Any = begin(make, held)
-    has_lr_at, has_form = (hasattr(scheduler, name) for name in ("lr_at", "_get_closed_form_lr"))
+    has_lr_at = isinstance(scheduler, Policy)  # that of another class may mean anything
+    has_form = hasattr(scheduler, "_get_closed_form_lr")
     if not has_lr_at and not has_form:
         skip(f"{type(scheduler).__name__} has neither lr_at nor _get_closed_form_lr")
     for epoch in range(epochs + 1):
         if epoch:
             train(scheduler)
         same_run([lrs(scheduler)], [right[epoch]], "the lr of a run that was asked", since=epoch)
-        fresh: Any = begin(make, [7 * lr for lr in held])
-        fresh.load_state_dict(copy.deepcopy(state_of(scheduler)))
-        for asked, when in ((scheduler, "asked"), (fresh, "loaded")):
+        runs = {"asked": scheduler}
+        if epoch in (0, 1, epochs // 2, epochs):
+            fresh: Any = begin(make, [7 * lr for lr in held])
+            fresh.load_state_dict(copy.deepcopy(state_of(scheduler)))
+            runs["loaded"] = fresh
+        for when, asked in runs.items():
             answers: dict[str, tuple[Any, int]] = {"get_last_lr()": (asked.get_last_lr(), epoch)}
             if has_form:
                 answers["_get_closed_form_lr()"] = asked._get_closed_form_lr(), epoch

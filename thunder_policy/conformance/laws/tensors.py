@@ -20,7 +20,6 @@ from ..kit import (
     lrs,
     option_of,
     overlap,
-    rounding,
     run,
     same_run,
     skip,
@@ -54,8 +53,8 @@ def tensor_trace(make: Make, held: list[float], epochs: int, dtype: torch.dtype)
     """With tensor lrs a run is that with floats, within the rounding of their dtype."""
     right = run(begin(make, held), epochs)
     seen = run(begin(make, [torch.tensor(lr, dtype=dtype) for lr in held]), epochs)
-    within = 4 * (epochs + 1) * max(torch.finfo(dtype).eps, rounding(make, held))
-    same_run(seen, right, f"the lr as a tensor of {dtype}", within=within)
+    within = tolerance(make, held, epochs, dtype)
+    same_run(seen, right, f"the lr as a tensor of {dtype}", **within)
 
 
 @law("pytorch#126854, #162359: a fill in place that reaches base_lrs")
@@ -108,7 +107,7 @@ def tensor_shared(make: Make, held: list[float], epochs: int) -> None:
     shared = torch.tensor(0.1, dtype=torch.float64)
     seen = run(begin(make, [shared for _ in held]), epochs)
     within = tolerance(make, held, epochs)
-    same_run(seen, right, "the lr where all groups hold one tensor", within=within)
+    same_run(seen, right, "the lr where all groups hold one tensor", **within)
 
 
 @law("SGD(params, lr=torch.tensor([0.1])), and the elements of a buffer", form=("[1]", "views"))
@@ -123,19 +122,19 @@ def tensor_shape(make: Make, held: list[float], epochs: int, form: str) -> None:
     policy = begin(make, live)
     seen, right = run(policy, epochs), run(begin(make, held), epochs)
     within = tolerance(make, held, epochs)
-    same_run(seen, right, f"the lr as a tensor ({form})", within=within)
+    same_run(seen, right, f"the lr as a tensor ({form})", **within)
     for lr, shape in zip(live, shapes):
         expect(lr.shape, shape, "the shape of the lr")
     expect([float(lr) for lr in live], lrs(policy), "what the tensors hold", epochs)
 
 
-@law("pytorch#133663: a step that waits for the GPU")
+@law("pytorch#133663: a step that waits for the GPU", widest=True)
 def gpu_sync(make: Make, held: list[float], epochs: int) -> None:
     """With lrs on a GPU no step reads one: nothing waits for the device."""
     launches(make, fake_cuda(held), epochs)
 
 
-@law("a lr computed from the first epoch on, at each epoch")
+@law("a lr computed from the first epoch on, at each epoch", widest=True)
 def gpu_launches(make: Make, held: list[float], epochs: int) -> None:
     """With lrs on a GPU a step does not launch more and more kernels."""
     try:

@@ -1,0 +1,91 @@
+"""What grows with the length of a run: the cost of a step, the state, the memory."""
+
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from ..state import attributes
+from .kit import without_gc
+
+
+def lines_run(work: Callable[[], object]) -> int:
+    """Count the calls and lines of Python that some work takes: a cost that is the same each time.
+
+    Example:
+        >>> few, more = (lines_run(lambda: [t for t in range(n)]) for n in (10, 1000))
+        >>> more - few > 900
+        True
+    """
+    count = 0
+
+    def trace(frame: Any, event: str, argument: Any) -> Any:
+        nonlocal count
+        count += 1
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+def objects_in(scheduler: object) -> int:
+    """Count the objects that a scheduler keeps, and the elements of its tensors and arrays.
+
+    Its optimizer is not counted, nor is what can be called: a callback is the caller's own.
+    """
+    found: dict[int, Any] = {}
+    parts: list[Any] = [*attributes(scheduler).values()]
+    size = 0
+    for part in parts:  # it grows
+        is_other = isinstance(part, (Optimizer, ModuleType)) or callable(part)
+        if id(part) in found or (is_other and not isinstance(part, LRScheduler)):
+            continue
+        found[id(part)] = part
+        if isinstance(part, Tensor):
+            size += part.numel()
+        else:
+            size += getattr(part, "size", 0) if type(part).__module__ == "numpy" else 0
+            parts += gc.get_referents(part)
+    return size + len(found)
+
+
+def numbers_in(state: object) -> int:
+    """Count what is in a state, the elements of tensors one by one.
+
+    Example:
+        >>> numbers_in({"last_epoch": 3, "lrs": [0.1, 0.2], "names": ()})
+        4
+    """
+    if isinstance(state, Tensor):
+        return state.numel()
+    if isinstance(state, dict):
+        state = [*state.values()]
+    if isinstance(state, Sequence) and not isinstance(state, (str, bytes)):
+        return sum(map(numbers_in, state), start=not state)
+    return 1
+
+
+def keeps(work: Callable[[], object], least: int) -> bool:
+    """Tell whether the process has so many more blocks of memory after some work than before."""
+    with without_gc():
+        # All that the work leaves is of the youngest generation: older garbage does not count.
+        gc.collect(0)
+        before = sys.getallocatedblocks()
+        work()
+        gc.collect(0)
+        return sys.getallocatedblocks() - before >= least

@@ -1,0 +1,147 @@
+"""Laws on what is around a run: the process, the clock, the optimizer, and how long it takes."""
+
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
+
+from __future__ import annotations
+
+import io
+from contextlib import redirect_stderr, redirect_stdout
+
+import torch
+from torch.optim import SGD, Adam
+
+from ...messages import said
+from ..growth import keeps, lines_run, numbers_in, objects_in
+from ..isolation import keeping_arguments
+from ..kit import (
+    Broken,
+    Make,
+    Trace,
+    begin,
+    bind,
+    expect,
+    lrs,
+    option_of,
+    refuses,
+    run,
+    same_run,
+    save_and_load,
+    sgd,
+    skip,
+    tolerance,
+    train,
+)
+from ..surroundings import SURROUNDINGS, elsewhere, racing_clock
+from . import law
+
+EARLY, HALF, LONG = 100, 1000, 2000
+
+
+@law("a progress line a step, in everybody's log and in the output of a report", widest=True)
+def silent(make: Make, held: list[float], epochs: int) -> None:
+    """Nothing is printed."""
+    printed = io.StringIO()
+    with redirect_stdout(printed), redirect_stderr(printed):
+        scheduler = begin(make, held)
+        run(scheduler, epochs)
+        save_and_load(scheduler)
+    expect(printed.getvalue(), "", "what is printed")
+
+
+@law("a tensor of the default dtype; a threading.local", widest=True, where=SURROUNDINGS)
+def same_everywhere(make: Make, held: list[float], epochs: int, where: str) -> None:
+    """The lrs are the same without gradients, with another default dtype and in another thread."""
+    right, within = run(begin(make, held), epochs), tolerance(make, held, epochs, torch.float32)
+    scheduler = begin(make, held)
+    whole = elsewhere(where, lambda: run(begin(make, held), epochs))
+    steps = elsewhere(where, lambda: run(scheduler, epochs))
+    same_run(whole, right, f"the lr of a run in {where}", **within)
+    same_run(steps, right, f"the lr of a run that goes on in {where}", **within)
+
+
+@law("a lr that is another at night", widest=True)
+def clock(make: Make, held: list[float], epochs: int) -> None:
+    """The lrs do not depend on the time of day, nor on how long a run takes."""
+    right = run(begin(make, held), epochs)
+    with racing_clock():
+        seen = run(begin(make, held), epochs)
+    same_run(seen, right, "the lr of a run that takes days")
+
+
+@law("optimizer.step wrapped by a function that takes no closure, or returns nothing", widest=True)
+def optimizer_step(make: Make, held: list[float]) -> None:
+    """A step of the optimizer takes a closure and returns the loss, as it does by itself."""
+    scheduler = begin(make, held)
+    train(scheduler)
+    losses = list[float]()
+
+    def closure() -> float:
+        losses.append(0.25)
+        return losses[-1]
+
+    right = sgd(held, option_of(scheduler)).step(closure), len(losses)
+    seen = scheduler.optimizer.step(closure), len(losses) - right[1]
+    expect(seen, right, "what optimizer.step(closure) returned, and how often it called")
+
+
+@law("the step of Adam's state taken for the epoch", widest=True)
+def any_optimizer(make: Make, held: list[float], epochs: int) -> None:
+    """The lrs depend neither on the kind of the optimizer nor on how often it steps."""
+    right = run(begin(make, held), epochs)
+    policy = make()
+    option = option_of(policy)
+    alike = sgd(held, option)
+    if not isinstance(alike, SGD):
+        skip("it is for an optimizer of its own")
+    optimizer = Adam(alike.param_groups)
+    for group in optimizer.param_groups:
+        group["params"][0].grad = torch.ones(1)
+    try:
+        scheduler = bind(policy, optimizer)
+    except Broken as error:
+        if refuses(error):
+            skip("it refuses another optimizer than SGD")
+        raise
+    seen: Trace = [lrs(scheduler)]
+    for _ in range(epochs):
+        optimizer.step()
+        optimizer.step()
+        train(scheduler)
+        seen.append(lrs(scheduler))
+    same_run(seen, right, "the lr with Adam, of which three steps are taken an epoch")
+
+
+@law("a history that is copied, or a function that is wrapped, at each step", widest=True)
+def long_run(make: Make, held: list[float], epochs: int) -> None:
+    """In 2,000 steps nothing grows: not the cost of a step, the stack, the state or the memory."""
+    costs, states, sizes = list[int](), list[int](), list[int]()
+    scheduler = begin(make, held)
+    for epoch in range(1, LONG + 1):
+        scheduler.optimizer.step()
+        try:
+            if epoch in (EARLY, HALF, LONG):
+                costs.append(lines_run(scheduler.step))
+                sizes.append(objects_in(scheduler))
+                states.append(numbers_in(scheduler.state_dict()))
+            else:
+                scheduler.step()
+        except RecursionError as error:
+            raise Broken("the calls within a step", "no growth", "RecursionError") from error
+        except Exception as error:
+            if epoch > epochs:
+                skip(f"it ends after {epoch - 1} epochs")
+            raise Broken("a step of a long run", "no error", said(error), epoch) from error
+    if costs[-1] - costs[0] >= LONG - EARLY:  # one for each step in between
+        raise Broken("the lines of code that a step runs", "no growth", f"{costs}", LONG)
+    for what, counts in {"the numbers in the state": states, "the objects kept": sizes}.items():
+        # One for every other step, from the middle on: a history that is kept may have a bound.
+        if counts[-1] - counts[1] >= (LONG - HALF) // 2:
+            raise Broken(what, "no growth", f"{counts}", LONG)
+
+    def again() -> None:
+        with keeping_arguments(make):  # a callback of the caller's own may write what is its own
+            train(begin(make, held), HALF)
+
+    if keeps(again, HALF // 2):
+        raise Broken("the memory of a run that is over", "freed", "something of each step", HALF)
