@@ -172,14 +172,17 @@ def resume_alone(case: Case) -> bool:
 @proof
 def state_weights_only(case: Case) -> bool:
     """A state that torch.load refuses, unless it may run code."""
-    buffer = io.BytesIO()
-    state = train(case, start(case), 3).state_dict()
-    try:
-        torch.save(state, buffer)
-        buffer.seek(0)
-        return bool(plain(torch.load(buffer, weights_only=True)) != plain(state))
-    except Exception:
-        return True
+    for at in (0, 1, EPOCHS // 2, EPOCHS):
+        buffer = io.BytesIO()
+        state = train(case, start(case), at).state_dict()
+        try:
+            torch.save(state, buffer)
+            buffer.seek(0)
+            if plain(torch.load(buffer, weights_only=True)) != plain(state):
+                return True
+        except Exception:
+            return True
+    return False
 
 
 @proof
@@ -508,6 +511,23 @@ def bound(case: Case) -> bool:
         except Exception:
             return True
     return False
+
+
+@proof
+def step_(case: Case) -> bool:
+    """A step raises, or counts no epoch, or more than one."""
+    scheduler = start(case)
+    for epoch in range(1, EPOCHS + 1):
+        try:
+            train(case, scheduler)
+        except Exception:
+            return True
+        if scheduler.last_epoch != epoch:
+            return True
+    return False
+
+
+PROOFS["step"] = PROOFS.pop("step_")
 
 
 @proof
