@@ -10,8 +10,9 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import broken
 import numpy as np
@@ -20,6 +21,7 @@ import sound
 import torch
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Flaky
 from pace import seconds
 from torch.optim.lr_scheduler import ChainedScheduler, ConstantLR, StepLR
 
@@ -456,6 +458,53 @@ def test_the_machine_finds_what_is_broken(factory: Callable[[], Any]) -> None:
         settings = settings(PolicyMachine.settings, phases=[Phase.generate], max_examples=500)
 
     with pytest.raises(Broken, match="the lr"):
+        Machine().test_any_order()
+
+
+class CachesById(broken.Decay):
+    """Remembers on its class what each optimizer started from, by an id that another one gets."""
+
+    known: ClassVar[dict[int, list[Any]]] = {}
+
+    def get_lr(self) -> Any:
+        starts = self.known.setdefault(id(self.optimizer), [*self.base_lrs])
+        starts.extend(self.base_lrs[len(starts) :])
+        return [lr * self.factor() for lr in starts]
+
+
+class TripsOnce(broken.Decay):
+    """Writes a wrong lr in some steps of all that are taken in all runs."""
+
+    steps = count()
+
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        if 60 <= next(self.steps) < 80:
+            self.optimizer.param_groups[0]["lr"] = 0.7
+
+
+@pytest.mark.parametrize("factory", [CachesById, TripsOnce])
+def test_the_machine_says_what_is_broken_now_and_then(factory: Callable[[], Any]) -> None:
+    class Machine(PolicyMachine):
+        subject = factory
+
+    with pytest.raises(Broken):
+        Machine().test_any_order()
+    assert CachesById.known == {}
+
+
+def test_the_machine_leaves_an_error_of_a_strategy_alone() -> None:
+    calls = count()
+
+    def make(gamma: float) -> broken.Decay:
+        if next(calls) == 3:
+            raise OSError("not this time")
+        return broken.Decay()
+
+    class Machine(PolicyMachine):
+        subject = Subject(st.floats(0.1, 1.0).map(make))
+
+    with pytest.raises(Flaky):
         Machine().test_any_order()
 
 

@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import copy
+import sys
 import warnings
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Flaky
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -24,7 +27,9 @@ from hypothesis.stateful import (
 from hypothesis.strategies import SearchStrategy
 from torch.optim import Optimizer
 
+from .isolation import isolated
 from .kit import (
+    Broken,
     Make,
     begin,
     bind,
@@ -80,6 +85,7 @@ class PolicyMachine:
         deadline=None,
         max_examples=50,
         stateful_step_count=20,
+        report_multiple_bugs=False,
         suppress_health_check=[*HealthCheck],  # pyright: ignore[reportArgumentType]
     )
 
@@ -90,20 +96,28 @@ class PolicyMachine:
             Broken: If a sequence leaves the lrs of an undisturbed run.
         """
         subject = as_subject(type(self).subject)
+        broken = list[Broken]()
         # Hypothesis calls it anew for each example; its annotation wants a class.
-        make: Any = partial(_Machine, subject)
+        make: Any = partial(_Machine, subject, broken)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what was saved and written, where they differ
-            with subject.assumed():
-                run_state_machine_as_test(make, settings=type(self).settings)
+            try:
+                with subject.assumed():
+                    run_state_machine_as_test(make, settings=type(self).settings)
+            except Flaky:
+                if not broken:
+                    raise  # it is the strategy that draws something else each time
+                # What is broken once and not again, as a cache by id is: that it was, says more.
+                raise broken[-1] from broken[-1].__cause__
 
 
 class _Machine(RuleBasedStateMachine):
     """One run, beside its history; what it should be is a run of that history and nothing else."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Subject, broken: list[Broken]) -> None:
         super().__init__()
-        self.subject = subject
+        self.subject, self.broken = subject, broken
+        self.world = ExitStack()
         self.expected: dict[History, list[float]] = {}
         self.saved: list[_Saved] = []
 
@@ -114,12 +128,21 @@ class _Machine(RuleBasedStateMachine):
         if isinstance(subject.factory, SearchStrategy):
             drawn = data.draw(subject.factory, label="policy")
             subject = replace(subject, factory=Copies(drawn))
+        self.subject = subject
         self.make: Make = subject.make
+        self.world.enter_context(isolated(subject.factory))
         self.exact = subject.exact()
         self.held = data.draw(st.sampled_from(subject.layouts()), label="lrs")
         self.history: History = ()
         self.policy = begin(self.make, self.held)
         self.optimizer: Optimizer = self.policy.optimizer
+
+    def teardown(self) -> None:
+        """Leave no trace of the run, so that the next one does not depend on it."""
+        error = sys.exc_info()[1]  # Hypothesis calls this while what ended the run is on its way
+        if isinstance(error, Broken):
+            self.broken.append(error)
+        self.world.close()
 
     @precondition(lambda self: self.history.count(None) < _MOST_STEPS)
     @rule(steps=st.integers(1, 4))
@@ -189,11 +212,12 @@ class _Machine(RuleBasedStateMachine):
     def undisturbed(self) -> list[float]:
         """Return the lrs of a run that had this history and nothing else."""
         if self.history not in self.expected:
-            policy = begin(self.make, self.held)
-            for added in self.history:
-                if added is not None:
-                    group = {"params": [parameter()], option_of(policy): added}
-                    policy.optimizer.add_param_group(group)
-                train(policy)
-            self.expected[self.history] = lrs(policy)
+            with isolated(self.subject.factory):
+                policy = begin(self.make, self.held)
+                for added in self.history:
+                    if added is not None:
+                        group = {"params": [parameter()], option_of(policy): added}
+                        policy.optimizer.add_param_group(group)
+                    train(policy)
+                self.expected[self.history] = lrs(policy)
         return self.expected[self.history]
