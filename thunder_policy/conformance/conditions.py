@@ -6,6 +6,9 @@
 A law makes its optimizers by `sgd` and asks for an option by `option_of`, which look here.
 """
 
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
+# pyright: reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
@@ -75,7 +78,11 @@ def told(factory: Callable[[], Any], metrics: Metrics) -> Any:
     made = factory()
     if isinstance(made, LRScheduler):
         return _telling(made, metrics)
-    return lambda optimizer: _telling(made(optimizer), metrics)
+
+    def build(optimizer: Optimizer) -> Any:
+        return _telling(made(optimizer), metrics)
+
+    return build
 
 
 class Told:
@@ -91,7 +98,7 @@ class Told:
 
 
 def _telling(scheduler: Any, metrics: Metrics) -> Any:
-    kind: type = type(scheduler)
+    kind: Any = type(scheduler)
 
     def metric_of(epoch: int) -> float:
         return metrics(epoch) if callable(metrics) else metrics[epoch - 1]

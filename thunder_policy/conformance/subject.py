@@ -1,6 +1,7 @@
 """Subject: what is checked, and the conditions under which it is."""
 
-# pyright: reportUnknownArgumentType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
+from types import CodeType
 from typing import Any, Protocol
 
 from hypothesis.strategies import SearchStrategy
@@ -29,7 +31,7 @@ Oracle = Callable[[int, int], float]
 class Build(Protocol):
     """A function that makes a scheduler of an optimizer; a policy, which can do so too, is none."""
 
-    __name__: str
+    __code__: CodeType
 
     def __call__(self, optimizer: Optimizer, /) -> LRScheduler:
         """Make it."""
