@@ -207,8 +207,6 @@ def test_another_option_of_a_scheduler_that_has_no_word_for_it() -> None:
     for law in ("values", "only_lr", "lr_per_group", "resume", "group_alone"):
         assert examine(LAWS[law], subject).status == "passed", law
     assert examine(LAWS["sequential"], subject).status == "skipped"
-    undeclared = examine(LAWS["only_lr"], Subject(Decays, epochs=EPOCHS))
-    assert undeclared.status == "passed"  # where the weight decay is 0, nothing is written
 
 
 def decayed(epoch: int, group: int) -> float:
@@ -266,14 +264,12 @@ class Breaks(Policy):
 
 
 def test_any_other_error_is_a_broken_law() -> None:
-    results = {r.law: r.status for r in check_policy(Breaks, on_fail="collect")}
-    assert results["step"] == "failed"
-
     def raises(optimizer: Optimizer) -> LRScheduler:
         raise OSError("no")
 
-    results = {r.law: r.status for r in check_policy(raises, on_fail="collect")}
-    assert results["bound"] == "failed"
+    for factory in (Breaks, raises):
+        results = check_policy(factory, on_fail="collect")
+        assert any(result.status == "failed" and "OSError" in result.reason for result in results)
 
 
 @pytest.mark.parametrize("wrong", [3, "Adam"])
