@@ -150,6 +150,14 @@ class RefusesLate(Decay):
 
 
 lines: list[object] = []
+made: list[object] = []
+
+
+def counted() -> Decay:
+    """Make a policy, and note that in a list of one's own."""
+    made.append(1)
+    return Decay()
+
 
 ONCE_FAILED: dict[str, Subject | Callable[[], Any]] = {
     "refuses a lr of 0": WantsPositive,
@@ -159,6 +167,7 @@ ONCE_FAILED: dict[str, Subject | Callable[[], Any]] = {
     "nan of NumPy": NotYetInNumPy,
     "a callback that writes": lambda: CallsBack(lines.append),
     "a callback of a class": lambda: CallsBack(Log(lines)),
+    "a factory that counts": counted,
     "down to denormals": ToDenormals,
     "multiplied to denormals": lambda: Multiply(dict.fromkeys(range(1, 20), 1e-20)),
     "refuses late groups": RefusesLate,

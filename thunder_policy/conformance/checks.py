@@ -10,12 +10,15 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+from hypothesis.control import current_build_context
 from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
+from hypothesis.vendor.pretty import RepresentationPrinter
 
 from ..messages import said
 from ..policy import Policy
 from .catalogue import INHERITED_FROM_TORCH, Inherited, laws_of
+from .ends import ENDS
 from .isolation import isolated
 from .kit import Broken, NotApplicable, skip
 from .laws import LAWS, Case, Law
@@ -29,12 +32,14 @@ _SETTINGS = settings(
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=10,
+    max_examples=6,
     phases=[Phase.generate, Phase.shrink],
     report_multiple_bugs=False,
     suppress_health_check=[*HealthCheck],  # pyright: ignore[reportArgumentType]
     verbosity=Verbosity.quiet,
 )
+# First the simplest example is drawn, as always, and then one by the backend.
+_AT_THE_ENDS = [settings(_SETTINGS, backend=end, max_examples=2) for end in ENDS]
 
 
 def check_policy(
@@ -247,11 +252,9 @@ def _drawn(law: Law, subject: Subject, strategy: SearchStrategy[Any]) -> None:
     """Try a law on what a strategy draws; Hypothesis looks for the smallest that breaks it."""
     reasons, tried, broken = list[NotApplicable](), list[bool](), list[Broken]()
 
-    @_SETTINGS
-    @given(strategy)
     def on_each(drawn: Any) -> None:
         try:
-            _tried(law, look_at(replace(subject, factory=Copies(drawn))))
+            _tried(law, look_at(replace(subject, factory=Copies(drawn, call_of(drawn)))))
             tried.append(True)
         except NotApplicable as reason:
             reasons.append(reason)
@@ -261,7 +264,8 @@ def _drawn(law: Law, subject: Subject, strategy: SearchStrategy[Any]) -> None:
 
     with isolated(None):
         try:
-            on_each()
+            for each in (_SETTINGS, *_AT_THE_ENDS):
+                each(given(drawn=strategy)(on_each))()
         except Flaky:
             if not broken:
                 raise  # it is the strategy that draws something else each time
@@ -269,6 +273,13 @@ def _drawn(law: Law, subject: Subject, strategy: SearchStrategy[Any]) -> None:
             raise broken[-1] from broken[-1].__cause__
     if not tried:
         raise reasons[0]
+
+
+def call_of(drawn: object) -> str:
+    """Write down the call by which Hypothesis drew something just now."""
+    printer = RepresentationPrinter(context=current_build_context())
+    printer.pretty(drawn)
+    return printer.getvalue()
 
 
 def check_excuses(expected_failures: Mapping[str, str]) -> None:

@@ -92,7 +92,7 @@ def held_in(value: object) -> set[int]:
         found[id(part)] = part
         if isinstance(part, (*_CONTAINERS, tuple)):
             parts += part.values() if isinstance(part, dict) else part
-        elif isinstance(part, LRScheduler) or not isinstance(part, (Callable, ModuleType)):
+        elif isinstance(part, LRScheduler) or not (callable(part) or isinstance(part, ModuleType)):
             parts += getattr(part, "__dict__", {}).values()
     return {key for key, part in found.items() if isinstance(part, _writable())}
 

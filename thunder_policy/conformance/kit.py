@@ -18,7 +18,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import FunctionType
-from typing import Any, NoReturn, TypeGuard
+from typing import Any, NoReturn, TypedDict, TypeGuard
 
 import torch
 from torch import Tensor
@@ -406,9 +406,16 @@ def flat(value: object) -> Iterator[object]:
         yield value
 
 
+class Tolerance(TypedDict):
+    """How far one run may be from another, for `same_run`."""
+
+    within: float
+    least: float
+
+
 def tolerance(
     make: Make, held: Sequence[float], epochs: int, dtype: torch.dtype = torch.float64
-) -> dict[str, float]:
+) -> Tolerance:
     """Return how far a run in tensors of a dtype may be from one in floats, for `same_run`.
 
     It may be coarser, where ``get_lr`` answers in tensors of another dtype.

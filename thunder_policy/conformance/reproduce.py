@@ -12,12 +12,13 @@ import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import FunctionType, ModuleType
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 import torch
 
+from ..checks import short
 from .conditions import assume, declared_now
 from .subject import Copies
 
@@ -67,8 +68,7 @@ def reproduction(sentence: str, function: Callable[..., None], case: Mapping[str
         if name in used:
             found = _written(value)
             if found is None:
-                shown = getattr(value, "__qualname__", None) or repr(value)
-                lines.append(f"# {name} = {shown}: no import finds it, so put it here")
+                lines.append(f"# {name} = {_shown(value)}: no import finds it, so put it here")
             else:
                 imports.extend(found.imports)
                 lines.extend([*found.lines, f"{name} = {found.text}"])
@@ -141,35 +141,90 @@ def _written(value: Any) -> Expression | None:
     if isinstance(value, torch.dtype):
         return Expression(repr(value), (Import("torch", "", "torch"),))
     if isinstance(value, Copies):
-        drawn = _by_repr(value.drawn)
+        drawn = _by_text(value.written, value.drawn) or _by_text(short(value.drawn), value.drawn)
         return drawn and drawn._replace(text=f"lambda: {drawn.text}")
     if isinstance(value, functools.partial):
-        return _partial(value)
+        keys = [""] * (1 + len(value.args)) + [f"{key}=" for key in value.keywords]
+        call = _call("partial", keys, [value.func, *value.args, *value.keywords.values()])
+        return call and call._replace(
+            imports=(*call.imports, Import("functools", "partial", "partial"))
+        )
     if isinstance(value, FunctionType) and value.__name__ == "<lambda>":
         return _lambda(value)
-    return _reference(getattr(value, "__qualname__", ""), value)
+    if isinstance(value, MethodType) and not isinstance(value.__self__, type):
+        owner = _written(value.__self__)
+        return owner and owner._replace(text=f"{owner.text}.{value.__name__}")
+    if type(value).__module__ == "numpy" and getattr(value, "shape", None) == ():
+        scalar: Any = value
+        kind: str = type(scalar).__name__
+        return Expression(f"{kind}({scalar.item()!r})", (Import("numpy", kind, kind),))
+    return _reference(getattr(value, "__qualname__", ""), value) or _global(value)
 
 
-def _partial(value: functools.partial[Any]) -> Expression | None:
-    parts = [_written(part) for part in (value.func, *value.args, *value.keywords.values())]
-    keys = [""] * (1 + len(value.args)) + [f"{key}=" for key in value.keywords]
-    texts = [key + part.text for key, part in zip(keys, parts) if part is not None]
-    if len(texts) < len(parts):
+def _call(function: str, keys: Sequence[str], values: Sequence[Any]) -> Expression | None:
+    """Write a call of a function with these arguments."""
+    parts = [_written(value) for value in values]
+    written = [part for part in parts if part is not None]
+    if len(written) < len(parts):
         return None
-    imports = [one for part in parts if part is not None for one in part.imports]
-    imports.append(Import("functools", "partial", "partial"))
-    return Expression(f"partial({', '.join(texts)})", tuple(imports))
+    texts = [key + part.text for key, part in zip(keys, written)]
+    imports = [one for part in written for one in part.imports]
+    lines = [line for part in written for line in part.lines]
+    return Expression(f"{function}({', '.join(texts)})", tuple(imports), tuple(lines))
 
 
-def _by_repr(value: Any) -> Expression | None:
-    """Write a policy as its repr, if that makes an equal one."""
-    text, kind = repr(value), type(value)
+def _shown(value: Any) -> str:
+    """Show what cannot be written down, for whoever puts it into a program: without addresses."""
+    if isinstance(value, Copies):
+        return f"lambda: {_shown(value.drawn)}"
+    text = getattr(value, "__qualname__", None) or short(value)
+    return re.sub(r" at 0x[0-9a-f]+", "", text)
+
+
+def _by_text(text: str, value: Any) -> Expression | None:
+    """Write a policy as a text that says how it is made, if that makes an equal one."""
+    scope, imports = dict[str, Any](), list[Import]()
+    modules = [sys.modules[kind.__module__] for kind in _kinds(value)]
     try:
-        same = repr(eval(text, {kind.__name__: kind})) == text
+        names = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+        for name in sorted(names):
+            for module in modules:
+                if name in vars(module) and name not in scope:
+                    scope[name] = vars(module)[name]
+                    imports.append(Import(module.__name__, name, name))
+        same = short(eval(text, scope)) == short(value)
     except Exception:
         return None
-    found = _reference(kind.__name__, kind)
-    return Expression(text, found.imports) if found and same else None
+    known = [_reference(one.name, scope[one.name]) for one in imports]
+    written = [one for found in known if found for one in found.imports]
+    importable = len(written) == len(imports) and " at 0x" not in text
+    return Expression(" ".join(text.split()), tuple(written)) if importable and same else None
+
+
+def _kinds(value: Any) -> list[type]:
+    """Return the classes of a value and of what is in its attributes and in lists there."""
+    kinds, parts = list[type](), [value]
+    for part in parts:  # it grows
+        kinds.append(type(part))
+        inner = (
+            part
+            if isinstance(part, (list, tuple))
+            else vars(part).values()
+            if hasattr(part, "__dict__")
+            else ()
+        )
+        parts += [one for one in inner if all(one is not known for known in parts)]
+    return kinds
+
+
+def _global(value: Any) -> Expression | None:
+    """Write something that a module holds under some name."""
+    for module, found in [*sys.modules.items()]:
+        if isinstance(found, ModuleType) and module != "__main__":
+            for name, one in [*vars(found).items()]:
+                if one is value and not name.startswith("_"):
+                    return Expression(name, (Import(module, name, name),))
+    return None
 
 
 def _lambda(function: FunctionType) -> Expression | None:
@@ -184,13 +239,27 @@ def _lambda(function: FunctionType) -> Expression | None:
     for name in {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}:
         if name in scope:
             value = scope[name]
-            found = _reference(name, value) or (_is_literal(value) and Expression(repr(value)))
+            found = _reference(name, value) or _written(value)
             if not found:
                 return None
             imports.extend(found.imports)
-            if not found.imports:
+            lines.extend(found.lines)
+            if found.text != name:
                 lines.append(f"{name} = {found.text}")
+    imports.extend(_submodules(text, scope))
     return Expression(text, tuple(imports), tuple(sorted(lines)))
+
+
+def _submodules(text: str, scope: Mapping[str, Any]) -> Iterator[Import]:
+    """Yield the imports of modules that a text names with a dot, which somebody has loaded."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Attribute):
+            root, *path = ast.unparse(node).split(".")
+            found = scope.get(root)
+            for name in path:
+                found = getattr(found, name, None) if isinstance(found, ModuleType) else None
+            if isinstance(found, ModuleType):
+                yield Import(found.__name__, "", found.__name__)
 
 
 def _source_of_lambda(function: FunctionType) -> str | None:
@@ -232,15 +301,21 @@ def _reference(name: str, value: Any) -> Expression | None:
     module, known = getattr(value, "__module__", None), getattr(value, "__name__", None)
     if module == "builtins" or not isinstance(known, str):
         return Expression(name) if vars(builtins).get(name, _NOTHING) is value else None
-    if module is None or module == "__main__" or "." in name:
+    if module is None or module == "__main__":
         return None
+    outer, *inner = name.split(".")
+    if inner:  # a class or a static method in a class
+        found: Any = sys.modules.get(module)
+        for part in (outer, *inner):
+            found = getattr(found, part, None)
+        return Expression(name, (Import(module, outer, outer),)) if found is value else None
     found = getattr(sys.modules.get(module), known, None)
     return Expression(name, (Import(module, known, name),)) if found is value else None
 
 
 def _is_literal(value: Any) -> bool:
     """Tell whether the repr of a value is a literal of it."""
-    if isinstance(value, float):
+    if type(value) is float:
         return value - value == 0
     if type(value) in (list, tuple):
         return all(map(_is_literal, value))

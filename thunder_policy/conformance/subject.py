@@ -166,10 +166,11 @@ class Subject:
 
 
 class Copies:
-    """Makes new policies of one that is given or was drawn."""
+    """Makes new policies of one that is given or was drawn; ``written`` is the call it came of."""
 
-    def __init__(self, drawn: Any) -> None:
+    def __init__(self, drawn: Any, written: str = "") -> None:
         self.drawn: Any = drawn
+        self.written: str = written
 
     def __call__(self) -> Any:
         """Copy it."""
