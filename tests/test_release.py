@@ -36,7 +36,7 @@ ADDED = {"PKG-INFO", ".gitignore", "pyproject.toml"}
 # What a checkout has that was worked in.
 LEFT_BEHIND = [
     "thunder_policy/__pycache__/policy.cpython-311.pyc",
-    "thunder_policy/conformance/__pycache__/kit.cpython-311.pyc",
+    "thunder_policy/conformance/__pycache__/runs.cpython-311.pyc",
     "tests/.hypothesis/unicode_data/charmap",
     "tests/__pycache__/helpers.cpython-311.pyc",
     "stubs/toolz-stubs/.mypy_cache/3.10/toolz.data.json",

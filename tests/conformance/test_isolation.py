@@ -17,8 +17,8 @@ from thunder_policy import Multiply, Switch
 from thunder_policy.conformance import LAWS, Broken, Subject, check_schedule
 from thunder_policy.conformance.checks import examine
 from thunder_policy.conformance.isolation import arguments, isolated
-from thunder_policy.conformance.kit import bind, own_schedulers, plain, sgd, train, without_gc
 from thunder_policy.conformance.laws import tensors
+from thunder_policy.conformance.runs import bind, own_schedulers, plain, sgd, train, without_gc
 
 
 class Part:
@@ -201,7 +201,7 @@ def test_a_binding_that_does_not_fail_is_not_held_to_be_atomic() -> None:
         law(lambda: BindsAnything({0: 0.5}), [0.1], None, "an error in get_lr")
 
 
-# The kit
+# Runs
 
 
 class Mute(Exception):

@@ -38,8 +38,8 @@ from thunder_policy.conformance import (
 from thunder_policy.conformance.checks import examine, name_of
 from thunder_policy.conformance.command import check_command
 from thunder_policy.conformance.isolation import arguments, isolated
-from thunder_policy.conformance.kit import expect, plain, same_run, spoil, through_pickle
 from thunder_policy.conformance.reproduce import reproduction, source_of
+from thunder_policy.conformance.runs import expect, plain, same_run, spoil, through_pickle
 
 CHECKS = {check.law.name: check for check in checks()}
 
@@ -329,6 +329,10 @@ def test_factories_are_written_as_they_stand() -> None:
     assert source_of(lambda: odd(given)) is None
     assert source_of(eval("lambda: 1")) is None
     assert source_of(eval("lambda: 1", {"__name__": "sys"})) is None
+    assert source_of(lambda: [*range(3)]) == "lambda: [*range(3)]"
+    assert source_of(lambda: broken.Decay()) == "lambda: broken.Decay()"
+    loose = type("Loose", (), {"__module__": "__main__"})
+    assert source_of(loose) is None
     two = [lambda: 1, lambda: 2]
     assert [*map(source_of, two)] == ["lambda: 1", "lambda: 2"]
     assert source_of([1, {2: (3.0, "a")}]) == "[1, {2: (3.0, 'a')}]"

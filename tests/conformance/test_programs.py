@@ -73,6 +73,7 @@ FACTORIES: dict[str, Any] = {
     "an object that makes them": MAKES,
     "a class in a class": Makes.Inner,
     "a module within a package": lambda: os.path and ToBelow(0.5),
+    "an object of another module": lambda: broken.EndsInNan(),
     "a number of NumPy": partial(ToBelow, np.float64(0.5)),
     "a list of functions": partial(ToBelow, 0.5, how=WAVE),
     "a drawn class": st.floats(0.5, 1.0).map(ToBelow),

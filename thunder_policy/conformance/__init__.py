@@ -15,11 +15,11 @@ except ImportError as _error:
 from .catalogue import INHERITED_FROM_TORCH, LAW_SETS
 from .checks import Check, check_policy, checks
 from .decorator import parametrize_checks
-from .kit import Broken, NotApplicable
 from .laws import LAWS, Law
 from .machine import PolicyMachine
 from .needs import UndeclaredNeed
 from .report import ConformanceError, Result
+from .runs import Broken, NotApplicable
 from .schedule import SCHEDULE_LAWS, check_schedule
 from .subject import Factory, Oracle, Subject
 

@@ -20,11 +20,11 @@ from ..policy import Policy
 from .catalogue import INHERITED_FROM_TORCH, Inherited, laws_of
 from .ends import ENDS
 from .isolation import isolated
-from .kit import Broken, NotApplicable, skip
 from .laws import LAWS, Case, Law
 from .needs import check_needs
 from .report import ConformanceError, Result
 from .reproduce import reproduction, source_of
+from .runs import Broken, NotApplicable, skip
 from .subject import Copies, Factory, Subject, as_subject, check_fresh
 
 # A report is the same each time, and no example database is written.

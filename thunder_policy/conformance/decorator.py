@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from .catalogue import Inherited, laws_of
 from .checks import Check, check_excuses
-from .kit import Broken, NotApplicable
 from .laws import LAWS
+from .runs import Broken, NotApplicable
 from .subject import Factory, Subject, as_subject
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from ..messages import said
-from .kit import Broken, Make, flat, option_of, sgd, skip
+from .runs import Broken, Make, flat, option_of, sgd, skip
 
 # What hands a value to the host: item(), float(), bool(), ==, tolist(), cpu(), nonzero().
 _READS = ("_local_scalar_dense", "equal", "is_nonzero", "nonzero")

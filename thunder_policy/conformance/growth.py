@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ..state import attributes
-from .kit import without_gc
+from .runs import without_gc
 
 
 def lines_run(work: Callable[[], object]) -> int:
@@ -29,7 +29,7 @@ def lines_run(work: Callable[[], object]) -> int:
     """
     count = 0
 
-    def trace(frame: Any, event: str, argument: Any) -> Any:
+    def trace(frame: Any, event: str, argument: Any) -> Any:  # pragma: no cover  it is not traced
         nonlocal count
         count += 1
         return trace

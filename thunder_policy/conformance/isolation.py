@@ -21,7 +21,7 @@ from torch.nn import Module
 from torch.optim.lr_scheduler import LRScheduler
 
 from ..policy import Policy
-from .kit import plain
+from .runs import plain
 from .settings import process, put_back
 
 OTHERS = {*sys.stdlib_module_names, "numpy", "torch", Policy.__module__.partition(".")[0]}

@@ -28,7 +28,7 @@ from hypothesis.strategies import SearchStrategy
 from torch.optim import Optimizer
 
 from .isolation import isolated
-from .kit import (
+from .runs import (
     Broken,
     Make,
     begin,

@@ -10,7 +10,7 @@ from hypothesis.strategies import SearchStrategy
 
 from ..messages import said
 from .isolation import isolated
-from .kit import option_of, sgd
+from .runs import option_of, sgd
 from .subject import Subject
 
 # What a step raises that has come to the end of a table, or of a run of a known length.

@@ -14,7 +14,7 @@ import torch
 
 from .. import __version__
 from .catalogue import LAW_SETS, WEIGHTS, Weight, entry_of, section_of
-from .kit import Broken
+from .runs import Broken
 
 Status = Literal["passed", "failed", "skipped", "xfailed", "xpassed"]
 

@@ -13,7 +13,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from types import FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
 import torch
@@ -275,13 +275,23 @@ def _source_of_lambda(function: FunctionType) -> str | None:
                 continue  # a default has the value of its time, which the text does not say
             # Python 3.10 writes "lambda :".
             text = re.sub("^lambda :", "lambda:", ast.unparse(node))
-            free = ", ".join(code.co_freevars)
-            namespace: dict[str, Any] = {}
-            exec(f"def around({free}):\n    return {text}", namespace)
-            again = namespace["around"](*code.co_freevars).__code__
-            if _shape(again) == _shape(code):
+            if any(_shape(again) == _shape(code) for again in _compiled(text, code, tree)):
                 return text
     return None
+
+
+def _compiled(text: str, code: CodeType, tree: ast.Module) -> Iterator[CodeType]:
+    """Compile a lambda again, among names that are variables, and that are imported.
+
+    Python 3.11 and later has other code for a call of what a module imports than of a method.
+    """
+    free, namespace = ", ".join(code.co_freevars), dict[str, Any]()
+    imports = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    names = {(one.asname or one.name).partition(".")[0] for node in imports for one in node.names}
+    names -= {"*", "annotations"}
+    for before in ("", f"if 0: import {', '.join(sorted(names | {'sys'}))}\n"):
+        exec(f"{before}def around({free}):\n    return {text}", namespace)
+        yield namespace["around"](*code.co_freevars).__code__
 
 
 def _shape(code: Any) -> object:

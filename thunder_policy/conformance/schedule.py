@@ -10,9 +10,9 @@ from typing import Any, Literal
 from ..checks import count, real, short
 from ..messages import said
 from .isolation import isolated
-from .kit import Broken, expect, no_warnings, plain, rng_states, same_rng
 from .report import ConformanceError, Result
 from .reproduce import reproduction, source_of
+from .runs import Broken, expect, no_warnings, plain, rng_states, same_rng
 
 Function = Callable[[int], Any]
 

@@ -22,7 +22,7 @@ from ..checks import count, short
 from ..mapping import MappingPolicy
 from ..policy import Policy
 from .conditions import MakeOptimizer, Metrics, assume, told
-from .kit import Make, skip
+from .runs import Make, skip
 
 Oracle = Callable[[int, int], float]
 """Epoch and group to lr."""

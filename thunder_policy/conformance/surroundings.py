@@ -8,9 +8,9 @@ from __future__ import annotations
 import datetime
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 from typing import Any, TypeVar
@@ -34,8 +34,7 @@ def elsewhere(where: str, work: Callable[[], Result]) -> Result:
         False
     """
     if where == "another thread":
-        with ThreadPoolExecutor(1) as pool:
-            return pool.submit(work).result()
+        return _in_a_thread(work)
     before = process()
     try:
         if where == "a default dtype of float64":
@@ -45,6 +44,23 @@ def elsewhere(where: str, work: Callable[[], Result]) -> Result:
             return work()
     finally:
         put_back(before)
+
+
+def _in_a_thread(work: Callable[[], Result]) -> Result:
+    done, failed = list[Result](), list[BaseException]()
+
+    def do() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=do)
+    thread.start()
+    thread.join()
+    for error in failed:
+        raise error
+    return done[0]
 
 
 @contextmanager

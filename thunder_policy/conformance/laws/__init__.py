@@ -87,5 +87,13 @@ def law(
 
 
 # The order is that of the report.
-for topic in ("binding", "stepping", "state", "tensors", "copies", "company", "surroundings"):
+for topic in (
+    "binding",
+    "stepping",
+    "state",
+    "tensors",
+    "copies",
+    "other_schedulers",
+    "surroundings",
+):
     import_module(f"{__name__}.{topic}")

@@ -13,7 +13,7 @@ from typing import Any
 from torch.optim.lr_scheduler import LRScheduler
 
 from ...messages import said
-from ..kit import (
+from ..runs import (
     Broken,
     Make,
     MakePolicy,

@@ -8,7 +8,7 @@ import weakref
 
 from torch.optim.lr_scheduler import LRScheduler
 
-from ..kit import (
+from ..runs import (
     Broken,
     Make,
     begin,

@@ -8,7 +8,7 @@ from typing import Any, cast
 from ...messages import said
 from ...policy import Policy
 from ..isolation import isolated
-from ..kit import (
+from ..runs import (
     Broken,
     Make,
     MakePolicy,

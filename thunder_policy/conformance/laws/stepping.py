@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import ConstantLR
 
 from ...policy import Policy
 from ..isolation import arguments, held_in, isolated
-from ..kit import (
+from ..runs import (
     Broken,
     Make,
     begin,

@@ -14,7 +14,7 @@ from torch.optim import SGD, Adam
 from ...messages import said
 from ..growth import keeps, lines_run, numbers_in, objects_in
 from ..isolation import keeping_arguments
-from ..kit import (
+from ..runs import (
     Broken,
     Make,
     Trace,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..gpu import fake_cuda, launches
-from ..kit import (
+from ..runs import (
     Broken,
     Make,
     begin,

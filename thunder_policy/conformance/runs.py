@@ -107,7 +107,7 @@ def expect(seen: object, expected: object, what: str, epoch: int | None = None) 
         >>> expect([0.1, 0.3], [0.1, 0.2], "the lrs", epoch=4)
         Traceback (most recent call last):
         ...
-        thunder_policy.conformance.kit.Broken: the lrs: expected 0.2, saw 0.3, at epoch 4, group 1
+        thunder_policy.conformance.runs.Broken: the lrs: expected 0.2, saw 0.3, at epoch 4, group 1
     """
     if seen is expected or (seen == expected and type(seen) is type(expected)):
         return

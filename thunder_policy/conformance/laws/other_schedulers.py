@@ -9,7 +9,7 @@ from torch.optim.lr_scheduler import ChainedScheduler, ConstantLR, SequentialLR
 
 from ...policy import Policy
 from ..conditions import Told
-from ..kit import (
+from ..runs import (
     Broken,
     Make,
     begin,
