@@ -222,6 +222,7 @@ def test_any_text_is_whole_in_every_form() -> None:
     rows = [line for line in to_markdown({"x": ODD}).splitlines() if line.startswith("| `")]
     assert len(rows) == 5
     assert "a \\| b" in rows[0]
+    assert "| law |" not in to_markdown({"x": ODD[1:2]})
     assert verdict(ODD) == "2 kept, 1 inherited from torch, 2 of its own"
 
 
