@@ -47,10 +47,13 @@ import itertools
 import math
 import random
 import threading
+import time
 import warnings
 from pathlib import Path
 
+import numpy
 import torch
+import torch.distributed
 from torch.optim.lr_scheduler import LRScheduler
 
 from thunder_policy import Policy
@@ -579,6 +582,214 @@ class AsManyAsAtFirst(Decay):
 """,
         "Return as many lrs as there are `base_lrs`. What is not meant to take groups in refuses "
         "them before it writes, and says so: `Subject(..., late_groups=False)`.",
+    ),
+    "runs": Entry(
+        "hurts a run",
+        """\
+class OneForAll(Decay):
+    def get_lr(self):
+        return super().get_lr()[:1]
+""",
+        "Return one lr for each group, at every epoch. A policy for an exact number of groups says "
+        "so, `Subject(..., groups=2)`, and so does what has an end: `Subject(..., epochs=10)`.",
+    ),
+    "any_start": Entry(
+        "hurts a run",
+        """\
+class Relative(Decay):
+    def get_lr(self):
+        return [lr / first * lr for lr, first in zip(super().get_lr(), self.base_lrs)]
+""",
+        "Multiply by a factor, and divide by no lr: that of a frozen group is 0.",
+        since=LAW_SETS[1],
+    ),
+    "printable": Entry(
+        "misleads",
+        """\
+class ShowsItsOptimizer(Decay):
+    def __repr__(self):
+        return f"ShowsItsOptimizer({self.optimizer})"
+""",
+        "Leave `__repr__` to `Policy`, or let it ask for nothing that a new policy has not.",
+        since=LAW_SETS[1],
+    ),
+    "plain_numbers": Entry(
+        "hurts a run",
+        """\
+class WritesNumPy(Decay):
+    def step(self, epoch=None):
+        super().step()
+        for group in self.optimizer.param_groups:
+            group["lr"] = numpy.float64(group["lr"])
+""",
+        "Write and save `float(lr)`.",
+        since=LAW_SETS[1],
+    ),
+    "resume_elsewhere": Entry(
+        "hurts a run",
+        """\
+class KeepsARegister(Decay):
+    scales = {}
+
+    def set_optimizer(self, optimizer, last_epoch=-1):
+        super().set_optimizer(optimizer, last_epoch)
+        for group in optimizer.param_groups:
+            self.scales.setdefault("first", group["lr"])
+
+    def get_lr(self):
+        return [self.scales.get("first", lr) * 0.9**self.last_epoch for lr in self.base_lrs]
+""",
+        "Save what the lrs depend on: a new process has nothing that was noted on a class, in a "
+        "module or on disk.",
+        since=LAW_SETS[1],
+    ),
+    "resume_distributed": Entry(
+        "hurts a run",
+        """\
+class ScalesAtEachLoad(Decay):
+    scale = 1.0
+
+    def load_state_dict(self, state):
+        super().load_state_dict(state)
+        self.scale = self.scale / torch.distributed.get_world_size()
+
+    def get_lr(self):
+        return [lr * self.scale for lr in super().get_lr()]
+""",
+        "Scale once, at binding, and save what came of it.",
+        since=LAW_SETS[1],
+    ),
+    "lr_at_loaded": Entry(
+        "misleads",
+        """\
+class LoadsHalf(Decay):
+    def __init__(self):
+        self.factor = 0.9
+
+    def load_state_dict(self, state):
+        super().load_state_dict(state)
+        self.factor = 0.8
+
+    def get_lr(self):
+        return [lr * 0.9**self.last_epoch for lr in self.base_lrs]
+
+    def lr_at(self, epoch):
+        return [lr * self.factor**epoch for lr in self.base_lrs]
+""",
+        "Have `get_lr` and `lr_at` read the same attributes, and load all of them.",
+        since=LAW_SETS[1],
+    ),
+    "load_key_order": Entry(
+        "hurts a run",
+        """\
+class LastKeyWins(Decay):
+    def __init__(self):
+        self.a, self.b = 1.0, 2.0
+
+    def load_state_dict(self, state):
+        super().load_state_dict(state)
+        self.a = [value for key, value in state.items() if key in "ab"][0]
+
+    def get_lr(self):
+        return [lr * self.a for lr in super().get_lr()]
+""",
+        "Ask a state for its keys by name.",
+        since=LAW_SETS[1],
+    ),
+    "save_often": Entry(
+        "hurts a run",
+        """\
+class CountsSaves(Decay):
+    def __init__(self):
+        self.saves = 0
+
+    def state_dict(self):
+        self.saves += 1
+        return super().state_dict()
+""",
+        "Let `state_dict` change nothing.",
+        since=LAW_SETS[1],
+    ),
+    "late_group_resume": Entry(
+        "hurts a run",
+        """\
+class ForgetsLateOnes(Decay):
+    def load_state_dict(self, state):
+        super().load_state_dict({**state, "base_lrs": [state["base_lrs"][0]] * len(self.base_lrs)})
+""",
+        "Save one start for each group that there is by then, and load as many.",
+        since=LAW_SETS[1],
+    ),
+    "silent": Entry(
+        "pedantic",
+        """\
+class Prints(Decay):
+    def step(self, epoch=None):
+        super().step()
+        print(f"epoch {self.last_epoch}")
+""",
+        "Print nothing, or `logging.getLogger(__name__).debug(...)`.",
+        since=LAW_SETS[1],
+    ),
+    "same_everywhere": Entry(
+        "hurts a run",
+        """\
+class RoundsByDefault(Decay):
+    def get_lr(self):
+        half = torch.get_default_dtype() == torch.float64
+        return [lr / 2 if half else lr for lr in super().get_lr()]
+""",
+        "Compute in Python's floats, or name the dtype; keep nothing in a `threading.local`.",
+        since=LAW_SETS[1],
+    ),
+    "clock": Entry(
+        "hurts a run",
+        """\
+class AtNight(Decay):
+    def get_lr(self):
+        late = time.time() % 86400 > 43200
+        return [lr / 2 if late else lr for lr in super().get_lr()]
+""",
+        "Count epochs or steps, and ask no clock.",
+        since=LAW_SETS[1],
+    ),
+    "optimizer_step": Entry(
+        "hurts a run",
+        """\
+class LosesTheLoss(Decay):
+    def set_optimizer(self, optimizer, last_epoch=-1):
+        super().set_optimizer(optimizer, last_epoch)
+        step = optimizer.step
+        optimizer.step = lambda closure=None: step(closure) and None
+""",
+        "Leave `optimizer.step` alone: `register_step_post_hook` is there for this.",
+        since=LAW_SETS[1],
+    ),
+    "any_optimizer": Entry(
+        "hurts a run",
+        """\
+class ByAdam(Decay):
+    def get_lr(self):
+        states = [*self.optimizer.state.values()]
+        steps = int(states[0]["step"]) if states and "step" in states[0] else self.last_epoch
+        return [lr * 0.9**steps for lr in self.base_lrs]
+""",
+        "Count with `last_epoch`, and leave the optimizer's state to the optimizer.",
+        since=LAW_SETS[1],
+    ),
+    "long_run": Entry(
+        "hurts a run",
+        """\
+class KeepsAll(Decay):
+    def __init__(self):
+        self.history = []
+
+    def step(self, epoch=None):
+        super().step()
+        self.history = [*self.history, self.last_epoch]
+""",
+        "Keep no more than the last few values, and wrap nothing at each step.",
+        since=LAW_SETS[1],
     ),
 }
 """By the name of the law."""
