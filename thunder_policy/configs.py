@@ -55,8 +55,13 @@ def safe_globals() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
         The policies of this package, and its schedules.
 
     Example:
-        >>> import torch
-        >>> torch.serialization.add_safe_globals(safe_globals())
+        >>> import io, torch
+        >>> file = io.BytesIO()
+        >>> torch.save(Switch({0: 0.1}), file)
+        >>> _ = file.seek(0)
+        >>> with torch.serialization.safe_globals(safe_globals()):
+        ...     torch.load(file, weights_only=True)
+        Switch(mapping={0: 0.1}, lr_init=0.001)
     """
     from . import schedules
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .drawing import distinct, is_stepwise, milestones, wants_log
 from .policy import Policy
-from .simulate import simulate
+from .simulate import relative, trajectory
 
 EPOCHS, MAX_EPOCHS = 100, 10_000
 MAX_POINTS = 300  # of a line: a notebook keeps what a cell has shown
@@ -44,9 +44,10 @@ def as_html(policy: Policy) -> str:
 
 
 def _drawing(policy: Policy) -> str:
-    lrs = simulate(policy, _epochs(policy))
+    lrs = trajectory(policy, _epochs(policy))
     what = f"{policy.option} of the first {len(lrs):,} epochs, "
     what += f"from {float(lrs.min()):g} to {float(lrs.max()):g}"
+    what += ", relative to a start of 1" if relative({"": policy}) else ""
     if wants_log(lrs):
         lrs, what = lrs.log10(), f"{what} (logarithmic)"
     low, height = float(lrs.min()), float(lrs.max() - lrs.min())
