@@ -108,6 +108,7 @@ def test_whatever_a_policy_says_is_text(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "matplotlib", None)  # it needs none
     html = shown(Stranger("<script>&", lambda: 0.5))
     assert html.findtext("code") == "<script>&"
+    assert (html.findtext("small") or "").endswith(", relative to a start of 1")
     ((first, *_),) = lines(html)
     assert first == (0, 0)
 
