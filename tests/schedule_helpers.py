@@ -183,7 +183,7 @@ def whole_numbers(value: Any) -> list[int]:
 # --- An oracle ---------------------------------------------------------------------------------
 
 mp = mpmath.mp.clone()
-mp.dps = 60
+mp.dps = 320  # a value of 1e-290 has digits too
 
 
 def exactly(schedule: ScheduleFunction, t: Any) -> Any:

@@ -19,7 +19,19 @@ from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
 from torch.distributed.checkpoint.state_dict_saver import save as dcp_save
 from torch.optim import SGD
 
-from thunder_policy import MappingPolicy, Multiply, Plateau, Scale, Schedule, Switch, plot, simulate
+import thunder_policy
+from thunder_policy import (
+    MappingPolicy,
+    Multiply,
+    Plateau,
+    Scale,
+    Schedule,
+    Switch,
+    bound,
+    parse,
+    plot,
+    simulate,
+)
 from thunder_policy.conformance import Subject, check_policy
 from thunder_policy.schedules import Constant, Cosine
 
@@ -353,7 +365,7 @@ def test_a_custom_policy_and_a_plateau_know_names() -> None:
         plateau.optimizer.step()
         plateau.step(1.0)
     assert lrs(plateau.optimizer) == [0.4, 0.05]
-    with pytest.raises(TypeError, match="Plateau: policy must be"):
+    with pytest.raises(TypeError, match="Plateau takes a policy"):
         Plateau.by_name({"head": reciprocal})
 
 
@@ -398,3 +410,58 @@ def test_a_distributed_checkpoint_keeps_the_names_and_the_cuts(tmp_path: Path) -
         one.load_state_dict(state)
         assert lrs(one.optimizer) == lrs(other.optimizer)
     assert (fresh[1].cuts, fresh[1].best) == (2, 1.0)
+
+
+@pytest.mark.spec("N2", "N4")
+def test_a_group_in_the_place_of_another_is_found_by_its_own_name() -> None:
+    policy = Schedule.by_name({"head": Constant(0.5), "body": Constant(0.25)})(named("head"))
+    policy.optimizer.param_groups.pop()
+    policy.optimizer.add_param_group(late("body"))
+    policy.optimizer.step()
+    policy.step()
+    assert lrs(policy.optimizer) == [0.25]
+    policy.optimizer.param_groups[0]["name"] = "tail"
+    with pytest.raises(ValueError, match="nothing for group 0, 'tail'"):
+        policy.step()
+
+
+@pytest.mark.spec("N5", "N3")
+def test_names_outlive_a_state_without_them_when_a_group_comes() -> None:
+    policy = Schedule.by_name({"head": Constant(0.5), "body": Constant(0.25)})(named("head"))
+    for group in policy.optimizer.param_groups:
+        del group["name"]
+    policy.optimizer.add_param_group(late("body"))
+    policy.optimizer.step()
+    policy.step()
+    assert lrs(policy.optimizer) == [0.5, 0.25]
+
+
+@pytest.mark.spec("T13", "N6")
+def test_a_plan_for_a_group_that_is_not_there_yet_differs_too() -> None:
+    saved = Switch.by_name({"head": {0: 0.5}, "body": {0: 0.25}})(named("head")).state_dict()
+    other = Switch.by_name({"head": {0: 0.5}, "body": {0: 0.125}})(named("head"))
+    with pytest.warns(UserWarning, match="mapping was"):
+        other.load_state_dict(saved)
+
+
+@pytest.mark.spec("F1", "N6")
+@each_kind
+def test_parse_reads_what_repr_writes(kind: str) -> None:
+    by_call = kind in ("Schedule", "Scale")
+    value: Any = Constant(0.5) if by_call else {1: 0.5}
+    policy = getattr(thunder_policy, kind).by_name(
+        {"head": value, "body": None if by_call else value}
+    )
+    assert parse(repr(policy)) == policy
+
+
+@pytest.mark.spec("N1")
+def test_what_has_no_names_says_what_to_write() -> None:
+    with pytest.raises(TypeError, match=r"Schedule\.by_name\(\{\.\.\.\}\)\(optimizer\)"):
+        bound.Schedule.by_name({"head": Constant(0.5)})
+    with pytest.raises(TypeError, match=r"Plateau\(Schedule\.by_name"):
+        Plateau.by_name({"head": Constant(0.5)})
+    with pytest.raises(ValueError, match="min_lr must be one for all groups"):
+        Plateau(Schedule.by_name({"head": Constant(0.5)}), min_lr=[0.1])
+    with pytest.raises(TypeError, match=r"bound\.Switch takes the optimizer first"):
+        bound.Switch({0: 0.1}, named("head"))  # type: ignore[arg-type]

@@ -22,6 +22,7 @@ from torch.optim import SGD, AdamW
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from versions import SEQUENCE_IS_CLEAN
 
+import thunder_policy
 from thunder_policy import (
     Multiply,
     Plateau,
@@ -829,3 +830,26 @@ def test_it_keeps_the_laws_of_the_conformance_suite(name: str) -> None:
     broken = [one for one in results if one.status == "failed" and one.law not in known]
     assert [f"{one.law}: {one.reason}" for one in broken] == []
     assert sum(one.status == "passed" for one in results) >= 35
+
+
+@pytest.mark.spec("P10")
+def test_metrics_are_for_a_plateau_alone() -> None:
+    class Halving(thunder_policy.Policy):
+        def get_lr(self) -> Any:
+            return [lr * 0.5**self.last_epoch for lr in self.base_lrs]
+
+    several = {"cut": Plateau(Constant(1.0), factor=0.5, patience=0), "own": Halving()}
+    lrs_of = simulate(several, 3, lr=1.0, metrics=[1.0, 1.0])
+    assert lrs_of["cut"].flatten().tolist() == [1.0, 1.0, 0.5]
+    assert lrs_of["own"].flatten().tolist() == [1.0, 0.5, 0.25]
+
+
+@pytest.mark.spec("P5", "P6")
+def test_a_warning_that_is_an_error_is_given_again() -> None:
+    policy = Plateau(Constant(1.0))(sgd(1.0))
+    policy.optimizer.step()
+    for _ in range(2):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pytest.raises(UserWarning, match="nan"):
+                policy.step(math.nan)

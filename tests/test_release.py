@@ -201,7 +201,7 @@ def test_both_are_of_one_version_licence_and_python(of: str, built: Built) -> No
 def test_the_package_says_what_it_is_and_needs(built: Built) -> None:
     metadata = metadata_of(built["."][1])
     assert needed(metadata) == {"torch>=2.6", "toolz>=0.12"}
-    extras = {"cli", "clients", "conformance", "plot", "integrations", "dev"}
+    extras = {"cli", "clients", "conformance", "plot", "integrations", "dev", "wild"}
     assert {*metadata.get_all("Provides-Extra", [])} == extras
     assert metadata["Description-Content-Type"] == "text/markdown"
     assert metadata.get_payload() == (ROOT / "README.md").read_text(encoding="utf-8")

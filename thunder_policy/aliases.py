@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import ItemsView
-    from typing import Any, Protocol, SupportsIndex
-    from typing import SupportsFloat as Number
+    from typing import Any, Protocol, SupportsFloat, SupportsIndex
+
+    Number = SupportsFloat
 
     class _AnyIntegersAsKeys(Protocol):
         """A mapping with NumPy's integers as keys, say: that of a Mapping has keys of one type."""

@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 
 from . import mapping as plain
 from .aliases import EpochMapping, InitialLR, ScheduleFn
+from .checks import short
 from .mapping import DEFAULT_LR_INIT, MappingPolicy, OnLoad
 
 __all__ = ["Multiply", "Scale", "Schedule", "Switch"]
@@ -32,7 +33,18 @@ class _OptimizerFirst(MappingPolicy[Any]):
     """What the classes here share: they are made with an optimizer, and copied without."""
 
     def __new__(cls: type[AnyBound], *args: Any, **kwargs: Any) -> AnyBound:
+        if args and not isinstance(args[0], Optimizer):
+            raise TypeError(
+                f"bound.{cls.__name__} takes the optimizer first, and not {short(args[0])}: write "
+                f"bound.{cls.__name__}(optimizer, ...)"
+            )
         return object.__new__(cls)
+
+    @classmethod
+    def by_name(cls: type[AnyBound], mapping: Any, *args: Any, **kwargs: Any) -> AnyBound:
+        """Refuse it: a policy by name is bound by a call."""
+        name = cls.__name__
+        raise TypeError(f"bound.{name} has no by_name: write {name}.by_name({{...}})(optimizer)")
 
     def __copy__(self: AnyBound) -> AnyBound:
         """Return an unbound policy of the same value, of the plain class."""

@@ -78,7 +78,7 @@ def epoch_number(value: Any, what: str, *, least: float = 0) -> int:
 
 def epoch_key(value: Any, what: str) -> int:
     """Like `epoch_number`, for the key of a mapping, and say what to do where it is text."""
-    if isinstance(value, str):
+    if isinstance(value, str) and value.isdigit():
         raise TypeError(
             f"{what} must be an integer, not {short(value)} (str): JSON has no keys but text; "
             "write the whole policy as text there, for thunder_policy.parse"
@@ -135,7 +135,7 @@ def one_of(value: str, choices: tuple[str, ...], what: str) -> str:
 def short(value: object) -> str:
     """Repr for an error message, cut where it is long."""
     try:
-        text = repr(value)
+        text = " ".join(repr(value).split())
     except Exception:  # an int of over 4,300 digits, a list in a list in a list, a bad __repr__
         return f"<{type(value).__name__} that cannot be printed>"
     return text if len(text) <= 80 else f"{text[:77]}..."

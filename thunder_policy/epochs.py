@@ -41,13 +41,12 @@ def schedule_or_none(value: Any, what: str) -> Any:
     """Let a callable from epoch to number through; and None in a list, to leave a group alone."""
     if value is None and what.endswith("]"):
         return None
-    value = mapping_or_callable(value, what)
     if isinstance(value, Mapping):
         use = "use Switch or Multiply for a mapping"
         raise TypeError(
             f"{what} must be a callable from epoch to number, not {short(value)}: {use}"
         )
-    return value
+    return mapping_or_callable(value, what)
 
 
 def _sorted(mapping: Mapping[Any, Any], what: str) -> dict[int, float]:

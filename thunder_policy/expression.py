@@ -11,7 +11,7 @@ import re
 import sys
 import warnings
 from argparse import ArgumentTypeError
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import signature
 from typing import Any
 
@@ -34,6 +34,9 @@ MAX_BITS = 1_000  # of a power, before it is computed
 _NAMES: dict[str, Callable[..., Any]] = {
     **{policy.__name__: policy for policy in (Switch, Multiply, Schedule, Scale, Plateau)},
     **{name: getattr(schedules, name) for name in schedules.__all__ if name != "ScheduleFunction"},
+}
+_BY_NAME: dict[str, Any] = {
+    policy.__name__: policy for policy in (Switch, Multiply, Schedule, Scale)
 }
 _METHODS = ("then", "clamp", "in_steps")
 _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
@@ -183,7 +186,8 @@ class _Parser:
             if key is None:
                 raise self.error(value, "** is not allowed")
             name, one = self.visit(key, depth), self.visit(value, depth)
-            if not (isinstance(name, str) and is_simulated(one)):
+            named = isinstance(one, Mapping) or one is None or is_simulated(one)
+            if not (isinstance(name, str) and named):
                 name = self.number(key, name)
             if name in result:
                 raise self.error(key, f"epoch {name!r} is given twice")
@@ -207,6 +211,8 @@ class _Parser:
         match node.func:
             case ast.Name(id=name) if name in _NAMES:
                 function = _NAMES[name]
+            case ast.Attribute(value=ast.Name(id=owner), attr="by_name") if owner in _BY_NAME:
+                name, function = f"{owner}.by_name", _BY_NAME[owner].by_name
             case ast.Attribute(value=owner, attr=name) if name in _METHODS:
                 value = self.visit(owner, depth)
                 if not (isinstance(value, (ScheduleFunction, Policy)) and hasattr(value, name)):

@@ -193,8 +193,7 @@ def _fitting(value: Any, old: Any, i: int, what: Callable[[int], str]) -> Any:
     if not isinstance(old, Tensor):
         number(old, what(i))
         return real(value, what(i), any_shape=True)
-    limit = _limit(old.dtype)
-    if limit < 0 or old.numel() != 1 or not is_writable(old):
+    if not is_fillable(old):
         raise ValueError(
             f"{what(i)} cannot be written: the group's tensor must be floating, have one element, "
             f"not require grad and not be of inference mode, unlike {short(old)}"
@@ -208,15 +207,15 @@ def _fitting(value: Any, old: Any, i: int, what: Callable[[int], str]) -> Any:
         ):
             return value
         value = real(value, what(i), any_shape=True)
-    if abs(value) > limit:
+    if abs(value) > _limit(old.dtype):
         raise ValueError(f"{what(i)} {value} does not fit the group's tensor, of {old.dtype}")
     return value
 
 
 @cache
 def _limit(dtype: torch.dtype) -> float:
-    """Return the largest number that a tensor can be filled with; one of integers can hold none."""
-    return torch.finfo(dtype).max if dtype.is_floating_point else -1.0
+    """Return the largest number that a tensor can be filled with."""
+    return torch.finfo(dtype).max
 
 
 def on_host(value: object) -> bool:
@@ -224,11 +223,11 @@ def on_host(value: object) -> bool:
     return (type(value) is Tensor or type(value) is Parameter) and value.is_cpu
 
 
-def is_writable(value: Tensor) -> bool:
-    """Tell whether torch lets a tensor be written in place."""
-    return not value.requires_grad and (
-        not value.is_inference() or torch.is_inference_mode_enabled()
-    )
+def is_fillable(value: Tensor) -> bool:
+    """Tell whether a lr can be written into a tensor, in place."""
+    inference = value.is_inference() and not torch.is_inference_mode_enabled()
+    one = value.is_floating_point() and not value.is_nested and value.numel() == 1
+    return one and not (value.requires_grad or inference)
 
 
 def _part(groups: Sequence[ParamGroup], option: str, lrs: list[Any]) -> None:

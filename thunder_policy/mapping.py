@@ -34,7 +34,7 @@ from .checks import (
     real,
     short,
 )
-from .names import ByName, names_of
+from .names import ByName
 from .policy import LRs, Policy, is_bound
 
 OnLoad = Literal["restore", "override"]
@@ -130,7 +130,8 @@ class MappingPolicy(Policy, Generic[M]):
             if any(isinstance(value, Optimizer) for value in (*args, *kwargs.values())):
                 raise TypeError(
                     f"{cls.__name__} is made without an optimizer, and bound by a call: write "
-                    f"{cls.__name__}({{...}})(optimizer), with its mapping"
+                    f"{cls.__name__}({{...}})(optimizer), with its mapping; what is given an "
+                    f"optimizer first is thunder_policy.bound.{cls.__name__}"
                 )
             return object.__new__(cls)
 
@@ -200,9 +201,7 @@ class MappingPolicy(Policy, Generic[M]):
         """Return one mapping for each of n groups: the same one n times, the list, or by name."""
         mapping: Any = self.mapping
         if isinstance(mapping, ByName) and is_bound(self):
-            now = self.optimizer.param_groups
-            names = self._names if len(self._names) == n else names_of(now)
-            mapping = mapping.of(names, type(self).__name__)
+            mapping = mapping.of(self._names_now(), type(self).__name__)
         return per_group(mapping, n, "mappings")
 
     def _value(self) -> dict[str, Any]:
@@ -380,7 +379,8 @@ class MappingPolicy(Policy, Generic[M]):
             if isinstance(saved, ByName):
                 one_each = saved.of(self._names, type(self).__name__)
             each_saved = per_group(one_each, n, "mappings")
-            same = saved == self.mapping or each_saved == self._mappings(n)
+            both_by_name = isinstance(saved, ByName) and isinstance(self.mapping, ByName)
+            same = saved == self.mapping or (not both_by_name and each_saved == self._mappings(n))
             plan["mapping"] = self.mapping if same else saved
         if "lr_init" in state:
             lr_init = state["lr_init"]

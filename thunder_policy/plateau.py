@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from .aliases import ScheduleFn
+from .aliases import Number, ScheduleFn
 from .call_order import warn
 from .checks import each, epoch_number, non_negative, one_of, per_group, real, short
 from .mapping import Scale, Schedule, _ByCall
+from .names import ByName
 from .policy import LRs, Policy, is_bound
 
 AnyPlateau = TypeVar("AnyPlateau", bound="Plateau")
@@ -94,7 +95,7 @@ class Plateau(_ByCall):
         threshold: float = 1e-4,
         threshold_mode: Literal["rel", "abs"] = "rel",
         cooldown: int = 0,
-        min_lr: SupportsFloat | Sequence[SupportsFloat] = 0.0,
+        min_lr: Number | Sequence[Number] = 0.0,
         eps: float = 1e-8,
         mode: Literal["min", "max"] = "min",
     ) -> None:
@@ -113,12 +114,21 @@ class Plateau(_ByCall):
         self.threshold_mode = one_of(threshold_mode, ("rel", "abs"), f"{who}: threshold_mode")
         self.cooldown = epoch_number(cooldown, f"{who}: cooldown")
         self.min_lr = each(min_lr, f"{who}: min_lr", non_negative)
+        if isinstance(mapping, ByName) and isinstance(self.min_lr, list):
+            raise ValueError(f"{who}: beside by_name min_lr must be one for all groups")
         self.eps = non_negative(eps, f"{who}: eps")
         self.mode = one_of(mode, ("min", "max"), f"{who}: mode")
         self._start_over()
         counts = [len(given) for given in (mapping, self.min_lr) if isinstance(given, list)]
         if len({*counts}) > 1:
             raise ValueError(f"Got {counts[0]} mappings and {counts[1]} min_lr")
+
+    @classmethod
+    def by_name(cls: type[AnyPlateau], mapping: Any, *args: Any, **kwargs: Any) -> AnyPlateau:
+        """Refuse it: a Plateau is made of a policy, which may be by name."""
+        raise TypeError(
+            f"{cls.__name__} takes a policy: write {cls.__name__}(Schedule.by_name(...))"
+        )
 
     def _start_over(self) -> None:
         """Forget all metrics."""
@@ -152,7 +162,7 @@ class Plateau(_ByCall):
         Warns:
             UserWarning: At the first ``nan``.
         """
-        before = self._counters()
+        before = {**self._counters(), "_nan_was_said": self._nan_was_said}
         try:
             if metric is not None:
                 self._look_at(_metric(metric, f"{self._at()}: the metric"))

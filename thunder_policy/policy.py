@@ -161,12 +161,12 @@ class Policy(LRScheduler, ABC):
         _check_optimizer(optimizer, type(self).__name__)
         epoch = epoch_number(last_epoch, f"{type(self).__name__}: last_epoch", least=-1) + 1
         known = self._params if optimizer is vars(self).get("optimizer") else ()
-        with states.all_or_nothing(self, optimizer):
+        with states.AllOrNothing(self, optimizer):
             # A new dict: in one that vars() has made of an instance, Python 3.11 looks slowly.
             object.__setattr__(self, "__dict__", {**self.__dict__, "optimizer": optimizer})
             self._names = names_of(optimizer.param_groups)
-            self.base_lrs = starts = self._starts_at_binding(known, epoch)
             self._params = groups.params_of(optimizer.param_groups)
+            self.base_lrs = starts = self._starts_at_binding(known, epoch)
             self._step_count, self._overridden, self._left = 1, False, None
             self._prepare_steps()
             if self.option == "lr":
@@ -218,12 +218,18 @@ class Policy(LRScheduler, ABC):
         self._check_counts(n)
         return self._starts(self._params, self.option)
 
+    def _names_now(self) -> list[Any]:
+        """Return the name of each group, or the one it had: an optimizer's state may have none."""
+        param_groups = self.optimizer.param_groups
+        places = groups.places(self._params, param_groups)
+        known = [None if place is None else self._names[place] for place in places]
+        return [group.get("name", name) for group, name in zip(param_groups, known)]
+
     def _take_in_groups(self) -> None:
         """Take in the param groups that came, and forget those that went (pytorch#104361)."""
         if len(self.optimizer.param_groups) != len(self.base_lrs):
-            starts = self._starts_now()
-            self.base_lrs, self._params = starts, groups.params_of(self.optimizer.param_groups)
-            self._names = names_of(self.optimizer.param_groups)
+            self.base_lrs, self._names = self._starts_now(), self._names_now()
+            self._params = groups.params_of(self.optimizer.param_groups)
             self._prepare_steps()
 
     def step(self, epoch: int | None = None) -> None:
@@ -294,7 +300,7 @@ class Policy(LRScheduler, ABC):
         try:
             self.last_epoch = epoch
             if restarts or len(optimizer.param_groups) != len(self.base_lrs):
-                with states.all_or_nothing(self, optimizer):
+                with states.AllOrNothing(self, optimizer):
                     self._take_in_groups()
                     if restarts:
                         self._write(self.base_lrs)
@@ -408,7 +414,7 @@ class Policy(LRScheduler, ABC):
         self.optimizer  # noqa: B018  an unbound policy raises here
         with ExitStack() as stack:
             for one in states.bound_schedulers(self):
-                stack.enter_context(states.all_or_nothing(one, one.optimizer))
+                stack.enter_context(states.AllOrNothing(one, one.optimizer))
             self._take_in_groups()
             attributes, lrs = self._read(state_dict)
             for name, value in attributes.items():

@@ -59,15 +59,15 @@ class ScheduleFunction(ABC):
 
     Example:
         >>> @dataclass(frozen=True)
-        ... class Sawtooth(ScheduleFunction):
-        ...     peak: float
+        ... class HalfLife(ScheduleFunction):
+        ...     start: float
         ...     epochs: float
         ...
         ...     def _at(self, t: float) -> float:
-        ...         return self.peak * (t % self.epochs) / self.epochs
-        >>> sawtooth = 0.5 * Sawtooth(peak=1.0, epochs=4)
-        >>> sawtooth(7), sawtooth(0.5), sawtooth.in_steps(10)(5)
-        (0.375, 0.0625, 0.0625)
+        ...         return self.start * 0.5 ** (t / self.epochs)
+        >>> decay = 0.5 * HalfLife(1.0, epochs=4)
+        >>> decay(4), decay(8), decay.in_steps(10)(40)
+        (0.25, 0.125, 0.25)
     """
 
     # Without it NumPy takes `np.float64(2) * schedule` for itself and makes an object array of it.
@@ -80,7 +80,7 @@ class ScheduleFunction(ABC):
                 value = check(getattr(self, field.name), f"{type(self).__name__}: {field.name}")
                 object.__setattr__(self, field.name, value)
 
-    def __call__(self, epoch: float) -> float:
+    def __call__(self, epoch: float | SupportsIndex) -> float:
         """Return the learning rate at a time.
 
         Args:
@@ -848,7 +848,8 @@ def _cycle(t: float, length: float) -> tuple[int, float]:
     if type(t) is int and type(length) is int:
         return divmod(t, length)
     cycle = int((t + SAME) // length)
-    return cycle, max(0, t - cycle * length)
+    # Far from 0 the rounding of a time is longer than a cycle.
+    return cycle, min(max(0, t - cycle * length), length)
 
 
 # The ways from one value to another, `since` epochs after the first and `left` epochs before the

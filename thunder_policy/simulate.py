@@ -114,7 +114,7 @@ def simulate(
     if lr is not None:
         lr = non_negative(lr, "simulate: lr")
     named = schedulers("simulate", policy)
-    if metrics and not any(isinstance(one, Plateau) for one in named.values()):
+    if len(metrics) and not any(isinstance(one, Plateau) for one in named.values()):
         raise TypeError(f"simulate: metrics are for a Plateau, not for {short(policy)}")
     if lr is None and (unknown := relative(named, groups)):
         warn(f"simulate: {unknown}; give it lr=, or bind the policy first")
@@ -236,7 +236,7 @@ def trajectory(
     by_steps = isinstance(policy, Plateau)
     if isinstance(policy, MappingPolicy) and policy._is_closed() and not by_steps:
         return _closed_form(policy, epochs, starts)
-    rows = stepped(policy, epochs, stand_in(policy, starts), metrics)
+    rows = stepped(policy, epochs, stand_in(policy, starts), metrics if by_steps else ())
     return torch.tensor(rows, dtype=torch.float64, device="cpu").reshape(epochs, len(starts))
 
 

@@ -10,7 +10,6 @@ import inspect
 import io
 import math
 from collections.abc import Container, Iterator
-from contextlib import contextmanager
 from types import MemberDescriptorType
 from typing import Any
 
@@ -20,7 +19,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from .checks import epoch_number, real, short
-from .groups import copy_of, is_writable
+from .groups import copy_of, is_fillable
 
 # What a state holds beside attributes; `_group_lrs` is of 0.1.0, and the last two are of torch.
 KNOWN_KEYS = frozenset(
@@ -62,29 +61,34 @@ def bound_schedulers(value: object, known: set[int] | None = None) -> Iterator[L
             yield from bound_schedulers(item, known)
 
 
-@contextmanager
-def all_or_nothing(scheduler: Any, optimizer: Optimizer) -> Iterator[None]:
-    """Put a scheduler and the param groups of an optimizer back, where what is done raises."""
-    groups = optimizer.param_groups
-    filled = {name: getattr(scheduler, name) for name in slots(scheduler)}
-    before = vars(scheduler).copy()
-    held = [group.copy() for group in groups]
-    values = [value for group in held for value in (*group.values(), *group.get("betas", ()))]
-    tensors = [(value, copy_of(value)) for value in values if isinstance(value, Tensor)]
-    try:
-        yield
-    except BaseException:
-        scheduler.__dict__ = before
-        for name, value in filled.items():
-            setattr(scheduler, name, value)
-        for group, old in zip(groups, held):
-            group.update(old)
-            for key in group.keys() - old.keys():
+class AllOrNothing:
+    """Puts a scheduler and the param groups of an optimizer back, where what is done raises."""
+
+    def __init__(self, scheduler: Any, optimizer: Optimizer) -> None:
+        self.scheduler: Any = scheduler
+        self.attributes = vars(scheduler).copy()
+        self.slots = {name: getattr(scheduler, name) for name in slots(scheduler)}
+        self.groups = [(group, group.copy()) for group in optimizer.param_groups]
+        held = [value for _, group in self.groups for value in group.values()]
+        held += [beta for _, group in self.groups for beta in group.get("betas", ())]
+        tensors = [value for value in held if isinstance(value, Tensor) and is_fillable(value)]
+        self.tensors = [(tensor, copy_of(tensor)) for tensor in tensors]
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, error: object, *_: object) -> None:
+        if error is None:
+            return
+        self.scheduler.__dict__ = self.attributes
+        for name, value in self.slots.items():
+            setattr(self.scheduler, name, value)
+        for group, before in self.groups:
+            group.update(before)
+            for key in group.keys() - before.keys():
                 del group[key]
-        for tensor, value in tensors:
-            if is_writable(tensor):
-                tensor.copy_(value)
-        raise
+        for tensor, value in self.tensors:
+            tensor.copy_(value)
 
 
 def read_epoch(state: Any, option: str, who: str) -> int:

@@ -9,6 +9,7 @@ imports the package only where there is something to check.
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -47,6 +48,7 @@ def pytest_pycollect_makeitem(
 ) -> pytest.Collector | None:
     """Collect a class that is marked."""
     marks = getattr(obj, "pytestmark", []) if isinstance(obj, type) else []
+    marks = marks if isinstance(marks, list) else [marks]
     if not any(mark.name == "conformance" for mark in marks):
         return None
     own: Any = obj
@@ -58,6 +60,11 @@ def pytest_pycollect_makeitem(
         laws=getattr(own, "laws", None),
     )
     return laws
+
+
+def suite(module: str = "") -> Any:
+    """Import the suite, or a module of it; by name, as a copy of this is in no package."""
+    return importlib.import_module(f"thunder_policy.conformance{module}")
 
 
 def pyproject(config: pytest.Config) -> Path:
@@ -79,7 +86,7 @@ class Table(pytest.File):
 
     def collect(self) -> Iterator[pytest.Collector]:
         """Yield one collector a target."""
-        from thunder_policy.conformance import command
+        command = suite(".command")
 
         given = table(self.config)
         unknown = given.keys() - {"targets", "expected_failures", "laws"}
@@ -114,18 +121,15 @@ class Laws(pytest.Collector):
 
     def collect(self) -> Iterator[pytest.Item]:
         """Yield one item a law."""
-        from thunder_policy.conformance import LAWS
-        from thunder_policy.conformance.catalogue import laws_of
+        catalogue, known = suite(".catalogue"), suite().LAWS
 
-        for law in laws_of(self.laws, LAWS):
+        for law in catalogue.laws_of(self.laws, known):
             yield LawItem.from_parent(self, name=law)
 
     @cached_property
     def results(self) -> dict[str, Any]:
         """The result of each law."""
-        from thunder_policy.conformance import check_policy
-
-        results = check_policy(
+        results = suite().check_policy(
             self.subject, on_fail="collect", expected_failures=self.expected, laws=self.laws
         )
         return {result.law: result for result in results}
@@ -143,9 +147,8 @@ class LawItem(pytest.Item):
         if result.status == "xfailed":
             pytest.xfail(result.reason)
         if result.bad():
-            from thunder_policy.conformance.report import programs, said_of
-
-            text = "\n".join([said_of(result), *programs([result])])
+            report = suite(".report")
+            text = "\n".join([report.said_of(result), *report.programs([result])])
             pytest.fail(text, pytrace=False)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
