@@ -514,6 +514,12 @@ def bound(case: Case) -> bool:
 
 
 @proof
+def runs(case: Case) -> bool:
+    """A binding or a step that raises, or get_lr() without one lr for each group."""
+    return bound(case) or lr_per_group(case)
+
+
+@proof
 def step_(case: Case) -> bool:
     """A step raises, or counts no epoch, or more than one."""
     scheduler = start(case)

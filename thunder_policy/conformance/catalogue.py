@@ -45,15 +45,15 @@ class Entry:
 PRELUDE = '''\
 import itertools
 import math
-import os
 import random
 import threading
 import time
 import warnings
 from pathlib import Path
 
-import numpy as np
+import numpy
 import torch
+import torch.distributed
 from torch.optim.lr_scheduler import LRScheduler
 
 from thunder_policy import Policy
@@ -77,18 +77,6 @@ class BornAtZero(Decay):
 """,
         "Keep what belongs to a run out of `__init__`: binding sets it.",
     ),
-    "runs": Entry(
-        "hurts a run",
-        """\
-class OneForAll(Decay):
-    def get_lr(self):
-        return super().get_lr()[:1]
-""",
-        "Return one lr for each of `base_lrs`, at every epoch. What is for an exact number of "
-        "groups says so: `Subject(..., groups=2)`; and what is as long as its run: "
-        "`Subject(..., epochs=10)`.",
-        LAW_SETS[1],
-    ),
     "bound": Entry(
         "hurts a run",
         """\
@@ -96,7 +84,8 @@ class ReturnsNothing(Decay):
     def __call__(self, optimizer, last_epoch=-1):
         self.set_optimizer(optimizer, last_epoch)
 """,
-        "Return `self`; or override `set_optimizer` alone, and call the one of `super()`.",
+        "Return `self`; or override `set_optimizer` alone, and call the one of `super()`. A policy "
+        "for an exact number of groups says so: `Subject(..., groups=2)`.",
     ),
     "lr_per_group": Entry(
         "hurts a run",
@@ -116,28 +105,8 @@ class Skips(Decay):
         super().step()
         self.last_epoch += 1
 """,
-        "Leave `last_epoch` to `step` of `super()`, and call that once.",
-    ),
-    "any_start": Entry(
-        "hurts a run",
-        """\
-class FallsTo(Decay):
-    def get_lr(self):
-        return [lr * (0.01 / lr) ** (self.last_epoch / 20) for lr in self.base_lrs]
-""",
-        "Multiply what a group started with, and do not divide by it or take its logarithm; or "
-        "refuse at binding, by a `ValueError`, what you cannot start from.",
-        LAW_SETS[1],
-    ),
-    "printable": Entry(
-        "misleads",
-        """\
-class ShowsTooMuch(Decay):
-    def __repr__(self):
-        return f"ShowsTooMuch(lr={self.optimizer.param_groups[0]['lr']})"
-""",
-        "Show in `__repr__` what `__init__` has set, and nothing that comes with binding.",
-        LAW_SETS[1],
+        "Leave `last_epoch` to `step` of `super()`, and call that once. What is as long as its run "
+        "says so: `Subject(..., epochs=10)`.",
     ),
     "bind_type": Entry(
         "pedantic",
@@ -230,16 +199,6 @@ class WritesMomentum(Decay):
 """,
         "Write `group['lr']` alone. What is meant to write more says so: "
         '`Subject(..., writes=["momentum"])`.',
-    ),
-    "plain_numbers": Entry(
-        "hurts a run",
-        """\
-class SavesNumPy(Decay):
-    def state_dict(self):
-        return super().state_dict() | {"factor": np.float64(0.9**self.last_epoch)}
-""",
-        "Write numbers of Python: `float(factor)`, `factors.tolist()`.",
-        LAW_SETS[1],
     ),
     "rng": Entry(
         "hurts a run",
@@ -399,77 +358,6 @@ class OnTorchsBase(LRScheduler):
 """,
         "Write the saved lrs into the groups in `load_state_dict`; `Policy` does. Of torch's base: "
         "always load the optimizer too.",
-    ),
-    "resume_elsewhere": Entry(
-        "hurts a run",
-        """\
-class SavesANumber(Decay):
-    registry = []
-
-    def state_dict(self):
-        self.registry.append(super().state_dict())
-        return super().state_dict() | {"number": len(self.registry) - 1}
-
-    def load_state_dict(self, state):
-        super().load_state_dict(self.registry[state["number"]])
-""",
-        "Put into the state what is needed, not where this process keeps it.",
-        LAW_SETS[1],
-    ),
-    "resume_distributed": Entry(
-        "hurts a run",
-        """\
-class ScalesAtEachLoad(Decay):
-    def load_state_dict(self, state):
-        super().load_state_dict(state)
-        processes = int(os.environ.get("WORLD_SIZE", "1"))
-        self.base_lrs = [lr * processes for lr in self.base_lrs]
-""",
-        "Scale once, at construction or binding: what is saved is scaled already.",
-        LAW_SETS[1],
-    ),
-    "lr_at_loaded": Entry(
-        "misleads",
-        """\
-class PlansAnew(Decay):
-    since = 0
-
-    def load_state_dict(self, state):
-        super().load_state_dict(state)
-        self.since = self.last_epoch
-
-    def lr_at(self, epoch):
-        return [lr * 0.9 ** (epoch - self.since) for lr in self.base_lrs]
-""",
-        "Have `get_lr` and `lr_at` read the same attributes, all of them loaded or none.",
-        LAW_SETS[1],
-    ),
-    "load_key_order": Entry(
-        "hurts a run",
-        """\
-class TakesTheFirst(Decay):
-    def state_dict(self):
-        return {"first": self.last_epoch} | super().state_dict()
-
-    def load_state_dict(self, state):
-        super().load_state_dict(state)
-        self.last_epoch = next(iter(state.values()))
-""",
-        "Read a state by its keys.",
-        LAW_SETS[1],
-    ),
-    "save_often": Entry(
-        "hurts a run",
-        """\
-class CountsSaves(Decay):
-    saves = 0
-
-    def state_dict(self):
-        self.saves += 1
-        return super().state_dict()
-""",
-        "Change nothing in `state_dict`.",
-        LAW_SETS[1],
     ),
     "state_weights_only": Entry(
         "hurts a run",
@@ -695,95 +583,213 @@ class AsManyAsAtFirst(Decay):
         "Return as many lrs as there are `base_lrs`. What is not meant to take groups in refuses "
         "them before it writes, and says so: `Subject(..., late_groups=False)`.",
     ),
+    "runs": Entry(
+        "hurts a run",
+        """\
+class OneForAll(Decay):
+    def get_lr(self):
+        return super().get_lr()[:1]
+""",
+        "Return one lr for each group, at every epoch. A policy for an exact number of groups says "
+        "so, `Subject(..., groups=2)`, and so does what has an end: `Subject(..., epochs=10)`.",
+    ),
+    "any_start": Entry(
+        "hurts a run",
+        """\
+class Relative(Decay):
+    def get_lr(self):
+        return [lr / first * lr for lr, first in zip(super().get_lr(), self.base_lrs)]
+""",
+        "Multiply by a factor, and divide by no lr: that of a frozen group is 0.",
+        since=LAW_SETS[1],
+    ),
+    "printable": Entry(
+        "misleads",
+        """\
+class ShowsItsOptimizer(Decay):
+    def __repr__(self):
+        return f"ShowsItsOptimizer({self.optimizer})"
+""",
+        "Leave `__repr__` to `Policy`, or let it ask for nothing that a new policy has not.",
+        since=LAW_SETS[1],
+    ),
+    "plain_numbers": Entry(
+        "hurts a run",
+        """\
+class WritesNumPy(Decay):
+    def step(self, epoch=None):
+        super().step()
+        for group in self.optimizer.param_groups:
+            group["lr"] = numpy.float64(group["lr"])
+""",
+        "Write and save `float(lr)`.",
+        since=LAW_SETS[1],
+    ),
+    "resume_elsewhere": Entry(
+        "hurts a run",
+        """\
+class KeepsARegister(Decay):
+    scales = {}
+
+    def set_optimizer(self, optimizer, last_epoch=-1):
+        super().set_optimizer(optimizer, last_epoch)
+        for group in optimizer.param_groups:
+            self.scales.setdefault("first", group["lr"])
+
+    def get_lr(self):
+        return [self.scales.get("first", lr) * 0.9**self.last_epoch for lr in self.base_lrs]
+""",
+        "Save what the lrs depend on: a new process has nothing that was noted on a class, in a "
+        "module or on disk.",
+        since=LAW_SETS[1],
+    ),
+    "resume_distributed": Entry(
+        "hurts a run",
+        """\
+class ScalesAtEachLoad(Decay):
+    scale = 1.0
+
+    def load_state_dict(self, state):
+        super().load_state_dict(state)
+        self.scale = self.scale / torch.distributed.get_world_size()
+
+    def get_lr(self):
+        return [lr * self.scale for lr in super().get_lr()]
+""",
+        "Scale once, at binding, and save what came of it.",
+        since=LAW_SETS[1],
+    ),
+    "lr_at_loaded": Entry(
+        "misleads",
+        """\
+class LoadsHalf(Decay):
+    def __init__(self):
+        self.factor = 0.9
+
+    def load_state_dict(self, state):
+        super().load_state_dict(state)
+        self.factor = 0.8
+
+    def get_lr(self):
+        return [lr * 0.9**self.last_epoch for lr in self.base_lrs]
+
+    def lr_at(self, epoch):
+        return [lr * self.factor**epoch for lr in self.base_lrs]
+""",
+        "Have `get_lr` and `lr_at` read the same attributes, and load all of them.",
+        since=LAW_SETS[1],
+    ),
+    "load_key_order": Entry(
+        "hurts a run",
+        """\
+class LastKeyWins(Decay):
+    def __init__(self):
+        self.a, self.b = 1.0, 2.0
+
+    def load_state_dict(self, state):
+        super().load_state_dict(state)
+        self.a = [value for key, value in state.items() if key in "ab"][0]
+
+    def get_lr(self):
+        return [lr * self.a for lr in super().get_lr()]
+""",
+        "Ask a state for its keys by name.",
+        since=LAW_SETS[1],
+    ),
+    "save_often": Entry(
+        "hurts a run",
+        """\
+class CountsSaves(Decay):
+    def __init__(self):
+        self.saves = 0
+
+    def state_dict(self):
+        self.saves += 1
+        return super().state_dict()
+""",
+        "Let `state_dict` change nothing.",
+        since=LAW_SETS[1],
+    ),
     "late_group_resume": Entry(
         "hurts a run",
         """\
-class SavesTheFirst(Decay):
-    def set_optimizer(self, optimizer, last_epoch=-1):
-        super().set_optimizer(optimizer, last_epoch)
-        self.groups = len(optimizer.param_groups)
-
-    def state_dict(self):
-        state = super().state_dict()
-        return state | {"base_lrs": state["base_lrs"][: self.groups]}
+class ForgetsLateOnes(Decay):
+    def load_state_dict(self, state):
+        super().load_state_dict({**state, "base_lrs": [state["base_lrs"][0]] * len(self.base_lrs)})
 """,
-        "Save and load something for each group that there is, and not for those of the binding.",
-        LAW_SETS[1],
+        "Save one start for each group that there is by then, and load as many.",
+        since=LAW_SETS[1],
     ),
     "silent": Entry(
-        "misleads",
+        "pedantic",
         """\
-class Reports(Decay):
+class Prints(Decay):
     def step(self, epoch=None):
         super().step()
-        print(f"epoch {self.last_epoch}: {self.get_last_lr()}")
+        print(f"epoch {self.last_epoch}")
 """,
-        "Print only where that was asked for; or log by `logging.getLogger(__name__)`.",
-        LAW_SETS[1],
+        "Print nothing, or `logging.getLogger(__name__).debug(...)`.",
+        since=LAW_SETS[1],
     ),
     "same_everywhere": Entry(
         "hurts a run",
         """\
-class HoldsInValidation(Decay):
+class RoundsByDefault(Decay):
     def get_lr(self):
-        return super().get_lr() if torch.is_grad_enabled() else self.base_lrs
+        half = torch.get_default_dtype() == torch.float64
+        return [lr / 2 if half else lr for lr in super().get_lr()]
 """,
-        "Compute in floats of Python, or in tensors whose dtype is given; keep nothing in a "
-        "`threading.local`.",
-        LAW_SETS[1],
+        "Compute in Python's floats, or name the dtype; keep nothing in a `threading.local`.",
+        since=LAW_SETS[1],
     ),
     "clock": Entry(
         "hurts a run",
         """\
-class ByTheHour(Decay):
-    def __init__(self):
-        self.began = time.monotonic()
-
+class AtNight(Decay):
     def get_lr(self):
-        return [lr * 0.9 ** ((time.monotonic() - self.began) // 3600) for lr in self.base_lrs]
+        late = time.time() % 86400 > 43200
+        return [lr / 2 if late else lr for lr in super().get_lr()]
 """,
-        "Compute from `last_epoch`. A budget of time is the training loop's affair: it stops.",
-        LAW_SETS[1],
+        "Count epochs or steps, and ask no clock.",
+        since=LAW_SETS[1],
     ),
     "optimizer_step": Entry(
         "hurts a run",
         """\
-class TakesNoClosure(Decay):
+class LosesTheLoss(Decay):
     def set_optimizer(self, optimizer, last_epoch=-1):
         super().set_optimizer(optimizer, last_epoch)
         step = optimizer.step
-        optimizer.step = lambda: step()
+        optimizer.step = lambda closure=None: step(closure) and None
 """,
-        "Wrap nothing: `optimizer.register_step_post_hook` is called after each step.",
-        LAW_SETS[1],
+        "Leave `optimizer.step` alone: `register_step_post_hook` is there for this.",
+        since=LAW_SETS[1],
     ),
     "any_optimizer": Entry(
         "hurts a run",
         """\
-class ReadsAdam(Decay):
+class ByAdam(Decay):
     def get_lr(self):
         states = [*self.optimizer.state.values()]
-        steps = states[0].get("step", 0) if states else 0
-        return [lr * 0.9 ** float(steps) for lr in self.base_lrs]
+        steps = int(states[0]["step"]) if states and "step" in states[0] else self.last_epoch
+        return [lr * 0.9**steps for lr in self.base_lrs]
 """,
-        "Compute from `last_epoch`. What is for one kind of optimizer refuses others, or says "
-        "so: `Subject(..., optimizer=Adafactor)`.",
-        LAW_SETS[1],
+        "Count with `last_epoch`, and leave the optimizer's state to the optimizer.",
+        since=LAW_SETS[1],
     ),
     "long_run": Entry(
         "hurts a run",
         """\
 class KeepsAll(Decay):
     def __init__(self):
-        self.all = []
+        self.history = []
 
     def step(self, epoch=None):
         super().step()
-        self.all.append(self.get_last_lr())
+        self.history = [*self.history, self.last_epoch]
 """,
-        "Keep what the next lr needs, in a `deque(maxlen=...)` where that is a history; wrap "
-        "nothing anew at each step.",
-        LAW_SETS[1],
+        "Keep no more than the last few values, and wrap nothing at each step.",
+        since=LAW_SETS[1],
     ),
 }
 """By the name of the law."""
