@@ -166,6 +166,7 @@ def test_a_subject_is_made_no_more_than_a_thousand_times(groups: int | None) -> 
     assert len(made) <= 1000
 
 
+@pytest.mark.slow
 def test_no_law_needs_what_only_this_process_has() -> None:
     """A report is the same in a process that has nothing but torch and the suite."""
     code = (
