@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from .checks import epoch_number, real, short
-from .groups import copy_of, is_fillable
+from .groups import ParamGroup, copy_of, is_fillable
 
 # What a state holds beside attributes; `_group_lrs` is of 0.1.0, and the last two are of torch.
 KNOWN_KEYS = frozenset(
@@ -66,13 +66,14 @@ class AllOrNothing:
 
     def __init__(self, scheduler: Any, optimizer: Optimizer) -> None:
         self.scheduler: Any = scheduler
-        self.attributes = vars(scheduler).copy()
-        self.slots = {name: getattr(scheduler, name) for name in slots(scheduler)}
-        self.groups = [(group, group.copy()) for group in optimizer.param_groups]
+        self.attributes: dict[str, Any] = vars(scheduler).copy()
+        self.slots: dict[str, Any] = {name: getattr(scheduler, name) for name in slots(scheduler)}
+        groups: list[ParamGroup] = optimizer.param_groups
+        self.groups: list[tuple[ParamGroup, ParamGroup]] = [(one, one.copy()) for one in groups]
         held = [value for _, group in self.groups for value in group.values()]
         held += [beta for _, group in self.groups for beta in group.get("betas", ())]
-        tensors = [value for value in held if isinstance(value, Tensor) and is_fillable(value)]
-        self.tensors = [(tensor, copy_of(tensor)) for tensor in tensors]
+        lrs = [value for value in held if isinstance(value, Tensor) and is_fillable(value)]
+        self.tensors: list[tuple[Tensor, Tensor]] = [(lr, copy_of(lr)) for lr in lrs]
 
     def __enter__(self) -> None:
         pass

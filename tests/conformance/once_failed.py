@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from thunder_policy import Multiply
+from thunder_policy import Multiply, Scale, Schedule, Switch
 from thunder_policy.conformance import Subject
 
 
@@ -159,6 +159,11 @@ def counted() -> Decay:
     return Decay()
 
 
+def halved(epoch: int) -> float:
+    """Return a factor, or a lr."""
+    return math.pow(0.5, epoch)
+
+
 ONCE_FAILED: dict[str, Subject | Callable[[], Any]] = {
     "refuses a lr of 0": WantsPositive,
     "no initial_lr": lambda: partial(OwnStarts, gamma=0.8),
@@ -172,6 +177,9 @@ ONCE_FAILED: dict[str, Subject | Callable[[], Any]] = {
     "multiplied to denormals": lambda: Multiply(dict.fromkeys(range(1, 20), 1e-20)),
     "refuses late groups": RefusesLate,
     "slow to make": SlowToMake,
+    "a group that is left alone": lambda: Scale([None, halved], option="weight_decay"),
+    "groups by name": lambda: Switch.by_name({"head": {0: 0.5, 3: 0.1}, "body": {2: 0.1}}),
+    "a name that is left alone": lambda: Schedule.by_name({"head": halved, "body": None}),
 }
 
 EXCUSED: dict[str, dict[str, str]] = {

@@ -83,8 +83,8 @@ def test_a_long_run_may_not_end_before_its_epochs() -> None:
 def test_what_is_for_another_optimizer_is_not_tried_with_adam(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def adam(held: list[float], option: str) -> Optimizer:
-        return Adam(SGD([{"params": [], option: lr} for lr in held]).param_groups)
+    def adam(held: list[float], policy: object) -> Optimizer:
+        return Adam(SGD([{"params": [], "lr": lr} for lr in held]).param_groups)
 
     monkeypatch.setattr(surroundings, "sgd", adam)
     result = examine(LAWS["any_optimizer"], Subject(Decay, epochs=2))

@@ -99,11 +99,13 @@ def item(name: str, law: str) -> str:
     return f"test_conformance[{name}-{law}]"
 
 
+@pytest.mark.slow
 def test_there_is_one_item_a_law_and_subject(outcomes: dict[str, str]) -> None:
     items = {item(name, law) for name in ("warmup", "forgetful") for law in LAWS}
     assert {*outcomes} == items | {"test_any_order"}
 
 
+@pytest.mark.slow
 def test_the_good_policy_passes(outcomes: dict[str, str]) -> None:
     of_warmup = {law: outcomes[item("warmup", law)] for law in LAWS}
     left = {law: outcome for law, outcome in of_warmup.items() if outcome != "passed"}
@@ -111,6 +113,7 @@ def test_the_good_policy_passes(outcomes: dict[str, str]) -> None:
     assert outcomes["test_any_order"] == "passed"
 
 
+@pytest.mark.slow
 def test_the_bad_policy_fails_where_it_is_broken(outcomes: dict[str, str]) -> None:
     failed = outcomes[item("forgetful", "resume")]
     assert failed.startswith("failure")
@@ -118,6 +121,7 @@ def test_the_bad_policy_fails_where_it_is_broken(outcomes: dict[str, str]) -> No
     assert outcomes[item("forgetful", "rebind")] == "passed"
 
 
+@pytest.mark.slow
 def test_an_expected_failure_is_xfailed_and_one_that_passes_fails(outcomes: dict[str, str]) -> None:
     assert outcomes[item("forgetful", "resume_alone")] == "skipped: the count is not saved"
     assert outcomes[item("forgetful", "pickle")] == "failure: [XPASS(strict)] it is not broken"

@@ -54,6 +54,7 @@ STRATEGIES: dict[str, tuple[SearchStrategy[Any], int | None]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_the_policies_of_the_package_pass_every_law(name: str) -> None:
     strategy, groups = STRATEGIES[name]

@@ -51,7 +51,7 @@ shared = Shared()
 
 CHANGES: dict[str, Callable[[], object]] = {
     "the default dtype": lambda: torch.set_default_dtype(torch.float64),
-    "the default device": lambda: torch.set_default_device("meta"),
+    "the default device": lambda: torch.set_default_device("cpu"),  # where none was
     "grad mode": lambda: torch.set_grad_enabled(False),
     "the number of threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
     "the precision of matrix products": lambda: torch.set_float32_matmul_precision("medium"),
@@ -88,7 +88,6 @@ class Vandal(broken.Decay):
         torch.manual_seed(3)
         for change in CHANGES.values():
             change()
-        torch.set_default_device("cpu")
         shared.seen.append(1)
         shared.inner.setdefault("last", []).append(2)
         shared.inner = {}
@@ -167,6 +166,7 @@ def test_a_subject_is_made_no_more_than_a_thousand_times(groups: int | None) -> 
     assert len(made) <= 1000
 
 
+@pytest.mark.slow
 def test_no_law_needs_what_only_this_process_has() -> None:
     """A report is the same in a process that has nothing but torch and the suite."""
     code = (

@@ -70,10 +70,10 @@ def told(factory: Callable[[], Any], metrics: Metrics) -> Any:
         >>> from functools import partial
         >>> from torch.optim import SGD
         >>> from torch.optim.lr_scheduler import ReduceLROnPlateau
-        >>> build = told(lambda: partial(ReduceLROnPlateau, patience=0), [1.0, 1.0])
-        >>> scheduler = build(SGD([{"params": []}], lr=0.1))
+        >>> build = told(lambda: partial(ReduceLROnPlateau, patience=0, factor=0.5), [2.0, 2.0])
+        >>> scheduler = build(SGD([{"params": []}], lr=0.5))
         >>> scheduler.step(), scheduler.step(), scheduler.get_last_lr()
-        (None, None, [0.01])
+        (None, None, [0.25])
     """
     made = factory()
     if isinstance(made, LRScheduler):

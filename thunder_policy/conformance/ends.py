@@ -12,7 +12,7 @@ from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, Primit
 _MOST_ITEMS = 5
 
 
-class Least(PrimitiveProvider):
+class _Least(PrimitiveProvider):
     """Draws the least of each range, and 0 where it has no end; containers are short."""
 
     lifetime = "test_case"
@@ -50,7 +50,7 @@ class Least(PrimitiveProvider):
         return bytes(min_size)
 
 
-class Greatest(Least):
+class _Greatest(_Least):
     """Draws the greatest of each range; containers are long."""
 
     least = False
@@ -59,5 +59,5 @@ class Greatest(Least):
 ENDS = ("thunder-policy-least", "thunder-policy-greatest")
 """The names of the two backends."""
 
-for _name, _provider in zip(ENDS, (Least, Greatest)):
+for _name, _provider in zip(ENDS, (_Least, _Greatest)):
     AVAILABLE_PROVIDERS[_name] = f"{__name__}.{_provider.__name__}"

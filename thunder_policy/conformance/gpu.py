@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from ..messages import said
-from .runs import Broken, Make, flat, option_of, sgd, skip
+from .runs import Broken, Make, flat, sgd, skip
 
 # What hands a value to the host: item(), float(), bool(), ==, tolist(), cpu(), nonzero().
 _READS = ("_local_scalar_dense", "equal", "is_nonzero", "nonzero")
@@ -108,7 +108,7 @@ def launches(make: Make, held: Sequence[Tensor], epochs: int) -> list[int]:
     """
     counts = []
     policy = make()
-    optimizer = sgd(held, option_of(policy))
+    optimizer = sgd(held, policy)
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     with mode, _Counter() as counter, _WithoutDriver(counter):
         scheduler: Any = None

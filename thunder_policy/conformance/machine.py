@@ -172,7 +172,7 @@ class _Machine(RuleBasedStateMachine):
     @rule()
     def bind_to_another_optimizer(self) -> None:
         """Bind the same policy again, or, where it is no policy, make another scheduler."""
-        self.optimizer, self.history = sgd(self.held, option_of(self.policy)), ()
+        self.optimizer, self.history = sgd(self.held, self.policy), ()
         late: Any = self.policy if callable(self.policy) else self.make()
         self.policy = bind(late, self.optimizer)
 

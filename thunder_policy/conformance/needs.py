@@ -10,7 +10,7 @@ from hypothesis.strategies import SearchStrategy
 
 from ..messages import said
 from .isolation import isolated
-from .runs import option_of, sgd
+from .runs import sgd
 from .subject import Subject
 
 # What a step raises that has come to the end of a table, or of a run of a known length.
@@ -42,7 +42,7 @@ def check_needs(subject: Subject) -> None:
     with isolated(subject.factory), subject.assumed(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         made = subject.make()
-        optimizer = sgd(subject.layouts()[0], option_of(made))
+        optimizer = sgd(subject.layouts()[0], made)
         try:
             scheduler: Any = made(optimizer)
         except Exception as error:

@@ -25,7 +25,9 @@ from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from ..mapping import MappingPolicy
 from ..messages import said
+from ..names import ByName
 from ..policy import Policy
 from ..state import attributes
 from .conditions import assumed
@@ -159,13 +161,28 @@ def option_of(policy: object) -> str:
     return policy.option if isinstance(policy, Policy) else assumed("option")
 
 
-def sgd(held: Sequence[float | Tensor], option: str = "lr") -> Optimizer:
-    """Make an optimizer with one param group for each of these lrs, or of another option.
+def sgd(held: Sequence[float | Tensor], policy: object = None) -> Optimizer:
+    """Make an optimizer with one param group for each of these lrs, for a policy to be bound to.
 
-    It is SGD, unless another was declared.
+    It is SGD, unless another was declared. The numbers are of the policy's option, and the groups
+    have the names that it goes by.
     """
+    option, mapping = option_of(policy), getattr(policy, "mapping", None)
+    groups: list[dict[str, Any]] = [{"params": [parameter()], option: lr} for lr in held]
+    for group, name in zip(groups, mapping.names if isinstance(mapping, ByName) else []):
+        group["name"] = name
     make = assumed("optimizer") or partial(SGD, lr=0.1)
-    return make([{"params": [parameter()], option: lr} for lr in held])
+    return make(groups)
+
+
+def other_lrs(held: Sequence[float], policy: object) -> list[float]:
+    """Return other lrs, for the groups of fresh objects: a load has to put back those of the run.
+
+    But not of a group that a policy leaves alone, which no load writes.
+    """
+    mapping: Any = policy.mapping if isinstance(policy, MappingPolicy) else None
+    written = mapping if isinstance(mapping, list) else held
+    return [lr if one is None else 7 * lr for lr, one in zip(held, written)]
 
 
 def numbers(optimizer: Optimizer, option: str = "lr") -> list[float]:
@@ -218,7 +235,7 @@ def bind(policy: Any, optimizer: Optimizer, wanted: str = "no error") -> LRSched
 def begin(make: Make, held: Sequence[float | Tensor]) -> LRScheduler:
     """Bind a new policy to a new optimizer, whose groups hold these lrs, or its option."""
     policy = make()
-    return bind(policy, sgd(held, option_of(policy)))
+    return bind(policy, sgd(held, policy))
 
 
 def refuses(error: Broken) -> bool:

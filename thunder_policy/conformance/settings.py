@@ -20,6 +20,13 @@ Put = Callable[[Any], object]
 _CUDNN = ("enabled", "benchmark", "deterministic", "allow_tf32")
 
 
+def _default_device() -> torch.device | None:
+    # torch.get_default_device says that it is the CPU where none was set, and to set that is more:
+    # torch.as_tensor then copies to it what is on a GPU.
+    context = getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)
+    return None if context is None else context.device
+
+
 def _cudnn() -> list[bool]:
     return [getattr(torch.backends.cudnn, name) for name in _CUDNN]
 
@@ -53,7 +60,7 @@ def _numpy() -> Any:
 
 SETTINGS: dict[str, tuple[Ask, Put]] = {
     "the default dtype": (torch.get_default_dtype, torch.set_default_dtype),
-    "the default device": (torch.get_default_device, torch.set_default_device),
+    "the default device": (_default_device, torch.set_default_device),
     "grad mode": (torch.is_grad_enabled, torch.set_grad_enabled),
     "the number of threads": (torch.get_num_threads, torch.set_num_threads),
     "the precision of matrix products": (

@@ -62,7 +62,7 @@ def runs(make: Make, held: list[float], epochs: int, exact: int | None) -> None:
     """Binding and stepping raise no error, and there is one lr for each param group."""
     policy = make()
     counted = "" if exact else ", or that groups= (--groups) says for how many it is"
-    scheduler = bind(policy, sgd(held, option_of(policy)), f"no error{counted}")
+    scheduler = bind(policy, sgd(held, policy), f"no error{counted}")
     for epoch in range(epochs + 1):
         if epoch:
             train(scheduler)
@@ -79,7 +79,7 @@ def runs(make: Make, held: list[float], epochs: int, exact: int | None) -> None:
 def bound(make: Make, held: list[float]) -> None:
     """Binding returns the policy itself, at epoch 0, with the optimizer it was given."""
     policy = make()
-    optimizer = sgd(held, option_of(policy))
+    optimizer = sgd(held, policy)
     scheduler = bind(policy, optimizer)
     if isinstance(policy, LRScheduler):
         expect(scheduler is policy, True, "policy(optimizer) is policy")
@@ -150,7 +150,7 @@ def printable(make: Make, held: list[float]) -> None:
     scheduler = None
     for when in ("new", "bound", "in use"):
         if when == "bound":
-            scheduler = bind(policy, sgd(held, option_of(policy)))
+            scheduler = bind(policy, sgd(held, policy))
         elif scheduler is not None:
             train(scheduler)
         try:
@@ -182,7 +182,7 @@ def bind_atomic(make: MakePolicy, held: list[float], exact: int | None, how: str
     """A binding that fails leaves the policy unbound, or bound as it was, and writes no lr."""
     policy = make()
     option = option_of(policy)
-    optimizer = sgd(held, option)
+    optimizer = sgd(held, policy)
     if how == "an error in get_lr" and own_schedulers(begin(make, held)):
         skip("it binds schedulers of its own, which write lrs of theirs")
     if how == "no optimizer":
@@ -200,7 +200,7 @@ def bind_atomic(make: MakePolicy, held: list[float], exact: int | None, how: str
         if how == "wrong number of groups":
             if exact is None:
                 skip("it takes any number of param groups, and its get_lr is its own")
-            optimizer = sgd([*held, 0.5], option)
+            optimizer = sgd([*held, 0.5], policy)
         else:
 
             def get_lr() -> list[float]:
@@ -227,7 +227,7 @@ def rebind(make: MakePolicy, held: list[float], epochs: int, at: int) -> None:
     option, first = option_of(policy), policy.optimizer
     train(policy, at)
     left = lrs(policy)
-    second = sgd(held, option)
+    second = sgd(held, policy)
     again = bind(policy, second)
     same_run(run(again, epochs), run(begin(make, held), epochs), "the lrs after rebinding")
     expect(numbers(first, option), left, "the lrs of the optimizer left behind")
@@ -244,7 +244,7 @@ def rebind_frees(make: MakePolicy, held: list[float]) -> None:
     train(policy, 2)
     old, param = weakref.ref(first), weakref.ref(first.param_groups[0]["params"][0])
     with without_gc():
-        bind(policy, sgd(held, option_of(policy)))
+        bind(policy, sgd(held, policy))
         del first
         if old() is not None:
             raise Broken("the old optimizer", "freed", "something keeps it alive")

@@ -16,7 +16,6 @@ from ..runs import (
     expect,
     linked,
     no_warnings,
-    option_of,
     public,
     run,
     same_run,
@@ -42,9 +41,9 @@ def deepcopy(make: Make, held: list[float], epochs: int, at: int, of: str) -> No
         if not isinstance(policy, LRScheduler):
             skip("it is made with its optimizer")
         expect(twin is policy, False, "the copy is the policy itself")
-        same_run(run(bind(twin, sgd(held, option_of(twin))), epochs), right, "the lrs of a copy")
+        same_run(run(bind(twin, sgd(held, twin)), epochs), right, "the lrs of a copy")
         same_run(
-            run(bind(policy, sgd(held, option_of(policy))), epochs),
+            run(bind(policy, sgd(held, policy)), epochs),
             right,
             "the lrs of what was copied",
         )
@@ -78,12 +77,12 @@ def pickle(make: Make, held: list[float], epochs: int, at: int, of: str) -> None
         except Exception as error:
             raise Broken(f"pickling {of}", "no error", f"{error!r}") from error
         same_run(
-            run(bind(twin, sgd(held, option_of(twin))), epochs),
+            run(bind(twin, sgd(held, twin)), epochs),
             right,
             "the lrs of an unpickled policy",
         )
     else:
-        scheduler = bind(policy, sgd(held, option_of(policy)))
+        scheduler = bind(policy, sgd(held, policy))
         train(scheduler, at)
         pair = (scheduler.optimizer, scheduler)
         try:

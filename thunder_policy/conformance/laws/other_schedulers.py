@@ -40,7 +40,7 @@ def sequential(make: Make, held: list[float], epochs: int, place: int) -> None:
     policy = make()
     if option_of(policy) != "lr":
         skip("SequentialLR is for lrs alone")
-    optimizer = sgd(held)
+    optimizer = sgd(held, policy)
     rest = ConstantLR(optimizer, factor=1.0)
     policy = bind(policy, optimizer)
     if isinstance(policy, Told):
@@ -65,7 +65,7 @@ def chained(make: Make, held: list[float], epochs: int, place: int) -> None:
     right = run(begin(make, held), epochs)
     policy = make()
     option = option_of(policy)
-    optimizer = sgd(held, option)
+    optimizer = sgd(held, policy)
     rest = ConstantLR(optimizer, factor=1.0)
     policy = bind(policy, optimizer)
     if isinstance(policy, Told):

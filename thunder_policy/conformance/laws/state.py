@@ -18,7 +18,7 @@ from ..runs import (
     floats,
     held_by,
     lrs,
-    option_of,
+    other_lrs,
     own_schedulers,
     plain,
     public,
@@ -65,7 +65,7 @@ def resume_any_order(make: Make, held: list[float], epochs: int, at: int, order:
     train(policy, at)
     saved = copy.deepcopy((optimizer.state_dict(), state_of(policy)))
 
-    fresh_optimizer = sgd([7 * lr for lr in held], option_of(policy))
+    fresh_optimizer = sgd([7 * lr for lr in held], policy)
     if order == "policy, optimizer":
         fresh = bind(make(), fresh_optimizer)
         fresh.load_state_dict(saved[1])
@@ -85,7 +85,7 @@ def resume_alone(make: Make, held: list[float], epochs: int, at: int) -> None:
     train(policy, at)
     saved = copy.deepcopy(state_of(policy))
 
-    fresh = begin(make, [7 * lr for lr in held])
+    fresh = begin(make, other_lrs(held, policy))
     fresh.load_state_dict(saved)
     seen, right = run(fresh, epochs - at), run(policy, epochs - at)
     what = "the lr of a run resumed without the optimizer's state"
@@ -134,7 +134,7 @@ def lr_at_loaded(make: MakePolicy, held: list[float], epochs: int, at: int, orde
     saved = copy.deepcopy((policy.optimizer.state_dict(), state_of(policy)))
 
     fresh: Any = make()
-    optimizer = sgd([7 * lr for lr in held], option_of(fresh))
+    optimizer = sgd(other_lrs(held, policy), fresh)
     if order == "optimizer, bind, policy":
         optimizer.load_state_dict(saved[0])
     fresh = bind(fresh, optimizer)

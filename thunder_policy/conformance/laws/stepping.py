@@ -29,6 +29,7 @@ from ..runs import (
     lrs,
     no_warnings,
     option_of,
+    other_lrs,
     others,
     own_schedulers,
     plain,
@@ -140,7 +141,7 @@ def only_lr(make: Make, held: list[float], epochs: int, kind: str) -> None:
     """Only the lr is written: no other option, no param or gradient, no state of the optimizer."""
     policy = make()
     option = option_of(policy)
-    optimizer: Optimizer = sgd(held, option)
+    optimizer: Optimizer = sgd(held, policy)
     if kind == "Adam":
         if not isinstance(optimizer, SGD):
             skip("it is for an optimizer of its own")
@@ -207,7 +208,7 @@ def settings(make: Make, held: list[float], epochs: int) -> None:
     before, filters = process(), [*warnings.filters]
     policy = make()
     # Not bind(), which puts the filters back.
-    run(policy(sgd(held, option_of(policy))), epochs)
+    run(policy(sgd(held, policy)), epochs)
     same_filters(filters)
     expect(process(), before, "after a run")
 
@@ -227,7 +228,7 @@ def keeps_arguments(make: Make, held: list[float], epochs: int) -> None:
     policy = make()
     if getattr(make, "__name__", "<lambda>") == "<lambda>":  # a function may write what is its own
         expect(plain(arguments(make)), before, "the arguments, when the policy is made")
-    scheduler = bind(policy, sgd(held, option_of(policy)))
+    scheduler = bind(policy, sgd(held, policy))
     train(scheduler, epochs)
     own = held_in(scheduler)
     for name, value in arguments(make).items():
@@ -303,7 +304,7 @@ def closed_form(make: Make, held: list[float], epochs: int) -> None:
         same_run([lrs(scheduler)], [right[epoch]], "the lr of a run that was asked", since=epoch)
         runs = {"asked": scheduler}
         if epoch in (0, 1, epochs // 2, epochs):
-            fresh: Any = begin(make, [7 * lr for lr in held])
+            fresh: Any = begin(make, other_lrs(held, scheduler))
             fresh.load_state_dict(copy.deepcopy(state_of(scheduler)))
             runs["loaded"] = fresh
         for when, asked in runs.items():

@@ -22,7 +22,6 @@ from ..runs import (
     bind,
     expect,
     lrs,
-    option_of,
     refuses,
     run,
     same_run,
@@ -80,7 +79,7 @@ def optimizer_step(make: Make, held: list[float]) -> None:
         losses.append(0.25)
         return losses[-1]
 
-    right = sgd(held, option_of(scheduler)).step(closure), len(losses)
+    right = sgd(held, scheduler).step(closure), len(losses)
     seen = scheduler.optimizer.step(closure), len(losses) - right[1]
     expect(seen, right, "what optimizer.step(closure) returned, and how often it called")
 
@@ -90,8 +89,7 @@ def any_optimizer(make: Make, held: list[float], epochs: int) -> None:
     """The lrs depend neither on the kind of the optimizer nor on how often it steps."""
     right = run(begin(make, held), epochs)
     policy = make()
-    option = option_of(policy)
-    alike = sgd(held, option)
+    alike = sgd(held, policy)
     if not isinstance(alike, SGD):
         skip("it is for an optimizer of its own")
     optimizer = Adam(alike.param_groups)

@@ -117,7 +117,9 @@ class Laws(pytest.Collector):
         self, subject: Any, expected: Mapping[str, str], laws: str | None, **of_pytest: Any
     ) -> None:
         super().__init__(**of_pytest)
-        self.subject, self.expected, self.laws = subject, expected, laws
+        self.subject: Any = subject
+        self.expected: Mapping[str, str] = expected
+        self.laws: str | None = laws
 
     def collect(self) -> Iterator[pytest.Item]:
         """Yield one item a law."""
