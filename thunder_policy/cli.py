@@ -160,7 +160,9 @@ def source_hash() -> str:
         UsageError: Where there are no sources to read: in a zip, or in a frozen program.
     """
     package = Path(__file__).parent
-    files = [*package.rglob("*.py"), *package.rglob("py.typed")]
+    # An installed package has the plugin of pytest as a module of its own, beside it.
+    sources = [path for path in package.rglob("*.py") if path.parent.name != "plugin"]
+    files = [*sources, *package.rglob("py.typed")]
     if Path(__file__) not in files:
         raise UsageError(f"there are no sources in {package}, so they have no hash")
     digest = sha256()

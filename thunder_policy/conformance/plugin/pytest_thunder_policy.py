@@ -7,6 +7,10 @@ or a class with the mark ``conformance`` and a ``subject``. pytest loads this at
 imports the package only where there is something to check.
 """
 
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownParameterType=false
+# pyright: reportMissingParameterType=false, reportUntypedBaseClass=false
+
 from __future__ import annotations
 
 import importlib
