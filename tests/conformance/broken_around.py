@@ -278,6 +278,17 @@ class Locks(Decay):
             return super().factor()
 
 
+class KeptForAThread(Decay):
+    kept = threading.local()
+
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        self.kept.base = 0.9
+        super().set_optimizer(optimizer, last_epoch)
+
+    def factor(self) -> float:
+        return math.pow(self.kept.base, self.last_epoch)
+
+
 class AtNight(Decay):
     def factor(self) -> float:
         return super().factor() * (0.5 if moment.now().hour < 6 else 1.0)
@@ -350,6 +361,7 @@ pair("same_everywhere", "the lr of a run in no_grad", OffWithoutGradients, Decay
 pair("same_everywhere", "the lr of a run in inference_mode", OffInInference, Decay)
 pair("same_everywhere", "in a default dtype of float64", RoundsByDefault, TensorsByDefault)
 pair("same_everywhere", "the lr of a run in another thread", MainThreadOnly, Locks)
+pair("same_everywhere", "saw AttributeError", KeptForAThread, Locks)
 pair("clock", "the lr of a run that takes days", AtNight, NotesTheTime)
 pair("clock", "the lr of a run that takes days", OnSundays, NotesTheTime)
 pair("clock", "the lr of a run that takes days", ByTheHour, NotesTheTime)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from thunder_policy import Multiply, Scale, Schedule, Switch
+from thunder_policy import Multiply, Plateau, Scale, Schedule, Switch
 from thunder_policy.conformance import Subject
 
 
@@ -179,6 +179,12 @@ ONCE_FAILED: dict[str, Subject | Callable[[], Any]] = {
     "slow to make": SlowToMake,
     "a group that is left alone": lambda: Scale([None, halved], option="weight_decay"),
     "groups by name": lambda: Switch.by_name({"head": {0: 0.5, 3: 0.1}, "body": {2: 0.1}}),
+    "starts that are overridden by those of the groups": lambda: Multiply(
+        {2: 0.5}, lr_init=None, on_load="override"
+    ),
+    "a policy that is told metrics": Subject(
+        lambda: Plateau(Scale(halved), patience=0), metrics=[2.0, 1.0] + [1.0] * 4, epochs=6
+    ),
     "a name that is left alone": lambda: Schedule.by_name({"head": halved, "body": None}),
 }
 

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 import broken
+import broken_around
 import pytest
 import torch
 from hypothesis import strategies as st
@@ -24,6 +25,7 @@ from torch.optim.lr_scheduler import StepLR
 
 from thunder_policy import Multiply, Switch, conformance
 from thunder_policy.conformance import (
+    INHERITED_FROM_TORCH,
     LAWS,
     Broken,
     ConformanceError,
@@ -37,6 +39,7 @@ from thunder_policy.conformance import (
 )
 from thunder_policy.conformance.checks import examine, name_of
 from thunder_policy.conformance.command import check_command
+from thunder_policy.conformance.decorator import expecting
 from thunder_policy.conformance.isolation import arguments, isolated
 from thunder_policy.conformance.reproduce import reproduction, source_of
 from thunder_policy.conformance.runs import expect, plain, same_run, spoil, through_pickle
@@ -50,6 +53,7 @@ CHECKS = {check.law.name: check for check in checks()}
 def test_a_check_raises_what_is_broken_and_says_where_it_does_not_apply() -> None:
     CHECKS["resume"](broken.Decay)
     CHECKS["step"](broken.Decay)
+    CHECKS["runs"](broken.Decay)
     with pytest.raises(Broken, match="a run resumed at epoch 1"):
         CHECKS["resume"](Subject(broken.ForgetsCount, epochs=2))
     with pytest.raises(NotApplicable, match="no oracle"):
@@ -95,6 +99,18 @@ def test_without_hypothesis_the_suite_says_so(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(sys.modules, "hypothesis", None)
     with pytest.raises(ImportError, match="needs Hypothesis: pip install hypothesis"):
         runpy.run_path(str(conformance.__file__))
+
+
+def test_what_torch_s_base_breaks_is_excused_and_no_other_fault_of_the_law() -> None:
+    check, marks = expecting("resume_alone", INHERITED_FROM_TORCH["resume_alone"], strict=True)
+    assert marks == []
+    with pytest.raises(pytest.xfail.Exception, match="torch's load_state_dict writes no lr"):
+        check(Subject(partial(StepLR, step_size=3), epochs=4))
+    with pytest.raises(pytest.skip.Exception, match="nothing can be said before runs holds"):
+        check(broken.ReturnsNothing)
+    check, _ = expecting("step_atomic", INHERITED_FROM_TORCH["step_atomic"], strict=True)
+    with pytest.raises(Broken, match="a step whose get_lr raises an error"):
+        check(Subject(broken_around.Swallows, epochs=4))
 
 
 def test_an_error_that_no_law_foresaw_is_a_broken_law() -> None:

@@ -178,9 +178,14 @@ def sgd(held: Sequence[float | Tensor], policy: object = None) -> Optimizer:
 def other_lrs(held: Sequence[float], policy: object) -> list[float]:
     """Return other lrs, for the groups of fresh objects: a load has to put back those of the run.
 
-    But not of a group that a policy leaves alone, which no load writes.
+    But not where a load is meant to leave them: in a group that a policy leaves alone, or where it
+    overrides the saved starts by those of the groups.
     """
-    mapping: Any = policy.mapping if isinstance(policy, MappingPolicy) else None
+    if not isinstance(policy, MappingPolicy):
+        return [7 * lr for lr in held]
+    if policy.on_load == "override" and policy.lr_init is None:
+        return [*held]
+    mapping: Any = policy.mapping
     written = mapping if isinstance(mapping, list) else held
     return [lr if one is None else 7 * lr for lr, one in zip(held, written)]
 

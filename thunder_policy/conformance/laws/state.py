@@ -45,7 +45,7 @@ def resume(make: Make, held: list[float], epochs: int, epoch: int) -> None:
     train(policy, epoch)
     saved = copy.deepcopy((optimizer.state_dict(), state_of(policy)))
 
-    fresh = begin(make, [7 * lr for lr in held])
+    fresh = begin(make, other_lrs(held, policy))
     fresh.optimizer.load_state_dict(saved[0])
     fresh.load_state_dict(saved[1])
     expect(lrs(fresh), lrs(policy), "the lr in the group after loading", epoch)
@@ -65,7 +65,7 @@ def resume_any_order(make: Make, held: list[float], epochs: int, at: int, order:
     train(policy, at)
     saved = copy.deepcopy((optimizer.state_dict(), state_of(policy)))
 
-    fresh_optimizer = sgd([7 * lr for lr in held], policy)
+    fresh_optimizer = sgd(other_lrs(held, policy), policy)
     if order == "policy, optimizer":
         fresh = bind(make(), fresh_optimizer)
         fresh.load_state_dict(saved[1])
@@ -101,7 +101,7 @@ def resume_elsewhere(make: Make, held: list[float], epochs: int, at: int) -> Non
         saved = copy.deepcopy((policy.optimizer.state_dict(), state_of(policy)))
         right = run(policy, epochs - at)
 
-    fresh = begin(make, [7 * lr for lr in held])
+    fresh = begin(make, other_lrs(held, policy))
     fresh.optimizer.load_state_dict(saved[0])
     fresh.load_state_dict(saved[1])
     seen = run(fresh, epochs - at)
@@ -116,7 +116,7 @@ def resume_distributed(make: Make, held: list[float], epochs: int, at: int) -> N
         train(policy, at)
         saved = copy.deepcopy((policy.optimizer.state_dict(), state_of(policy)))
 
-        fresh = begin(make, [7 * lr for lr in held])
+        fresh = begin(make, other_lrs(held, policy))
         for _ in range(2):
             fresh.optimizer.load_state_dict(copy.deepcopy(saved[0]))
             fresh.load_state_dict(copy.deepcopy(saved[1]))
@@ -152,7 +152,8 @@ def lr_at_loaded(make: MakePolicy, held: list[float], epochs: int, at: int, orde
 @law("Distributed Checkpoint and JSON sort the keys", widest=True, order=("sorted", "reversed"))
 def load_key_order(make: Make, held: list[float], epochs: int, at: int, order: str) -> None:
     """A state is the same whatever the order of its keys."""
-    policy, fresh = begin(make, held), begin(make, [7 * lr for lr in held])
+    policy = begin(make, held)
+    fresh = begin(make, other_lrs(held, policy))
     train(policy, at)
     state = copy.deepcopy(state_of(policy))
     keys = sorted(state, key=str) if order == "sorted" else [*state][::-1]

@@ -15,6 +15,7 @@ from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import ConstantLR
 
 from ...policy import Policy
+from ..conditions import Told
 from ..isolation import arguments, held_in, isolated
 from ..runs import (
     Broken,
@@ -298,6 +299,7 @@ def closed_form(make: Make, held: list[float], epochs: int) -> None:
     has_form = hasattr(scheduler, "_get_closed_form_lr")
     if not has_lr_at and not has_form:
         skip(f"{type(scheduler).__name__} has neither lr_at nor _get_closed_form_lr")
+    is_told = isinstance(scheduler, Told)  # of the metrics to come it cannot know
     for epoch in range(epochs + 1):
         if epoch:
             train(scheduler)
@@ -312,7 +314,8 @@ def closed_form(make: Make, held: list[float], epochs: int) -> None:
             if has_form:
                 answers["_get_closed_form_lr()"] = asked._get_closed_form_lr(), epoch
             if has_lr_at:
-                answers |= {f"lr_at({at})": (asked.lr_at(at), at) for at in (0, epoch, epochs)}
+                ats = (epoch,) if is_told else (0, epoch, epochs)
+                answers |= {f"lr_at({at})": (asked.lr_at(at), at) for at in ats}
             for what, (answer, at) in answers.items():
                 what = f"{what}, {when} at epoch {epoch}"
                 if not isinstance(answer, (list, tuple)):

@@ -19,6 +19,7 @@ from ..runs import (
     flat,
     lrs,
     option_of,
+    other_lrs,
     overlap,
     run,
     same_run,
@@ -86,7 +87,7 @@ def tensor_resume(make: Make, held: list[float], epochs: int, at: int) -> None:
     train(policy, at)
     saved = copy.deepcopy((policy.optimizer.state_dict(), state_of(policy)))
 
-    live = [torch.tensor(7 * lr, dtype=torch.float64) for lr in held]
+    live = [torch.tensor(lr, dtype=torch.float64) for lr in other_lrs(held, policy)]
     fresh = begin(make, live)
     option = option_of(fresh)
     fresh.optimizer.load_state_dict(saved[0])
