@@ -3,6 +3,7 @@
 # pyright: reportPrivateImportUsage=false, reportPrivateUsage=false
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false
+# pyright: reportUnknownLambdaType=false
 
 from __future__ import annotations
 

@@ -442,7 +442,7 @@ class MappingPolicy(Policy, Generic[M]):
             "_overridden": epoch >= 0,
         }
 
-    def _changed(self, lr: Any, number: float | None) -> Any:
+    def _changed(self, lr: Any, number: Any) -> Any:
         """Return what a number of the mapping makes of a lr; None is one that is not known."""
         if number is None or (lr is None and self._multiplies):
             return lr

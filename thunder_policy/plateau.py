@@ -2,6 +2,7 @@
 
 # pyright: reportPrivateUsage=false, reportUnknownArgumentType=false
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnnecessaryIsInstance=false
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
 # pyright: reportUnknownVariableType=false
+# pyright: reportUnnecessaryComparison=false
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """What is set for the whole process: how each is asked for, and put back."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
