@@ -597,7 +597,8 @@ class _ByCall(MappingPolicy[ScheduleFn]):
         starts = self.base_lrs
         if len(starts) != len(self.optimizer.param_groups):
             starts = self._starts_now()
-        return self._with_lrs_left_alone(self._values_at(self.last_epoch, starts))
+        lrs = self._values_at(self.last_epoch, starts)
+        return self._with_lrs_left_alone(lrs) if self._left_alone else lrs
 
     def _with_lrs_left_alone(self, lrs: list[Any]) -> list[Any]:
         for i in self._left_alone:
@@ -616,7 +617,9 @@ class _ByCall(MappingPolicy[ScheduleFn]):
     def _numbers(self, epoch: int, n: int) -> list[Any]:
         """Call each callable once: a number for each of n groups, None for one that has none."""
         mapping: Any = self.mapping
-        several = self._mappings(n) if isinstance(mapping, list) else [mapping]
+        several = [mapping]
+        if isinstance(mapping, list):
+            several = self._mappings(n) if isinstance(mapping, ByName) else mapping
         numbers: list[Any] = []
         try:
             # No juxt: that hides which one raised, and turns StopIteration into RuntimeError.

@@ -307,7 +307,9 @@ class Policy(LRScheduler, ABC):
                     if epoch >= 0:
                         self._write(lrs())
             elif epoch >= 0:  # below, a nested SequentialLR has not begun
-                self._write(lrs())
+                values = lrs()
+                param_groups = self.optimizer.param_groups  # get_lr may have loaded the optimizer
+                groups.write(param_groups, self.option, values, self._at, self._left_alone)
         except BaseException as error:
             add_note(error, self._at())
             self.last_epoch = before
