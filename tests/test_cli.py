@@ -753,6 +753,14 @@ def test_the_option_says_what_the_version_is_of(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out == f"thunder_policy {thunder_policy.__version__}\n"
 
 
+def test_a_folder_without_the_sources_has_no_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "__file__", str(tmp_path / "cli.pyc"))
+    assert main(["version", "--hash"]) == 2
+    assert "there are no sources in" in capsys.readouterr().err
+
+
 def test_where_there_are_no_sources_there_is_no_hash(tmp_path: Path) -> None:
     """A freezer leaves no more than this: compiled modules, and a file or two of data."""
     folder = Path(cli.__file__).parent

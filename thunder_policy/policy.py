@@ -299,14 +299,15 @@ class Policy(LRScheduler, ABC):
         restarts = epoch == 0 and self._restarts()
         try:
             self.last_epoch = epoch
-            if restarts or len(optimizer.param_groups) != len(self.base_lrs):
+            if epoch < 0:
+                pass  # a nested SequentialLR has not begun
+            elif restarts or len(optimizer.param_groups) != len(self.base_lrs):
                 with states.AllOrNothing(self, optimizer):
                     self._take_in_groups()
                     if restarts:
                         self._write(self.base_lrs)
-                    if epoch >= 0:
-                        self._write(lrs())
-            elif epoch >= 0:  # below, a nested SequentialLR has not begun
+                    self._write(lrs())
+            else:
                 values = lrs()
                 param_groups = self.optimizer.param_groups  # get_lr may have loaded the optimizer
                 groups.write(param_groups, self.option, values, self._at, self._left_alone)
