@@ -481,6 +481,21 @@ def test_the_machine_says_what_is_broken_now_and_then() -> None:
     assert CachesById.known == {}
 
 
+def test_what_was_broken_once_is_said_where_it_is_not_broken_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Machine(PolicyMachine):
+        subject = broken.Decay
+
+    def run(make: Any, settings: object) -> None:
+        make.args[1].append(Broken("the lr", 0.5, 0.7))
+        raise Flaky("it passes now")
+
+    monkeypatch.setattr("thunder_policy.conformance.machine.run_state_machine_as_test", run)
+    with pytest.raises(Broken, match=r"the lr: expected 0\.5, saw 0\.7"):
+        Machine().test_any_order()
+
+
 def test_the_machine_leaves_an_error_of_a_strategy_alone() -> None:
     calls = count()
 
