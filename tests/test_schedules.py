@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from schedule_helpers import (
     anything,
@@ -950,3 +950,17 @@ for schedule in {slow}:
     subprocess.run(
         [sys.executable, "-c", script], check=True, env=os.environ | {"PYTHONPATH": path}
     )
+
+
+@given(
+    parts=st.lists(st.sampled_from([0, 1e-8, 0.1, 0.25, 1, 3.3, 89.5]), min_size=2, max_size=2),
+    t=st.one_of(st.integers(0, 10**20), st.floats(0, 1e20)),
+)
+@example(parts=[0.25, 3.3], t=16802977.15)
+@example(parts=[0.1, 0], t=10**10)
+@example(parts=[89.5, 1e-8], t=10**18)
+def test_far_from_0_a_cycle_stays_between_its_ends(parts: list[float], t: float) -> None:
+    assume(sum(parts))
+    least, most = 0.001 * (1 - 1e-12), 0.1 * (1 + 1e-12)  # but for rounding
+    assert least <= Triangular(0.001, 0.1, *parts)(t) <= most
+    assert least <= CosineRestarts(0.1, 0.001, T_0=sum(parts))(t) <= most

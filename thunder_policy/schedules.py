@@ -848,8 +848,9 @@ def _cycle(t: float, length: float) -> tuple[int, float]:
     if type(t) is int and type(length) is int:
         return divmod(t, length)
     cycle = int((t + SAME) // length)
+    since = max(0, t - cycle * length)
     # Far from 0 the rounding of a time is longer than a cycle.
-    return cycle, min(max(0, t - cycle * length), length)
+    return (cycle, since) if since < length else (cycle + 1, 0)
 
 
 # The ways from one value to another, `since` epochs after the first and `left` epochs before the
