@@ -136,7 +136,7 @@ TARGET = re.compile(r"\s*\w+(\.\w+)*:\w+(\.\w+)*\s*", re.ASCII)
 @example("Switch({0: 1}).in_steps(" + "9**" * 50 + "9)")
 def test_an_expression_is_a_policy_or_an_error_of_one_line_and_runs_nothing(text: str) -> None:
     assume(not TARGET.fullmatch(text))  # to be imported
-    line = re.sub(r"\s", " ", text).strip()
+    line = re.sub(r"\s", " ", text, flags=re.ASCII).strip()
     try:
         with audited() as events, soon():
             policy = load(text)

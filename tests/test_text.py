@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import copy
+import inspect
+import io
 import json
 import pickle
 import subprocess
@@ -24,6 +26,7 @@ import thunder_policy
 from thunder_policy import (
     MappingPolicy,
     Multiply,
+    Plateau,
     Policy,
     Scale,
     Schedule,
@@ -47,19 +50,39 @@ def one_or_several(one: st.SearchStrategy[Any], none: bool = False) -> st.Search
     return one | several.filter(any)
 
 
-options = st.fixed_dictionaries(
-    {},
-    optional={
-        "lr_init": st.none() | rates | st.lists(rates, min_size=2, max_size=2),
-        "option": st.sampled_from(["lr", "weight_decay", "momentum"]),
-        "on_load": st.sampled_from(["restore", "override"]),
-    },
+optional: dict[Any, st.SearchStrategy[Any]] = {
+    "lr_init": st.none() | rates,
+    "option": st.sampled_from(["lr", "weight_decay", "momentum"]),
+    "on_load": st.sampled_from(["restore", "override"]),
+}
+by_name = st.fixed_dictionaries({}, optional=optional)
+optional = {**optional, "lr_init": optional["lr_init"] | st.lists(rates, min_size=2, max_size=2)}
+options = st.fixed_dictionaries({}, optional=optional)
+
+
+def policies_of(
+    cls: Any, one: st.SearchStrategy[Any], none: bool = False
+) -> st.SearchStrategy[Any]:
+    """Any of a class: for all groups, one a group, or by name, whatever the names."""
+    named = st.dictionaries(st.text(max_size=4), one | st.none() if none else one, min_size=1)
+    return st.builds(lambda m, o: cls(m, **o), one_or_several(one, none), options) | st.builds(
+        lambda m, o: cls.by_name(m, **o), named, by_name
+    )
+
+
+cut = st.builds(
+    Plateau,
+    policies_of(Schedule, anything, none=True) | policies_of(Scale, anything, none=True),
+    factor=st.floats(0, 0.9),
+    patience=st.integers(0, 10),
+    mode=st.sampled_from(["min", "max"]),
 )
 policies: st.SearchStrategy[MappingPolicy[Any]] = st.one_of(
-    st.builds(lambda m, o: Switch(m, **o), one_or_several(mappings), options),
-    st.builds(lambda m, o: Multiply(m, **o), one_or_several(mappings), options),
-    st.builds(lambda m, o: Schedule(m, **o), one_or_several(anything, none=True), options),
-    st.builds(lambda m, o: Scale(m, **o), one_or_several(anything, none=True), options),
+    policies_of(Switch, mappings),
+    policies_of(Multiply, mappings),
+    policies_of(Schedule, anything, none=True),
+    policies_of(Scale, anything, none=True),
+    cut,
 )
 
 
@@ -88,6 +111,12 @@ def test_parse_is_the_inverse_of_repr(value: Any) -> None:
 
 
 @pytest.mark.spec("F1")
+def test_a_lr_for_each_of_very_many_epochs_is_read() -> None:
+    policy = Multiply(dict.fromkeys(range(5000), 0.999), lr_init=0.1)
+    assert parse(repr(policy)) == policy
+
+
+@pytest.mark.spec("F1")
 def test_of_a_schedule_it_makes_a_schedule_and_no_policy() -> None:
     assert parse("Cosine(0.1, 0, epochs=90)") == Cosine(0.1, 0.0, 90)
     assert parse("Schedule(Cosine(0.1, 0, epochs=90))") == Schedule(Cosine(0.1, 0.0, 90))
@@ -109,8 +138,9 @@ def test_of_one_that_is_bound_the_text_has_the_values_and_not_the_optimizer() ->
         "(lambda: Switch({0: 1}))()",
         "Switch({0: 1}).__class__",
         "Constant(9**9**9)",
-        "Switch({0: 1})" + " " * 4000,
-        "-" * 3000 + "1",
+        "Switch({0: 1})" + " " * 100_000,
+        "Schedule(" * 101 + ")" * 101,
+        "Switch({1000000000000000001: 1})",
     ],
 )
 def test_what_would_run_or_never_end_is_refused(text: str) -> None:
@@ -241,6 +271,27 @@ def test_every_class_of_the_package_is_allowed() -> None:
     assert {Switch, Multiply, Schedule, Scale} < {*safe_globals()}
 
 
+@pytest.mark.spec("K9")
+def test_where_one_that_is_bound_is_saved_a_warning_says_that_its_optimizer_is_too() -> None:
+    optimizer = sgd(0.1)
+    for policy in (Switch({0: 0.1})(optimizer), bound.Switch(optimizer, {0: 0.1}), Other()):
+        policy.set_optimizer(optimizer)
+        said = rf"{type(policy).__name__} is bound, so it is saved with its optimizer.*copy\.copy"
+        with pytest.warns(UserWarning, match=said) as caught:
+            torch.save({"hparams": {"policy": policy}}, io.BytesIO())
+        assert len(caught) == 1
+        # Who copies, or sends it to another process, wants both.
+        copy.deepcopy(policy)
+        pickle.dumps(policy)
+        for unbound in (copy.copy(policy), policy.state_dict()):
+            torch.save(unbound, io.BytesIO())
+
+
+class Other(Policy):
+    def get_lr(self) -> list[Any]:
+        return [*self.base_lrs]
+
+
 # Annotations
 
 
@@ -262,6 +313,38 @@ def test_a_tool_finds_plain_types(module: Any, name: str) -> None:
         "on_load": typing.Literal["restore", "override"],
         "return": type(None),
     }
+
+
+@pytest.mark.spec("F4")
+def test_those_of_plateau_and_of_each_schedule_are_plain_too() -> None:
+    call = Callable[[int], float]
+    hints = typing.get_type_hints(Plateau.__init__)
+    assert hints["policy"] == Schedule | Scale | call
+    assert hints["min_lr"] == float | Sequence[float]
+    assert hints["patience"] is hints["cooldown"] is int
+    for name in schedules.__all__:
+        one = getattr(schedules, name)
+        hints = typing.get_type_hints(one)
+        assert {*hints} >= {*inspect.signature(one).parameters}
+
+
+@pytest.mark.spec("F4")
+def test_a_signature_has_types_and_is_that_of_the_constructor() -> None:
+    for cls in (Switch, Schedule, bound.Scale, Plateau):
+        hints = typing.get_type_hints(cls.__init__)
+        parameters = inspect.signature(cls).parameters
+        assert {name: one.annotation for name, one in parameters.items()} | {
+            "return": type(None)
+        } == hints
+        assert inspect.signature(cls).return_annotation is cls
+    assert [*inspect.signature(Named).parameters] == ["name"]
+    assert [*inspect.signature(Switch({0: 1})).parameters] == ["optimizer", "last_epoch"]
+
+    class Imported(Switch):
+        def __init__(self, name: OfAChecker) -> None:  # type: ignore[name-defined]  # noqa: F821
+            pass
+
+    assert inspect.signature(Imported).parameters["name"].annotation == "OfAChecker"
 
 
 @pytest.mark.spec("F4")
@@ -293,7 +376,7 @@ def test_any_sequence_of_a_configuration_will_do() -> None:
         ),
         (
             lambda: Piecewise(json.loads('{"0": 0.1}')),
-            r"Piecewise: points must be one real number, not '0' \(str\).*without quotes",
+            r"Piecewise: points must be one real number, not '0' \(str\).*JSON.*parse",
         ),
         (
             lambda: Switch({0: "1e-3"}),  # type: ignore[arg-type]
@@ -314,6 +397,10 @@ def test_any_sequence_of_a_configuration_will_do() -> None:
         (
             lambda: Schedule("Constant(0.1)"),  # type: ignore[arg-type]
             r"Schedule: mapping must be .* \(str\): thunder_policy\.parse",
+        ),
+        (
+            lambda: Plateau("Constant(0.1)"),  # type: ignore[arg-type]
+            r"Plateau: policy must be .* \(str\): thunder_policy\.parse",
         ),
     ],
 )

@@ -1,7 +1,8 @@
 """The types of what people write, for type checkers and for tools that read them as they run.
 
-A checker allows any number that `float` takes. jsonargparse, pydantic and tyro, which build
-arguments from text, are told `float`: `SupportsFloat` would be a class of its own to them.
+A checker allows any number that `float` takes, and any integer, NumPy's too. jsonargparse, pydantic
+and tyro, which build arguments from text, are told `float` and `int`: `SupportsFloat` would be a
+class of its own to them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol, SupportsFloat, SupportsIndex
 
     Number = SupportsFloat
+    Integer = SupportsIndex
 
     class _AnyIntegersAsKeys(Protocol):
         """A mapping with NumPy's integers as keys, say: that of a Mapping has keys of one type."""
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     EpochMapping = Mapping[int, Number] | _AnyIntegersAsKeys
 else:
     Number = float
+    Integer = int
     EpochMapping = Mapping[int, Number]
 """Epoch to lr (Switch) or factor (Multiply)."""
 

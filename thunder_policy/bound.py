@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from torch.optim import Optimizer
 
 from . import mapping as plain
-from .aliases import EpochMapping, InitialLR, ScheduleFn
+from .aliases import EpochMapping, InitialLR, Integer, ScheduleFn
 from .checks import short
 from .mapping import DEFAULT_LR_INIT, MappingPolicy, OnLoad
 
@@ -80,12 +80,12 @@ class Switch(_OptimizerFirst, plain.Switch):
         mapping: EpochMapping | Sequence[EpochMapping],
         lr_init: InitialLR = DEFAULT_LR_INIT,
         *,
-        last_epoch: int = -1,
+        last_epoch: Integer = -1,
         option: str = "lr",
         on_load: OnLoad = "restore",
     ) -> None:
         plain.Switch.__init__(self, mapping, lr_init, option=option, on_load=on_load)
-        self.set_optimizer(optimizer, last_epoch)
+        self(optimizer, last_epoch)
 
 
 class Multiply(_OptimizerFirst, plain.Multiply):
@@ -114,12 +114,12 @@ class Multiply(_OptimizerFirst, plain.Multiply):
         mapping: EpochMapping | Sequence[EpochMapping],
         lr_init: InitialLR = DEFAULT_LR_INIT,
         *,
-        last_epoch: int = -1,
+        last_epoch: Integer = -1,
         option: str = "lr",
         on_load: OnLoad = "restore",
     ) -> None:
         plain.Multiply.__init__(self, mapping, lr_init, option=option, on_load=on_load)
-        self.set_optimizer(optimizer, last_epoch)
+        self(optimizer, last_epoch)
 
 
 class Schedule(_OptimizerFirst, plain.Schedule):
@@ -148,12 +148,12 @@ class Schedule(_OptimizerFirst, plain.Schedule):
         mapping: ScheduleFn | Sequence[ScheduleFn | None],
         lr_init: InitialLR = DEFAULT_LR_INIT,
         *,
-        last_epoch: int = -1,
+        last_epoch: Integer = -1,
         option: str = "lr",
         on_load: OnLoad = "restore",
     ) -> None:
         plain.Schedule.__init__(self, mapping, lr_init, option=option, on_load=on_load)
-        self.set_optimizer(optimizer, last_epoch)
+        self(optimizer, last_epoch)
 
 
 class Scale(_OptimizerFirst, plain.Scale):
@@ -182,12 +182,12 @@ class Scale(_OptimizerFirst, plain.Scale):
         mapping: ScheduleFn | Sequence[ScheduleFn | None],
         lr_init: InitialLR = None,
         *,
-        last_epoch: int = -1,
+        last_epoch: Integer = -1,
         option: str = "lr",
         on_load: OnLoad = "restore",
     ) -> None:
         plain.Scale.__init__(self, mapping, lr_init, option=option, on_load=on_load)
-        self.set_optimizer(optimizer, last_epoch)
+        self(optimizer, last_epoch)
 
 
 _PLAIN: dict[type, type] = {

@@ -43,7 +43,10 @@ def real(value: Any, what: str, *, any_shape: bool = False) -> float:
         if isinstance(value, str):
             with suppress(ValueError):
                 float(value)
-                cure = ": write it without quotes, and in YAML as 1.0e-3, as 1e-3 is text there"
+                cure = (
+                    ": write it without quotes, and in YAML as 1.0e-3, as 1e-3 is text there; in "
+                    "JSON each key is, and thunder_policy.parse reads the whole as text"
+                )
         raise TypeError(f"{what} must be one real number, not {short(value)} ({kind}){cure}")
     try:
         result = float(number)
@@ -84,6 +87,11 @@ def epoch_key(value: Any, what: str) -> int:
             "write the whole policy as text there, for thunder_policy.parse"
         )
     return epoch_number(value, what)
+
+
+def cure_of_text(value: object) -> str:
+    """Say, at the end of an error, what makes a policy of it, where it is text."""
+    return ": thunder_policy.parse makes a policy of text" if isinstance(value, str) else ""
 
 
 def count(value: Any, what: str) -> int:

@@ -25,7 +25,7 @@ def parse(text: str) -> Any:
     numbers, ``*`` between schedules, and the methods ``then``, ``clamp`` and ``in_steps``.
 
     Args:
-        text: An expression of up to 4,000 characters.
+        text: An expression of up to 100,000 characters.
 
     Returns:
         What is written there, a `Policy` or a ``ScheduleFunction``.

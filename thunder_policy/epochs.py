@@ -11,7 +11,7 @@ from typing import Any, SupportsFloat
 
 from torch.optim.lr_scheduler import LRScheduler
 
-from .checks import all_finite_floats, epoch_key, non_negative, short
+from .checks import all_finite_floats, cure_of_text, epoch_key, non_negative, short
 from .names import ByName
 
 
@@ -21,10 +21,9 @@ def mapping_or_callable(value: Any, what: str) -> Any:
         return _sorted(value, what)
     if callable(value) and not isinstance(value, LRScheduler):
         return value
-    cure = ": thunder_policy.parse makes a policy of text" if isinstance(value, str) else ""
     raise TypeError(
         f"{what} must be a mapping from epoch to number or a callable, or a sequence with one a "
-        f"param group, not {short(value)} ({type(value).__name__}){cure}"
+        f"param group, not {short(value)} ({type(value).__name__}){cure_of_text(value)}"
     )
 
 
@@ -43,6 +42,8 @@ def schedule_or_none(value: Any, what: str) -> Any:
         return None
     if isinstance(value, Mapping):
         use = "use Switch or Multiply for a mapping"
+        if any(isinstance(key, str) for key in value):  # Hydra has made one of a schedule
+            use = "beside a list of _target_ in Hydra write _convert_: all"
         raise TypeError(
             f"{what} must be a callable from epoch to number, not {short(value)}: {use}"
         )

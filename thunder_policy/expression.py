@@ -25,7 +25,7 @@ from .schedules import ScheduleFunction
 from .simulate import is_several, is_simulated, schedulers
 from .targets import TargetError, load_target
 
-MAX_LENGTH = 4_000
+MAX_LENGTH = 100_000
 MAX_MESSAGE = 300
 MAX_DEPTH = 100
 MAX_INT = 10**18
@@ -117,9 +117,8 @@ class _Parser:
     """Walks the syntax tree of an expression, and knows few kinds of nodes."""
 
     def __init__(self, text: str) -> None:
-        # ast counts bytes of a line. In one line of ASCII, as value() makes sure, those are
-        # columns.
-        self.text = re.sub(r"\s", " ", text)
+        # One line, as errors name columns alone.
+        self.text = re.sub(r"\s", " ", text, flags=re.ASCII)
         self.indent = len(self.text) - len(self.text.lstrip())
 
     def value(self) -> Any:
@@ -129,8 +128,8 @@ class _Parser:
         if len(self.text) > MAX_LENGTH:
             raise self.error(MAX_LENGTH, f"the expression is longer than {MAX_LENGTH:,} characters")
         for i, character in enumerate(self.text):
-            if not (character.isascii() and character.isprintable()):
-                raise self.error(i, f"{character!a} is no printable ASCII character")
+            if not character.isprintable():
+                raise self.error(i, f"{character!a} is no printable character")
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
@@ -143,8 +142,13 @@ class _Parser:
         return self.visit(tree.body, 0)
 
     def error(self, at: int | ast.AST, message: str) -> ExpressionError:
-        column = at if isinstance(at, int) else self.indent + getattr(at, "col_offset", 0)
+        column = at if isinstance(at, int) else self.column(at)
         return ExpressionError(f"column {column + 1}: {cut(message, MAX_MESSAGE)}")
+
+    def column(self, node: ast.AST) -> int:
+        # ast counts bytes.
+        before = self.text[self.indent :].encode()[: getattr(node, "col_offset", 0)]
+        return self.indent + len(before.decode())
 
     def visit(self, node: ast.AST, depth: int) -> Any:
         if depth > MAX_DEPTH:
@@ -175,7 +179,7 @@ class _Parser:
             case _:
                 pass
         allowed = "only policies, schedules, numbers, strings, lists and dicts are allowed"
-        source = self.text[self.indent + getattr(node, "col_offset", 0) :]
+        source = self.text[self.column(node) :]
         raise self.error(node, f"{allowed}; see {source[:40].rstrip()!r}")
 
     def dict(

@@ -63,6 +63,19 @@ class _PerGroup:
         return self.values(policy) if policy is not None and is_bound(policy) else None
 
 
+class _SignatureOfInit:
+    """What tools are shown of a class: the arguments of ``__init__``, with types for their text."""
+
+    def __get__(self, policy: object, owner: Any) -> inspect.Signature:
+        if policy is not None:
+            raise AttributeError  # so that of a policy the arguments of a call are shown
+        # Python before 3.12 would take those of __new__.
+        init = inspect.signature(owner.__init__)
+        with suppress(NameError):  # a subclass may import its types for a checker alone
+            init = inspect.signature(owner.__init__, eval_str=True)
+        return init.replace(parameters=[*init.parameters.values()][1:], return_annotation=owner)
+
+
 class MappingPolicy(Policy, Generic[M]):
     """Base of the policies of a mapping, for all groups or one a group.
 
@@ -114,13 +127,7 @@ class MappingPolicy(Policy, Generic[M]):
     # The original package saved what a binding makes of a mapping, too.
     _plan_keys = ("mapping", "lr_init", "current_mapping", "current_lr_init")
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Show the arguments of ``__init__`` to whoever asks for the signature of a class."""
-        super().__init_subclass__(**kwargs)
-        # Python before 3.12 would take those of __new__.
-        init = inspect.signature(cls.__init__)
-        own: Any = init.replace(parameters=[*init.parameters.values()][1:], return_annotation=cls)
-        cls.__signature__ = own  # type: ignore[attr-defined]
+    __signature__: Any = _SignatureOfInit()
 
     # Editors would show the signature and docstring of this in the place of the class's own.
     if not TYPE_CHECKING:

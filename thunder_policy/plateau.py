@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from .aliases import Number, ScheduleFn
+from .aliases import Integer, Number, ScheduleFn
 from .call_order import warn
-from .checks import each, epoch_number, non_negative, one_of, per_group, real, short
+from .checks import cure_of_text, each, epoch_number, non_negative, one_of, per_group, real, short
 from .mapping import Scale, Schedule, _ByCall
 from .names import ByName
 from .policy import LRs, Policy, is_bound
@@ -92,10 +92,10 @@ class Plateau(_ByCall):
         self,
         policy: Schedule | Scale | ScheduleFn,
         factor: float = 0.1,
-        patience: int = 10,
+        patience: Integer = 10,
         threshold: float = 1e-4,
         threshold_mode: Literal["rel", "abs"] = "rel",
-        cooldown: int = 0,
+        cooldown: Integer = 0,
         min_lr: Number | Sequence[Number] = 0.0,
         eps: float = 1e-8,
         mode: Literal["min", "max"] = "min",
@@ -283,6 +283,11 @@ class Plateau(_ByCall):
         new._start_over()
         return new
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if not is_bound(self):
+            self._start_over()
+
 
 def _metric(value: Any, what: str) -> float:
     """Turn a metric into a ``float``, which may be nan or inf."""
@@ -320,7 +325,7 @@ def _schedule_or_scale(policy: Any, who: str) -> Any:
     if not isinstance(policy, (Schedule, Scale)) or not policy._is_closed():
         raise TypeError(
             f"{who}: policy must be a Schedule, a Scale or a callable from epoch to lr, not "
-            f"{short(policy)} ({type(policy).__name__})"
+            f"{short(policy)} ({type(policy).__name__}){cure_of_text(policy)}"
         )
     if is_bound(policy):
         raise ValueError(f"{who}: policy is bound to an optimizer: give copy.copy(policy)")

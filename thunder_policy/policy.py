@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import EPOCH_DEPRECATION_WARNING, LRScheduler
 
 from . import dry_run, groups
 from . import state as states
+from .aliases import Integer
 from .call_order import warn, warn_of_order, was_stepped, watch
 from .checks import add_note, epoch_number, short
 from .names import names_of
@@ -119,7 +120,7 @@ class Policy(LRScheduler, ABC):
             One finite lr a param group, in a list or another ``Sequence``.
         """
 
-    def __call__(self: AnyPolicy, optimizer: Optimizer, last_epoch: int = -1) -> AnyPolicy:
+    def __call__(self: AnyPolicy, optimizer: Optimizer, last_epoch: Integer = -1) -> AnyPolicy:
         """Bind the policy to an optimizer, as `set_optimizer` does, and return it.
 
         Warns:
@@ -135,10 +136,10 @@ class Policy(LRScheduler, ABC):
                 "policy.set_optimizer(optimizer); else do not call it again"
             )
         unused = self._step_count <= 1
-        if last_epoch == -1:
+        if epoch == 0:
             self.set_optimizer(optimizer)  # that of a subclass may take nothing else
         else:
-            self.set_optimizer(optimizer, last_epoch)
+            self.set_optimizer(optimizer, epoch - 1)
         if unused and isinstance(before, Optimizer) and _is_another(before, optimizer):
             self._left = weakref.ref(before)
         return self
@@ -486,6 +487,15 @@ class Policy(LRScheduler, ABC):
         for name, value in Policy._value(self).items():
             setattr(new, name, value)
         return new
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        if is_bound(self) and protocol == 2:  # that of torch.save and YAML, and of no copy
+            who = type(self).__name__
+            warn(
+                f"{who} is bound, so it is saved with its optimizer, and all that this holds: save "
+                "policy.state_dict(), or copy.copy(policy) for what is written in it alone"
+            )
+        return super().__reduce_ex__(protocol)
 
     def __getstate__(self) -> dict[str, Any]:
         state = {**states.attributes(self), "_left": None}

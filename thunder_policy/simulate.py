@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 def simulate(
     policy: Mapping[str, One],
     epochs: SupportsIndex,
-    groups: int | None = None,
+    groups: SupportsIndex | None = None,
     lr: float | None = None,
     *,
     metrics: Metrics = ...,
@@ -49,7 +49,7 @@ def simulate(
 def simulate(
     policy: One,
     epochs: SupportsIndex,
-    groups: int | None = None,
+    groups: SupportsIndex | None = None,
     lr: float | None = None,
     *,
     metrics: Metrics = ...,
@@ -60,7 +60,7 @@ def simulate(
 def simulate(
     policy: Sequence[LRScheduler],
     epochs: SupportsIndex,
-    groups: int | None = None,
+    groups: SupportsIndex | None = None,
     lr: float | None = None,
     *,
     metrics: Metrics = ...,
@@ -70,7 +70,7 @@ def simulate(
 def simulate(
     policy: Any,
     epochs: SupportsIndex,
-    groups: int | None = None,
+    groups: SupportsIndex | None = None,
     lr: float | None = None,
     *,
     metrics: Metrics = (),

@@ -113,19 +113,19 @@ pair("construct", "step() of a new policy", StepsUnbound, OwnStep)
 
 
 class ReturnsNothing(Decay):
-    def __call__(self, optimizer: Optimizer, last_epoch: int = -1) -> Any:
+    def __call__(self, optimizer: Optimizer, last_epoch: Any = -1) -> Any:
         self.set_optimizer(optimizer, last_epoch)
 
 
 class ReturnsACopy(Decay):
-    def __call__(self, optimizer: Optimizer, last_epoch: int = -1) -> Any:
+    def __call__(self, optimizer: Optimizer, last_epoch: Any = -1) -> Any:
         new = copy.copy(self)
         new.set_optimizer(optimizer, last_epoch)
         return new
 
 
 class ReturnsItself(Decay):
-    def __call__(self, optimizer: Optimizer, last_epoch: int = -1) -> Any:
+    def __call__(self, optimizer: Optimizer, last_epoch: Any = -1) -> Any:
         self.set_optimizer(optimizer, last_epoch)
         return self
 

@@ -188,7 +188,7 @@ class BindsAnything(Switch):
     def set_optimizer(self, optimizer: Any, last_epoch: int = -1) -> Any:
         return self if optimizer is None else super().set_optimizer(optimizer, last_epoch)
 
-    def __call__(self, optimizer: Any, last_epoch: int = -1) -> Any:
+    def __call__(self, optimizer: Any, last_epoch: Any = -1) -> Any:
         vars(self).pop("get_lr", None)
         return self if optimizer is None else super().__call__(optimizer, last_epoch)
 

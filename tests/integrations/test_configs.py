@@ -154,7 +154,10 @@ def test_hydra() -> None:
     scale: dict[str, Any] = {"_target_": "thunder_policy.Scale", "mapping": nested}
     assert instantiate(OmegaConf.create(scale)) == Scale(Cosine(1.0, 0.0, 9))
     # In a list it makes configurations of dataclasses again, if it is not told otherwise.
-    scale |= {"mapping": [nested, None], "_convert_": "all"}
+    scale |= {"mapping": [nested, None]}
+    with pytest.raises(InstantiationException, match=r"mapping\[0\] .* Hydra write _convert_: all"):
+        instantiate(OmegaConf.create(scale))
+    scale |= {"_convert_": "all"}
     assert instantiate(OmegaConf.create(scale)) == Scale([Cosine(1.0, 0.0, 9), None])
     for mapping, cure in (({"0": 0.1}, "JSON"), ({0: "1e-3"}, r"1\.0e-3")):
         config = OmegaConf.create({"_target_": "thunder_policy.Switch", "mapping": mapping})

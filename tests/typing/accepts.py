@@ -35,7 +35,10 @@ from thunder_policy import (
     ScheduleFn,
     Switch,
     UnboundPolicyError,
+    bound,
+    parse,
     plot,
+    safe_globals,
     simulate,
 )
 from thunder_policy.conformance import (
@@ -203,6 +206,7 @@ Plateau(decay)
 Plateau(
     Scale([decay, None]), 0.5, 3, mode="max", threshold_mode="abs", min_lr=[0.1, Fraction(1, 3)]
 )
+Plateau(decay, patience=np.int64(3), cooldown=np.int64(1))
 Schedule.by_name({"head": decay, "body": None}, lr_init=None)
 Switch.by_name({"head": {0: 0.1}}, option="weight_decay")
 Schedule([None, lambda epoch: 0.1, cosine_of := partial(power, 0.9)])
@@ -270,6 +274,7 @@ assert_type(Schedule(decay)(optimizer), Schedule)
 assert_type(Scale(decay)(optimizer), Scale)
 assert_type(Switch({0: 1e-3})(optimizer, 3), Switch)
 assert_type(Scale(decay)(optimizer, last_epoch=3), Scale)
+assert_type(Scale(decay)(optimizer, steps), Scale)
 scheduler = Switch({0: 1e-3})(optimizer)
 scheduler.set_optimizer(optimizer)
 scheduler.set_optimizer(optimizer, last_epoch=-1)
@@ -293,11 +298,33 @@ except UnboundPolicyError as unbound:
     as_runtime_error: RuntimeError = unbound
     as_attribute_error: AttributeError = unbound
 
+# The optimizer first
+
+
+def scheduler_of(make: Callable[[Optimizer], LRScheduler]) -> LRScheduler:
+    return make(optimizer)
+
+
+assert_type(bound.Switch(optimizer, {0: 0.1}, 0.2, last_epoch=3), bound.Switch)
+assert_type(bound.Multiply(optimizer, [ints], [0.1], last_epoch=steps), bound.Multiply)
+assert_type(bound.Schedule(optimizer, [decay], option="weight_decay"), bound.Schedule)
+assert_type(bound.Scale(optimizer, cosine_of, on_load="override"), bound.Scale)
+a_switch: Switch = bound.Switch(optimizer, mapping=arrays, lr_init=None)
+scheduler_of(partial(bound.Switch, mapping={0: 0.1}))
+
+# Text
+
+assert_type(parse("Switch({0: 0.1})"), Any)
+from_text: Policy = parse("Scale(Cosine(1, 0, epochs=90))")
+decay_from_text: ScheduleFunction = parse("Cosine(1, 0, epochs=90)")
+with torch.serialization.safe_globals(safe_globals()):
+    pass
+
 # simulate and plot
 
 assert_type(simulate(Switch({0: 0.1}), 3), Tensor)
 assert_type(simulate(Switch({0: 0.1}), epochs=3, groups=2, lr=0.1), Tensor)
-simulate(Switch({0: 0.1}), np.int64(3))
+simulate(Switch({0: 0.1}), np.int64(3), groups=np.int64(2))
 simulate(scheduler, epochs=3)
 assert_type(plot(Switch({0: 0.1}), 3), Axes)
 axes = plot({"steps": Switch({0: 0.1}), "cosine": Schedule(decay)}, epochs=3)
@@ -423,7 +450,7 @@ class Untold(MappingPolicy):  # of what, only its get_lr needs to know
         return [mapping[self.last_epoch] for mapping in mappings]
 
 
-def bound(policy: P, optimizer: Optimizer) -> P:
+def bound_to(optimizer: Optimizer, policy: P) -> P:
     """Bind a policy of any class, and return it: a call has the type of P for some checkers."""
     policy.set_optimizer(optimizer)
     return policy
@@ -439,8 +466,8 @@ class Share(MappingPolicy[dict[int, float]]):
 
 assert_type(Warmup(5)(optimizer), Warmup)
 assert_type(Warmup(5)(optimizer).epochs, int)
-assert_type(bound(Warmup(5), optimizer), Warmup)
-assert_type(bound(Switch({0: 0.1}), optimizer), Switch)
+assert_type(bound_to(optimizer, Warmup(5)), Warmup)
+assert_type(bound_to(optimizer, Switch({0: 0.1})), Switch)
 assert_type(Untold({0: 0.1})(optimizer), Untold)
 any_policy: MappingPolicy = Untold({0: 0.1})
 assert_type(WeightDecay()(optimizer).lr_at(3), list[float])
@@ -449,7 +476,7 @@ assert_type(Delayed({0: 0.1}).in_steps(10), Delayed)
 assert_type(Share({0: 0.25})(optimizer).mapping, dict[int, float] | list[dict[int, float]])
 Share([{0: 0.25}, {0: 0.5}], lr_init=[0.1, 0.2])(optimizer_of_two)
 
-# In the company of torch
+# With the schedulers of torch
 
 
 def train(scheduler: LRScheduler) -> float | Tensor:

@@ -20,9 +20,11 @@ from thunder_policy import (
     Scale,
     Schedule,
     Switch,
+    parse,
     plot,
     simulate,
 )
+from thunder_policy import bound as optimizer_first
 from thunder_policy.conformance import Subject, check_policy, check_schedule, parametrize_checks
 from thunder_policy.schedules import (
     WSD,
@@ -175,6 +177,19 @@ Plateau(good, mode="low")  # type: ignore[arg-type]  # pyright: ignore[reportArg
 Plateau(good, patience=0.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # pyrefly: ignore[bad-argument-type]  # ty: ignore[invalid-argument-type]
 Schedule.by_name({0: good})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]  # pyrefly: ignore[bad-assignment]  # ty: ignore[invalid-argument-type]
 Switch.by_name({"head": good})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]  # pyrefly: ignore[bad-assignment]  # ty: ignore[invalid-argument-type]
+
+# The optimizer first, and text
+
+optimizer_first.Switch(optimizer)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # pyrefly: ignore[missing-argument]  # ty: ignore[missing-argument]
+optimizer_first.Switch({0: 0.1}, optimizer)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # pyrefly: ignore[bad-argument-type]  # ty: ignore[invalid-argument-type]
+optimizer_first.Switch(optimizer, good)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # pyrefly: ignore[bad-argument-type]  # ty: ignore[invalid-argument-type]
+optimizer_first.Multiply(optimizer, {1: "0.1"})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # pyrefly: ignore[bad-assignment]  # ty: ignore[invalid-argument-type]
+optimizer_first.Schedule(optimizer, {0: 0.1})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # pyrefly: ignore[bad-argument-type]  # ty: ignore[invalid-argument-type]
+optimizer_first.Scale(optimizer, good, last_epoch=0.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # pyrefly: ignore[bad-argument-type]  # ty: ignore[invalid-argument-type]
+optimizer_first.Scale(optimizer, good, None, 3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # pyrefly: ignore[bad-argument-count]  # ty: ignore[too-many-positional-arguments]
+parse(b"Constant(1)")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # pyrefly: ignore[bad-argument-type]  # ty: ignore[invalid-argument-type]
+parse({0: 0.1})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # pyrefly: ignore[bad-argument-type]  # ty: ignore[invalid-argument-type]
+switch(optimizer, 0.5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # pyrefly: ignore[bad-argument-type]  # ty: ignore[invalid-argument-type]
 
 # None is for a callable in a list
 
@@ -407,7 +422,7 @@ TakesEpochs()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # p
 TakesEpochs("5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  # pyrefly: ignore[bad-argument-type]  # ty: ignore[invalid-argument-type]
 TakesEpochs(5)()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]  # pyrefly: ignore[missing-argument]  # ty: ignore[missing-argument]
 
-# In the company of torch
+# With the schedulers of torch
 
 
 def train(scheduler: LRScheduler) -> None:
