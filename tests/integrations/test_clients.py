@@ -101,6 +101,15 @@ def test_skorch_takes_a_class_a_policy_and_goes_on_after_a_stop() -> None:
         net(policy=Switch, mapping=MAPPING)
 
 
+@pytest.mark.filterwarnings("ignore")  # of the package itself
+def test_tabnet_takes_a_class_and_its_arguments() -> None:
+    model = page.run("pytorch_tabnet")["tabnet"]
+    inputs, targets = torch.rand(8, 2).numpy(), torch.rand(8, 1).numpy()
+    fit = {"eval_set": [(inputs, targets)], "batch_size": 8, "virtual_batch_size": 8}
+    model.fit(inputs, targets, max_epochs=4, drop_last=False, **fit)
+    assert model.history["lr"] == [0.1, 0.1, 0.01, 0.01]
+
+
 def test_monai_makes_one_of_a_bundle() -> None:
     names = page.run("monai")
     scheduler = names["scheduler"]

@@ -163,10 +163,21 @@ def test_hydra() -> None:
         config = OmegaConf.create({"_target_": "thunder_policy.Switch", "mapping": mapping})
         with pytest.raises(InstantiationException, match=cure):
             instantiate(config)
+    # A structured config, from text or from a target.
+    assert names["training"].decay == Cosine(0.1, 0.0, 90)
+    assert parse(names["training"].policy) == Switch({0: 0.1})
+    config = OmegaConf.merge(OmegaConf.structured(OfSwitch({0: 0.1})), {"mapping": {30: 0.01}})
+    assert instantiate(config) == expected
     # A resolver.
     OmegaConf.register_new_resolver("policy", lambda text: repr(parse(text)), replace=True)
     config = OmegaConf.create({"policy": "${policy:'Switch({0: 1e-3, 30: 1e-4})'}"})
     assert parse(config.policy) == WRITTEN
+
+
+@dataclasses.dataclass
+class OfSwitch:
+    mapping: dict[int, float]
+    _target_: str = "thunder_policy.Switch"
 
 
 @pytest.mark.spec("F5", "C14")

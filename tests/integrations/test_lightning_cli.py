@@ -164,6 +164,11 @@ def test_a_policy_among_the_hyperparameters_is_a_value(tmp_path: Path) -> None:
     stopped.fit(made(policy))
     assert policy == before  # bound was a copy
     stopped.save_checkpoint(tmp_path / "checkpoint")
+    bound_by_mistake = made(policy)
+    stopped.strategy._lightning_module = bound_by_mistake
+    bound_by_mistake.hparams["policy"] = before(torch.optim.SGD([torch.ones(1)], lr=0.1))
+    with pytest.warns(UserWarning, match="Schedule is bound, so it is saved with its optimizer"):
+        stopped.save_checkpoint(tmp_path / "mistaken")
     with torch.serialization.safe_globals(safe_globals()):
         checkpoint = torch.load(tmp_path / "checkpoint", weights_only=True)
         assert checkpoint["hyper_parameters"] == {"policy": policy}

@@ -20,6 +20,7 @@ from thunder_policy import Multiply, Policy, Scale, Schedule, Switch, simulate
 from thunder_policy.schedules import Cosine
 
 STEPS = 6
+# One for each stage of ZeRO.
 POLICIES: list[Policy] = [
     Switch({0: 0.1, 2: 0.05, 4: 0.02}),
     Multiply({1: 0.5, 4: 0.5}, lr_init=0.1),
@@ -56,14 +57,14 @@ def main(folder: str) -> None:
     distributed.init_process_group("gloo", init_method=f"file://{file}", rank=0, world_size=1)
     deepspeed.init_distributed("gloo", dist_init_required=False)
     initialize = page.run("deepspeed")["initialize"]
-    for i, policy in enumerate(POLICIES):
+    for stage, policy in enumerate(POLICIES):
         expected = simulate(policy, STEPS, lr=0.1)[:, 0].tolist()
-        engine, _, _, scheduler = initialize(policy)
+        engine, _, _, scheduler = initialize(policy, stage)
         assert scheduler is policy
         first = train(engine, 3)
-        engine.save_checkpoint(folder, tag=str(i))
-        engine, _, _, scheduler = initialize(copy.copy(policy))
-        engine.load_checkpoint(folder, tag=str(i))
+        engine.save_checkpoint(folder, tag=str(stage))
+        engine, _, _, scheduler = initialize(copy.copy(policy), stage)
+        engine.load_checkpoint(folder, tag=str(stage))
         assert first + train(engine, STEPS - 3) == expected, (policy, first)
     check_that_one_that_is_further_on_warns()
     print("deepspeed: the same lrs")
