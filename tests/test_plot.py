@@ -292,7 +292,7 @@ def test_what_cannot_be_drawn_is_refused(
     [
         (Constant(0.1), [0]),
         (Step(0.1, 30), [0, 30, 60, 90]),
-        (MultiStep(0.1, [1, 2, 99]), [0, 2, 99]),  # two steps in a row are one stretch
+        (MultiStep(0.1, [1, 2, 99]), [0, 2]),  # two steps in a row are one stretch
         (Cosine(0.1, 0, 90), [0, 90]),
         (WSD(0.1, 10, 50, 30), [0, 10, 60, 90]),
         (warmup(10, Cosine(0.1, 0, 90)), [0, 10]),
@@ -325,7 +325,7 @@ LRS = [n / 1000 for n in range(1, 1001)]
 def test_the_milestones_of_a_switch_are_its_changes(mapping: dict[int, float], epochs: int) -> None:
     lrs = [0.5, *(lr for _, lr in sorted(mapping.items()))]
     changes = {t for t, (a, b) in zip(sorted(mapping), pairwise(lrs), strict=True) if a != b}
-    expected = {0} | {t for t in changes if t < epochs}
+    expected = {0} | {t for t in changes if t < epochs - 1}
     assert milestones(simulate(Switch({0: 0.5, **mapping}), epochs)) == sorted(expected)
 
 

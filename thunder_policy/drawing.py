@@ -71,7 +71,7 @@ def finish(ax: Axes, what: str = "lr") -> None:
 def milestones(lrs: Tensor) -> list[int]:
     """Return the epochs at which a lr jumps, turns, or begins or ends to move.
 
-    The first epoch always counts; the last does where the lr jumps there.
+    The first epoch always counts, and the last of several never does: what it begins may go on.
 
     Args:
         lrs: What `simulate` returns, of at least one epoch.
@@ -87,11 +87,7 @@ def milestones(lrs: Tensor) -> list[int]:
     # The end of a stretch is no event of its own where the lr jumps in the next epoch.
     following = _padded(change.sign(), torch.nan)[2:]
     ends = (following != change.sign()) & ~_padded(jumps, False)[2:]
-    # What the last epoch begins may go on; a jump out of a stretch at rest is one all the same.
-    before = _padded(change.sign(), torch.nan)[:-2]
-    jumps[-1:] &= before[-1:] != -change.sign()[-1:]
-    ends[-1:] = False
-    return [0, *((jumps | ends).any(dim=1).nonzero()[:, 0] + 1).tolist()]
+    return [0, *((jumps | ends)[:-1].any(dim=1).nonzero()[:, 0] + 1).tolist()]
 
 
 def is_stepwise(lrs: Tensor) -> bool:
