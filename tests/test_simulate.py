@@ -34,7 +34,16 @@ from torch.optim import SGD, Adam, Optimizer
 from torch.optim import lr_scheduler as torch_schedulers
 from versions import said
 
-from thunder_policy import MappingPolicy, Multiply, Policy, Scale, Schedule, Switch, simulate
+from thunder_policy import (
+    MappingPolicy,
+    Multiply,
+    Plateau,
+    Policy,
+    Scale,
+    Schedule,
+    Switch,
+    simulate,
+)
 from thunder_policy.checks import short
 from thunder_policy.schedules import (
     Constant,
@@ -306,6 +315,20 @@ def test_a_scheduler_of_torch_that_was_stepped_is_refused(
         ValueError, match=r"(LR|Scheduler) is at epoch 2: give it one that is at 0$"
     ):
         simulate(scheduler, 2)
+
+
+@pytest.mark.spec("P10")
+def test_torch_reduce_lr_on_plateau_is_given_the_metrics_that_a_plateau_is_given() -> None:
+    optimizer = SGD([parameter()], lr=0.1)
+    arguments: dict[str, Any] = {"factor": 0.5, "patience": 1}
+    both: dict[str, torch_schedulers.LRScheduler] = {
+        "ours": Plateau(Constant(0.1), **arguments),
+        "torch": torch_schedulers.ReduceLROnPlateau(optimizer, **arguments),
+    }
+    seen = simulate(both, 6, metrics=[1.0, None, 1.0, 1.0])
+    assert seen["ours"][:, 0].tolist() == seen["torch"][:, 0].tolist() == [0.1] * 4 + [0.05] * 2
+    assert optimizer.param_groups[0]["lr"] == 0.1
+    assert simulate(both["torch"], 3)[:, 0].tolist() == [0.1] * 3
 
 
 # A start that nobody knows

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex, overload
 import torch
 from torch import Tensor
 from torch.optim import SGD
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from .call_order import warn, watch
 from .checks import add_note, count, epoch_number, non_negative, per_group, real, short
@@ -87,8 +87,8 @@ def simulate(
             those of its optimizer, else as many as it was given lists for, else one.
         lr: What each new group holds, where that counts. By default it is 1, and a warning says
             that the lrs are relative to it.
-        metrics: For a `Plateau`: the metric of each epoch, None where there is none, up to an epoch
-            of your choice.
+        metrics: For a `Plateau` or torch's ReduceLROnPlateau: the metric of each epoch, None where
+            there is none, up to an epoch of your choice.
 
     Returns:
         A float64 tensor of shape (epochs, groups); row t has the lrs at epoch t. For a mapping a
@@ -96,7 +96,7 @@ def simulate(
 
     Raises:
         TypeError: If ``policy`` is nothing of the kind, or what should be a number is not one, or
-            metrics are given, and no policy is a `Plateau`.
+            metrics are given, and nothing takes them.
         ValueError: If ``epochs`` or ``lr`` is negative, ``groups`` is below 1, the policy cannot be
             bound to so many groups, or the scheduler of torch was stepped.
 
@@ -114,7 +114,8 @@ def simulate(
     if lr is not None:
         lr = non_negative(lr, "simulate: lr")
     named = schedulers("simulate", policy)
-    if len(metrics) and not any(isinstance(one, Plateau) for one in named.values()):
+    fed = (Plateau, ReduceLROnPlateau)
+    if len(metrics) and not any(isinstance(one, fed) for one in named.values()):
         raise TypeError(f"simulate: metrics are for a Plateau, not for {short(policy)}")
     if lr is None and (unknown := relative(named, groups)):
         warn(f"simulate: {unknown}; give it lr=, or bind the policy first")
@@ -223,7 +224,7 @@ def trajectory(
 ) -> Tensor:
     """Return what `simulate` does of one policy or scheduler, of arguments that were checked."""
     if not isinstance(policy, Policy):
-        rows, n = _stepped_by_torch(policy, epochs, groups)
+        rows, n = _stepped_by_torch(policy, epochs, groups, metrics)
         return torch.tensor(rows, dtype=torch.float64, device="cpu").reshape(epochs, n)
     if groups is None and is_bound(policy):
         starts = policy._starts_now()
@@ -241,7 +242,7 @@ def trajectory(
 
 
 def _stepped_by_torch(
-    scheduler: LRScheduler, epochs: int, groups: int | None
+    scheduler: LRScheduler, epochs: int, groups: int | None, metrics: Metrics
 ) -> tuple[list[list[float]], int]:
     """Step a copy of a scheduler of torch beside a stand-in for its optimizer."""
     who = type(scheduler).__name__
@@ -260,9 +261,13 @@ def _stepped_by_torch(
     vars(optimizer)["_opt_called"] = True  # no warning that nobody calls its step
     fresh = copy.deepcopy(scheduler, {id(scheduler.optimizer): optimizer})
     rows: list[list[float]] = []
+    known = dict(enumerate(metrics, 1))
     for epoch in range(epochs):
-        if epoch:
-            fresh.step()
+        if not isinstance(fresh, ReduceLROnPlateau):
+            if epoch:
+                fresh.step()
+        elif (metric := known.get(epoch)) is not None:
+            fresh.step(metric)
         rows.append([float(group["lr"]) for group in optimizer.param_groups])
     return rows, len(old)
 
