@@ -119,12 +119,11 @@ def schedules_of(lengths: st.SearchStrategy[Any], moments: st.SearchStrategy[Any
         ),
         st.builds(lambda a, b, s, m: Triangular(a, b, *s, mode=m), rates, rates, sides, modes),
         st.builds(
-            lambda ab, s, g, n: Triangular(*ab, *s, mode="exp_range", gamma=g, gamma_epochs=n),
+            lambda ab, s, g: Triangular(*ab, *s, mode="exp_range", gamma=g),
             # One that starts above its peak has the digits of 1 - gamma^t, which may be few.
             st.tuples(rates, rates).map(sorted),
             sides,
             st.floats(0, 1),
-            lengths,
         ),
         st.builds(WSD, rates, some, some, some, start=rates, end=rates, anneal=anneals),
     )
@@ -230,7 +229,8 @@ def exactly(schedule: ScheduleFunction, t: Any) -> Any:
             if schedule.cycle_limit is not None and cycle >= schedule.cycle_limit:
                 return mp.mpf(end)
             return between(top * power(schedule.cycle_decay, cycle), end, t, n, "cos")
-        case Piecewise(pairs):
+        case Piecewise():
+            pairs: Any = schedule.points
             points = [(exact(epoch), lr) for epoch, lr in pairs]
             after = [i for i, (epoch, _) in enumerate(points) if epoch > t]
             if not after or after[0] == 0:
@@ -255,7 +255,7 @@ def exactly(schedule: ScheduleFunction, t: Any) -> Any:
             if schedule.mode == "triangular2":
                 height /= mp.mpf(2) ** cycle
             elif schedule.mode == "exp_range":
-                height *= power(schedule.gamma, ratio(t, times["gamma_epochs"]))
+                height *= power(schedule.gamma, ratio(t, 1))
             return start + (mp.mpf(peak) - start) * height
         case WSD(peak):
             n, stable = times["warmup"], times["warmup"] + times["stable"]

@@ -17,9 +17,10 @@ its last value past it, a periodic one goes on. One vocabulary serves them all: 
     >>> run.in_steps(1000)(30), run.in_steps(1000)(1000)
     (0.1, 0.0)
 
-Two times that differ by less than 1e-9 are one: what is due at a whole step comes at that step,
-whatever 0.1 + 0.2 is in binary. An argument of the wrong type is a ``TypeError``, a value out of
-range a ``ValueError``; both name the class, the argument and the value.
+Two times are one where they differ by less than 1e-9 and one part in 10^14 of both: so what is due
+at a whole step comes at that step, whatever 0.1 + 0.2 is in binary, also after 10^9 steps. An
+argument of the wrong type is a ``TypeError``, a value out of range a ``ValueError``; both name the
+class, the argument and the value.
 
 To add a schedule is to write one class, as the example of `ScheduleFunction` does.
 """
@@ -34,6 +35,7 @@ from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
+from functools import lru_cache
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, SupportsIndex
 
@@ -46,7 +48,6 @@ __all__ = [
     "warmup",
 ]  # fmt: skip
 
-SAME = 1e-9  # Times that differ by less are one.
 FOREVER = 10**100  # No later time is told from it.
 
 
@@ -218,7 +219,7 @@ class Step(ScheduleFunction):
     gamma: float = 0.1
 
     def _at(self, t: float) -> float:
-        return _geometric(self.start, self.gamma, _cycle(t, self.step_size)[0], 1)
+        return _geometric(self.start, self.gamma, _cycle(t, self.step_size)[0])
 
 
 @dataclass(frozen=True)
@@ -242,8 +243,7 @@ class MultiStep(ScheduleFunction):
     gamma: float = 0.1
 
     def _at(self, t: float) -> float:
-        passed = bisect_right(self.milestones, t if type(t) is int else t + SAME)
-        return _geometric(self.start, self.gamma, passed, 1)
+        return _geometric(self.start, self.gamma, bisect_right(self.milestones, _latest(t)))
 
 
 @dataclass(frozen=True)
@@ -267,7 +267,7 @@ class Exponential(ScheduleFunction):
     step_size: float = 1
 
     def _at(self, t: float) -> float:
-        return _geometric(self.start, self.gamma, t, self.step_size)
+        return _geometric(self.start, self.gamma, t / self.step_size)
 
 
 @dataclass(frozen=True)
@@ -349,7 +349,7 @@ class Power(ScheduleFunction):
 
 @dataclass(frozen=True)
 class _FromTo(ScheduleFunction):
-    """What goes from `start` to `end` in some epochs, and stays there; the formula is in `_way`."""
+    """What goes from `start` to `end` in some epochs, and stays there; the formula is `_way`."""
 
     start: float
     end: float
@@ -357,11 +357,11 @@ class _FromTo(ScheduleFunction):
 
     def _at(self, t: float) -> float:
         left = _since(self.epochs, t)
-        return self._way(t, left) if left > 0 else self.end
+        return self._way(self.start, self.end, t, left) if left > 0 else self.end
 
     @abstractmethod
-    def _way(self, since: float, left: float) -> float:
-        """Compute the formula at a time since the start that is so long before the end."""
+    def _way(self, start: float, end: float, since: float, left: float) -> float:
+        """Compute the formula so long after its start and before its end."""
 
 
 @dataclass(frozen=True)
@@ -376,8 +376,8 @@ class Linear(_FromTo):
         [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
     """
 
-    def _way(self, since: float, left: float) -> float:
-        return _linear(self.start, self.end, since, left)
+    def _way(self, start: float, end: float, since: float, left: float) -> float:
+        return _linear(start, end, since, left)
 
 
 @dataclass(frozen=True)
@@ -398,8 +398,8 @@ class Polynomial(_FromTo):
 
     power: float = 1.0
 
-    def _way(self, since: float, left: float) -> float:
-        return _power(self.start, self.end, since, left, self.power)
+    def _way(self, start: float, end: float, since: float, left: float) -> float:
+        return _power(start, end, since, left, self.power)
 
 
 @dataclass(frozen=True)
@@ -420,8 +420,8 @@ class OneMinusPower(_FromTo):
 
     power: float = 0.5
 
-    def _way(self, since: float, left: float) -> float:
-        return _one_minus_power(self.start, self.end, since, left, self.power)
+    def _way(self, start: float, end: float, since: float, left: float) -> float:
+        return _power(end, start, left, since, self.power)  # a power, seen from the end
 
 
 @dataclass(frozen=True)
@@ -442,9 +442,9 @@ class Geometric(_FromTo):
         for name in ("start", "end"):
             _positive(getattr(self, name), f"{type(self).__name__}: {name}")
 
-    def _way(self, since: float, left: float) -> float:
+    def _way(self, start: float, end: float, since: float, left: float) -> float:
         epochs = since + left
-        return math.pow(self.start, left / epochs) * math.pow(self.end, since / epochs)
+        return math.pow(start, left / epochs) * math.pow(end, since / epochs)
 
 
 @dataclass(frozen=True)
@@ -462,8 +462,8 @@ class Cosine(_FromTo):
         [0.1, 0.075, 0.025, 0.0, 0.0]
     """
 
-    def _way(self, since: float, left: float) -> float:
-        return _cos(self.start, self.end, since, left)
+    def _way(self, start: float, end: float, since: float, left: float) -> float:
+        return _cos(start, end, since, left)
 
 
 @dataclass(frozen=True)
@@ -478,8 +478,8 @@ class REX(_FromTo):
         [1.0, 0.8571, 0.6667, 0.4, 0.0, 0.0]
     """
 
-    def _way(self, since: float, left: float) -> float:
-        return _linear(self.start, self.end, since / 2, left)
+    def _way(self, start: float, end: float, since: float, left: float) -> float:
+        return _linear(start, end, since / 2, left)
 
 
 @dataclass(frozen=True)
@@ -516,27 +516,19 @@ class CosineRestarts(ScheduleFunction):
     cycle_limit: int | None = None
 
     def _at(self, t: float) -> float:
-        m, length = self.T_mult, self.T_0
-        if m == 1:
-            cycle, since = _cycle(t, length)
+        if self.T_mult == 1:
+            cycle, since = _cycle(t, self.T_0)
+            left = self.T_0 - since
         else:
-            # Cycle i begins at T_0 * (m^i - 1) / (m - 1): the latest is this one, or one before.
-            cycle = round(math.log(1 + t * (m - 1) / length) / math.log(m))
-            longer = m**cycle
-            since = t - length * ((longer - 1) // (m - 1))
-            if since <= -SAME:
-                cycle, longer = cycle - 1, longer // m
-                since = t - length * ((longer - 1) // (m - 1))
-            since = max(0, since)
-            length *= longer
+            begins = _restarts(self.T_0, self.T_mult)
+            cycle = bisect_right(begins, _latest(t)) - 1
+            since, left = _since(t, begins[cycle]), begins[cycle + 1] - t
         if self.cycle_limit is not None and cycle >= self.cycle_limit:
             return self.end
-        decay = self.cycle_decay
-        start = self.start if decay == 1 else _geometric(self.start, decay, cycle, 1)
-        return _cos(start, self.end, since, length - since)
+        return _cos(_geometric(self.start, self.cycle_decay, cycle), self.end, since, left)
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True)
 class Piecewise(ScheduleFunction):
     """Straight lines between points; the first and the last value hold outside of them.
 
@@ -552,25 +544,15 @@ class Piecewise(ScheduleFunction):
         [0.0, 0.25, 0.5, 0.375, 0.25, 0.125, 0.0, 0.0]
     """
 
-    points: tuple[tuple[float, float], ...]
-
-    def __init__(
-        self,
-        points: Mapping[int, float] | Mapping[float, float] | Iterable[tuple[float, float]],
-    ) -> None:
-        """Take a mapping or pairs."""
-        object.__setattr__(self, "points", points)
-        self.__post_init__()
+    points: Mapping[int, float] | Mapping[float, float] | Iterable[tuple[float, float]]
 
     def _at(self, t: float) -> float:
-        i = bisect_right(self.points, (t, math.inf))
-        if i == 0:
-            return self.points[0][1]
-        a, x = self.points[i - 1]
-        if i == len(self.points):
-            return x
-        b, y = self.points[i]
-        return _linear(x, y, t - a, b - t)
+        points: Any = self.points
+        i = bisect_right(points, (t, math.inf))
+        if 0 < i < len(points):
+            (a, x), (b, y) = points[i - 1 : i + 1]
+            return _linear(x, y, t - a, b - t)
+        return float(points[i - 1 if i else 0][1])
 
 
 @dataclass(frozen=True)
@@ -615,20 +597,12 @@ class OneCycle(ScheduleFunction):
             raise ValueError(f"OneCycle: pct_start must be {limit}, not {self.pct_start!r}")
 
     def _at(self, t: float) -> float:
-        start = self.peak / self.div_factor
-        end = start / self.final_div_factor
-        left = _since(self.epochs, t)
-        if left <= 0:
-            return end
-        anneal = _SHAPES[self.anneal]
-        up = self.pct_start * self.epochs
-        if t < up:
-            return anneal(start, self.peak, t, up - t)
-        if not self.three_phase:
-            return anneal(self.peak, end, t - up, left)
-        if t < 2 * up:
-            return anneal(self.peak, start, t - up, 2 * up - t)
-        return anneal(start, end, t - 2 * up, left)
+        start, shape = self.peak / self.div_factor, _SHAPES[self.anneal]
+        up, end = self.pct_start * self.epochs, start / self.final_div_factor
+        phases = [(up, shape, self.peak), (self.epochs, shape, end)]
+        if self.three_phase:
+            phases.insert(1, (2 * up, shape, start))
+        return _phases(t, start, phases)
 
 
 @dataclass(frozen=True)
@@ -636,8 +610,8 @@ class Triangular(ScheduleFunction):
     """Go up and down without end: lr = start + (peak - start) * scale * height.
 
     The height goes from 0 to 1 in `up` epochs and back in `down`. The scale is 1 for "triangular",
-    1 / 2^(cycles done) for "triangular2", gamma^(t / gamma_epochs) for "exp_range". Take it to
-    search a range of lrs while training. Source: Smith, Cyclical Learning Rates (2017),
+    1 / 2^(cycles done) for "triangular2", gamma^t for "exp_range". Take it to search a range of lrs
+    while training. Source: Smith, Cyclical Learning Rates (2017),
     https://arxiv.org/abs/1506.01186, and torch CyclicLR, whose place in the cycle comes from a
     rounded quotient and blurs as the run gets longer.
 
@@ -646,7 +620,6 @@ class Triangular(ScheduleFunction):
         down: epochs on the way down; 0 ends each cycle at its tip.
         mode: "triangular", "triangular2" or "exp_range".
         gamma: factor for "exp_range", at most 1: torch's may grow past the peak without end.
-        gamma_epochs: epochs in which "exp_range" multiplies by gamma once, in torch 1.
 
     Example:
         >>> [*map(Triangular(0.0, 1.0, up=2, down=2, mode="triangular2"), range(9))]
@@ -660,7 +633,6 @@ class Triangular(ScheduleFunction):
     _: KW_ONLY
     mode: Literal["triangular", "triangular2", "exp_range"] = "triangular"
     gamma: float = 1.0
-    gamma_epochs: float = 1
 
     def __post_init__(self) -> None:
         """Check the fields."""
@@ -673,18 +645,14 @@ class Triangular(ScheduleFunction):
             raise ValueError(f"Triangular: gamma must be at most 1, not {self.gamma!r}")
 
     def _at(self, t: float) -> float:
-        cycle, since = _cycle(t, self.up + self.down)
-        until_tip = _since(self.up, since)
-        if until_tip > 0:
-            lr = _linear(self.start, self.peak, since, until_tip)
-        else:
-            lr = _linear(self.peak, self.start, -until_tip, self.up + self.down - since)
+        length = self.up + self.down
+        cycle, since = _cycle(t, length)
+        way = (self.up, _linear, self.peak), (length, _linear, self.start)
+        lr = _phases(since, self.start, way)
         if self.mode == "triangular":
             return lr
-        if self.mode == "triangular2":
-            scale = _geometric(1.0, 0.5, cycle, 1)
-        else:
-            scale = _geometric(1.0, self.gamma, t, self.gamma_epochs)
+        gamma, times = (0.5, cycle) if self.mode == "triangular2" else (self.gamma, t)
+        scale = _geometric(1.0, gamma, times)
         return self.start * (1 - scale) + lr * scale
 
 
@@ -724,14 +692,10 @@ class WSD(ScheduleFunction):
     anneal: Literal["cos", "linear", "1-sqrt"] = "cos"
 
     def _at(self, t: float) -> float:
-        left = _since(self.warmup, t)
-        if left > 0:
-            return _linear(self.start, self.peak, t, left)
         stable = self.warmup + self.stable
-        since, left = _since(t, stable), _since(stable + self.decay, t)
-        if since < 0:
-            return self.peak
-        return _SHAPES[self.anneal](self.peak, self.end, since, left) if left > 0 else self.end
+        decay = stable + self.decay, _SHAPES[self.anneal], self.end
+        phases = (self.warmup, _linear, self.peak), (stable, _flat, self.peak), decay
+        return _phases(t, self.start, phases)
 
 
 @dataclass(frozen=True)
@@ -829,33 +793,75 @@ def warmup(epochs: float, schedule: ScheduleFunction, *, start: float = 0.0) -> 
         [0.0, 0.05, 0.1, 0.05, 0.0]
     """
     _schedule(schedule, "warmup: schedule")
-    if _moment(epochs, "warmup: epochs") == 0:
+    start = non_negative(start, "warmup: start")
+    if _time(epochs, "warmup: epochs") == 0:
         return schedule
     return Linear(start, schedule(0), epochs).then(schedule, at=epochs)
 
 
 # Times. What is due at t = 0.3 is due where 0.1 + 0.2 has come to, too.
 
+SAME = 1e-9  # for what is left of a time in a `Then`, with the rounding of the whole
+PART = 1e-14  # for long runs: some 50 times the rounding of a float
+
 
 def _since(t: float, at: float) -> float:
     """Return the time from one moment to another: 0 where they are one but for rounding."""
     since = t - at
-    return 0 if -SAME < since < SAME else since
+    if type(since) is int:
+        return since
+    slack = SAME + PART * (t + at)
+    return 0 if -slack < since < slack else since
+
+
+def _whole(t: float) -> float:
+    """Return a time, as an ``int`` where it is one with a whole number."""
+    return t if _since(t, round(t)) else round(t)
+
+
+def _latest(t: float) -> float:
+    """Return the latest time that is one with a time."""
+    return t if type(t) is int else t + SAME + 2 * PART * t
 
 
 def _cycle(t: float, length: float) -> tuple[int, float]:
     """Return how many cycles of some length are over, and the time since the last one was."""
     if type(t) is int and type(length) is int:
         return divmod(t, length)
-    cycle = int((t + SAME) // length)
+    cycle = int(_latest(float(t)) // length)
     since = max(0, t - cycle * length)
     # Far from 0 the rounding of a time is longer than a cycle.
     return (cycle, since) if since < length else (cycle + 1, 0)
 
 
+@lru_cache
+def _restarts(length: float, factor: int) -> tuple[float, ...]:
+    """Return when cycles begin of which the first has a length and each is longer by a factor."""
+    begins: list[float] = [0]
+    while begins[-1] <= FOREVER:
+        begins.append(_whole(length * ((factor ** len(begins) - 1) // (factor - 1))))
+    return tuple(begins)
+
+
 # The ways from one value to another, `since` epochs after the first and `left` epochs before the
 # second. Each is a sum of positive terms with weights that are precise at both ends. The formula of
 # the books, 1 + cos(pi * t / epochs), is 0 in floats for the last 3 of 10^9 epochs.
+
+_Way = Callable[[float, float, float, float], float]
+
+
+def _phases(t: float, lr: float, phases: Iterable[tuple[float, _Way, float]]) -> float:
+    """Go through phases, of which each has its end, its way there, and the lr where it arrives."""
+    begin: float = 0
+    for end, way, to in phases:
+        if t < end and (left := _since(end, t)):
+            return way(lr, to, _since(t, begin), left)
+        begin, lr = end, to
+    return lr
+
+
+def _flat(start: float, end: float, since: float, left: float) -> float:
+    return end
 
 
 def _linear(start: float, end: float, since: float, left: float) -> float:
@@ -880,23 +886,17 @@ def _power(start: float, end: float, since: float, left: float, power: float) ->
     return start * math.pow(rest, power) - end * math.expm1(power * log)
 
 
-def _one_minus_power(
-    start: float, end: float, since: float, left: float, power: float = 0.5
-) -> float:
-    return _power(end, start, left, since, power)  # the same, seen from the end
-
-
-_SHAPES: dict[str, Callable[[float, float, float, float], float]] = {
+_SHAPES: dict[str, _Way] = {
     "cos": _cos,
     "linear": _linear,
-    "1-sqrt": _one_minus_power,
+    "1-sqrt": lambda start, end, since, left: _power(end, start, left, since, 0.5),
 }
 
 
-def _geometric(start: float, gamma: float, n: float, d: float) -> float:
-    """Compute start * gamma^(n / d), and its limit where a float overflows."""
+def _geometric(start: float, gamma: float, n: float) -> float:
+    """Compute start * gamma^n, and its limit where a float overflows."""
     try:
-        return start * math.pow(gamma, n / d)
+        return start * math.pow(gamma, n)
     except OverflowError:
         return start and start * math.pow(gamma, math.inf)
 
@@ -905,29 +905,15 @@ def _geometric(start: float, gamma: float, n: float, d: float) -> float:
 # returns it in the form in which it is kept.
 
 
-def _number(value: Any, what: str) -> float:
-    """Let a time through, as an ``int`` where it is whole."""
-    number = real(value, what)
-    whole = int(value) if isinstance(value, Integral) else round(number)
-    return whole if abs(number - whole) < SAME else number
-
-
 def _time(value: Any, what: str) -> float:
-    if (time := _number(value, what)) < 0:
-        raise ValueError(f"{what} must be at least 0, not {short(value)}")
-    return time
-
-
-def _moment(value: Any, what: str) -> float:
-    if (time := _time(value, what)) > FOREVER:
-        raise ValueError(f"{what} must be at most {FOREVER:g}, not {short(value)}")
-    return time
+    number = non_negative(value, what)
+    return _whole(int(value) if isinstance(value, Integral) else number)
 
 
 def _length(value: Any, what: str) -> float:
-    if _number(value, what) <= 0:
-        raise ValueError(f"{what} must be above 0, not {short(value)}")
-    return _moment(value, what)
+    if 0 < _positive(value, what) <= SAME:
+        raise ValueError(f"{what} must be above {SAME:g}, which is no time, not {short(value)}")
+    return _time(value, what)
 
 
 def _positive(value: Any, what: str) -> float:
@@ -937,9 +923,10 @@ def _positive(value: Any, what: str) -> float:
 
 
 def _milestones(value: Any, what: str) -> tuple[float, ...]:
-    if not isinstance(value, Iterable):
-        raise TypeError(f"{what} must be a list of epochs, not {short(value)}")
-    return tuple(sorted(_moment(epoch, what) for epoch in value))
+    if isinstance(value, Mapping) or not isinstance(value, Iterable):
+        cure = "Multiply is the policy with a factor for each"
+        raise TypeError(f"{what} must be a list of epochs, not {short(value)}: {cure}")
+    return tuple(sorted(_time(epoch, what) for epoch in value))
 
 
 def _points(value: Any, what: str) -> tuple[tuple[float, float], ...]:
@@ -947,7 +934,7 @@ def _points(value: Any, what: str) -> tuple[tuple[float, float], ...]:
         given = [(t, lr) for t, lr in (value.items() if isinstance(value, Mapping) else value)]
     except (TypeError, ValueError):
         raise TypeError(f"{what} must be {{epoch: lr}} or pairs, not {short(value)}") from None
-    lrs = {_moment(t, what): non_negative(lr, f"{what} at {t}") for t, lr in given}
+    lrs = {_time(t, what): non_negative(lr, f"{what} at {t}") for t, lr in given}
     if not lrs or len(lrs) < len(given):
         raise ValueError(f"{what} must have one lr an epoch, and not be empty: {short(value)}")
     return tuple(sorted(lrs.items()))
@@ -971,22 +958,18 @@ def _or_none(check: Callable[[Any, str], Any]) -> Callable[[Any, str], object]:
     return lambda value, what: None if value is None else check(value, what)
 
 
-def _among(*choices: str) -> Callable[[Any, str], object]:
-    return lambda value, what: one_of(value, choices, what)
-
-
 _CHECKS: dict[str, Callable[[Any, str], object]] = {
     **dict.fromkeys(("start", "peak", "end", "value", "gamma"), non_negative),
     **dict.fromkeys(("pct_start", "cycle_decay"), non_negative),
     **dict.fromkeys(("power", "div_factor", "final_div_factor"), _positive),
-    **dict.fromkeys(("epochs", "step_size", "timescale", "gamma_epochs", "T_0"), _length),
+    **dict.fromkeys(("epochs", "step_size", "timescale", "T_0"), _length),
     **dict.fromkeys(("T_mult", "steps_per_epoch"), count),
-    **dict.fromkeys(("at", "warmup", "stable", "decay", "up", "down"), _moment),
+    **dict.fromkeys(("at", "warmup", "stable", "decay", "up", "down"), _time),
     **dict.fromkeys(("min", "max"), _or_none(non_negative)),
     **dict.fromkeys(("first", "second", "left", "right", "schedule"), _schedule),
     "cycle_limit": _or_none(count),
-    "anneal": _among("cos", "linear", "1-sqrt"),
-    "mode": _among("triangular", "triangular2", "exp_range"),
+    "anneal": lambda value, what: one_of(value, ("cos", "linear", "1-sqrt"), what),
+    "mode": lambda value, what: one_of(value, ("triangular", "triangular2", "exp_range"), what),
     "three_phase": _flag,
     "milestones": _milestones,
     "points": _points,
