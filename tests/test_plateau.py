@@ -9,17 +9,25 @@ import warnings
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from helpers import advance, lrs, parameter, reciprocal, sgd, tensor, through_disk, unchanged
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import ORDERS, resume, save
 from torch.optim import SGD, AdamW
-from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    ExponentialLR,
+    LinearLR,
+    MultiStepLR,
+    ReduceLROnPlateau,
+    StepLR,
+)
 from versions import SEQUENCE_IS_CLEAN
 
 import thunder_policy
@@ -35,7 +43,7 @@ from thunder_policy import (
 )
 from thunder_policy.cli import main
 from thunder_policy.conformance import Subject, check_policy
-from thunder_policy.schedules import Constant, Cosine, Linear, Step, warmup
+from thunder_policy.schedules import Constant, Cosine, Exponential, Linear, Step, warmup
 
 KEPT = Constant(1.0)
 
@@ -62,17 +70,19 @@ def cuts_of(
     patience: int,
     cooldown: int,
     is_better: Callable[[float, float], bool],
+    is_worth_it: Callable[[int, int], bool],
 ) -> int:
-    """How often a run is cut."""
-    seen = [metric for metric in metrics if metric is not None]
+    """How often a run is cut; a cut is worth it or not for the next epoch and the cuts so far."""
+    seen = [(epoch, metric) for epoch, metric in enumerate(metrics) if metric is not None]
     cuts, best, quiet_until, last_good = 0, None, 0, -1
-    for i, metric in enumerate(seen):
+    for i, (epoch, metric) in enumerate(seen):
         if best is None or is_better(metric, best):
             best, last_good = metric, i
         if i < quiet_until:
             last_good = i  # what is bad in the cooldown is not counted
         if i - last_good > patience:
-            cuts, quiet_until, last_good = cuts + 1, i + 1 + cooldown, i
+            cuts += is_worth_it(epoch + 1, cuts)
+            quiet_until, last_good = i + 1 + cooldown, i
     return cuts
 
 
@@ -178,6 +188,7 @@ settings_ = st.fixed_dictionaries(
         "mode": st.sampled_from(["min", "max"]),
     }
 )
+LOWERS_BY_EPS = {"factor": 0.5, "patience": 0, "eps": 0.25}
 
 
 @pytest.mark.filterwarnings("ignore:.*the metric is nan:UserWarning")
@@ -188,21 +199,48 @@ settings_ = st.fixed_dictionaries(
     held=st.lists(st.sampled_from([0.0, 1e-9, 1e-3, 0.1, 0.7]), min_size=1, max_size=3),
     tensors=st.booleans(),
 )
+@example(LOWERS_BY_EPS, [1.0, 1.0], [0.5], False)
 def test_over_a_constant_everything_is_torch_s_to_the_bit(
     settings: dict[str, Any], metrics: list[float], held: list[float], tensors: bool
 ) -> None:
+    """Where groups differ, torch stops cutting them one by one, below what eps makes of nothing."""
     kind: Callable[[float], Any] = tensor if tensors else float
     theirs, ours = sgd(*map(kind, held)), sgd(*map(kind, held))
     reduce = ReduceLROnPlateau(theirs, **settings)
     plateau = Plateau(Scale(KEPT), **settings)(ours)
+    nothing = settings["eps"] / (1 - settings["factor"]) if len({*held}) > 1 else 0.0
     for metric in metrics:
         theirs.step()
         reduce.step(metric)
         fed(plateau, [metric])
-        assert lrs(ours) == lrs(theirs)
-        assert [*map(float, plateau.get_last_lr())] == [*map(float, reduce.get_last_lr())]
+        assert lrs(ours) == pytest.approx(lrs(theirs), rel=0, abs=nothing)
         assert plateau.lr_at(plateau.last_epoch) == lrs(ours)
         assert counters(plateau) == counters(reduce)
+
+
+@pytest.mark.spec("P3")
+@pytest.mark.parametrize(
+    ("inner", "torch_s"),
+    [
+        (Step(1.0, 3), partial(StepLR, step_size=3)),
+        (lambda t: 0.1 ** sum(at <= t for at in (3, 8)), partial(MultiStepLR, milestones=[3, 8])),
+        (Exponential(1.0, 0.7), partial(ExponentialLR, gamma=0.7)),
+        (Linear(0.4, 1.0, 4), partial(LinearLR, start_factor=0.4, total_iters=4)),
+        (Cosine(1.0, 0.0, 30), partial(CosineAnnealingLR, T_max=30)),
+    ],
+    ids=["Step", "MultiStep", "Exponential", "Linear", "Cosine"],
+)
+def test_torch_s_tests_beside_another_scheduler(inner: Any, torch_s: Any) -> None:
+    """Its own targets are empty lists, so the lrs are compared with those that it gives."""
+    for arguments, metrics, _ in OF_TORCH[:-1]:  # the last has min_lr, which it lets others pass
+        theirs, ours = sgd(0.5, 0.25), sgd(0.5, 0.25)
+        reduce, other = ReduceLROnPlateau(theirs, **arguments), torch_s(theirs)
+        plateau = Plateau(Scale(inner), **arguments)(ours)
+        for metric in metrics:
+            theirs.step()
+            reduce.step(metric)
+            other.step()
+            assert fed(plateau, [metric]) == [pytest.approx(lrs(theirs), rel=1e-9, abs=1e-8)]
 
 
 # As the oracle
@@ -234,6 +272,7 @@ each_inner = pytest.mark.parametrize("inner", INNER)
     cooldown=st.integers(0, 2),
     mode=st.sampled_from(["min", "max"]),
     min_lr=st.sampled_from([0.0, 0.01, 0.2]),
+    eps=st.sampled_from([0.0, 1e-8, 1e-3, 0.02]),
 )
 def test_a_lr_is_that_of_the_policy_times_the_cuts(
     inner: str,
@@ -242,7 +281,9 @@ def test_a_lr_is_that_of_the_policy_times_the_cuts(
     cooldown: int,
     mode: Any,
     min_lr: float,
+    eps: float,
 ) -> None:
+    """And so it never rises where that of the policy does not."""
     make, lr_of = INNER[inner]
     plateau = Plateau(
         make(),
@@ -252,7 +293,7 @@ def test_a_lr_is_that_of_the_policy_times_the_cuts(
         threshold_mode="abs",
         cooldown=cooldown,
         min_lr=min_lr,
-        eps=0.0,
+        eps=eps,
         mode=mode,
     )
     rows = simulate(plateau, len(metrics) + 1, lr=0.1, metrics=metrics)
@@ -260,14 +301,20 @@ def test_a_lr_is_that_of_the_policy_times_the_cuts(
     seen = [lrs(plateau.optimizer), *fed(plateau, metrics)]
     assert rows.tolist() == seen
 
+    def is_worth_it(epoch: int, cuts: int) -> bool:
+        now, lower = (cut(lr_of(epoch), n, 0.5, min_lr) for n in (cuts, cuts + 1))
+        return not 0 < now - lower <= eps
+
     def expected(epoch: int, until: int) -> list[Any]:
-        cuts = cuts_of(metrics[:until], patience, cooldown, BETTER[mode])
+        cuts = cuts_of(metrics[:until], patience, cooldown, BETTER[mode], is_worth_it)
         return [pytest.approx(cut(lr_of(epoch), cuts, 0.5, min_lr), rel=1e-12, abs=1e-300)]
 
     assert seen == [expected(epoch, epoch) for epoch in range(len(seen))]
     for epoch in (0, 5, 50):
         assert plateau.lr_at(epoch) == expected(epoch, len(metrics))
-    assert plateau.cuts == cuts_of(metrics, patience, cooldown, BETTER[mode])
+    assert plateau.cuts == cuts_of(metrics, patience, cooldown, BETTER[mode], is_worth_it)
+    for epoch in range(len(metrics)):
+        assert seen[epoch + 1] <= seen[epoch] or lr_of(epoch + 1) > lr_of(epoch)
 
 
 @pytest.mark.spec("P1")
@@ -313,6 +360,15 @@ def test_min_lr_never_lifts_what_the_policy_gives() -> None:
     policy = Plateau(Linear(0.4, 0.0, epochs=4), factor=0.1, patience=0, min_lr=0.15)
     rows = simulate(policy, 6, metrics=[1.0] * 5)[:, 0].tolist()
     assert rows == pytest.approx([0.4, 0.3, 0.15, 0.1, 0.0, 0.0])
+
+
+@pytest.mark.spec("P4")
+@pytest.mark.parametrize(("foot", "counts"), [(0.0, True), (1e-9, False)])
+def test_a_cut_counts_at_0_but_not_next_to_it(foot: float, counts: bool) -> None:
+    """A policy may come back from 0, and metrics may come when it is there, and only then."""
+    wave = Constant(0.4).then(Constant(foot), at=1).then(Constant(0.4), at=2)
+    rows = simulate(Plateau(wave, factor=0.5, patience=0), 3, metrics=[math.inf])
+    assert rows[2].tolist() == [0.2 if counts else 0.4]
 
 
 @pytest.mark.spec("P4", "V8", "B6", "C8")

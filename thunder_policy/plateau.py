@@ -42,7 +42,8 @@ class Plateau(_ByCall):
         cooldown: How many metrics after a cut are no reason for another.
         min_lr: What no cut goes below: one lr for all groups, or a sequence with one a group. A lr
             that the policy itself has below it stays.
-        eps: A cut that lowers a lr by no more than this leaves that lr alone.
+        eps: A cut that would lower no lr by more than this is not made, unless it would lower none
+            at all: where all are 0, say, from where the policy may come back.
         mode: ``"min"``: less is better, as of a loss. ``"max"``: more is better.
 
     Attributes:
@@ -184,8 +185,16 @@ class Plateau(_ByCall):
         if self.cooldown_counter > 0:
             self.cooldown_counter, self.num_bad_epochs = self.cooldown_counter - 1, 0
         if self.num_bad_epochs > self.patience:
-            self.cuts += 1
             self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
+            self.cuts += self._is_worth_it()
+
+    def _is_worth_it(self) -> bool:
+        """Tell whether another cut lowers the lrs of the coming epoch by more than eps."""
+        lrs = super()._values_at(self.last_epoch + 1, self._starts_now())
+        pairs = zip(self._cut(lrs, self.cuts), self._cut(lrs, self.cuts + 1))
+        lowered = [now - lower for now, lower in pairs if not isinstance(now, Tensor)]
+        # It counts where all are at 0 or at min_lr: the policy may come back from there.
+        return not 0 < max(lowered, default=0) <= self.eps
 
     def _is_better(self, metric: float) -> bool:
         # In the operations of torch, so that the rounding is the same.
@@ -193,35 +202,33 @@ class Plateau(_ByCall):
         bound = self.best * (1 + by) if self.threshold_mode == "rel" else self.best + by
         return metric > bound if self.mode == "max" else metric < bound
 
-    def get_lr(self) -> LRs:  # type: ignore[override, unused-ignore]
-        """Compute the lrs to be written at ``last_epoch``: one a param group."""
-        return self._with_lrs_left_alone(self._values_at(self.last_epoch, self._starts_now()))
+    # That of Schedule and Scale, and here as it has another closed form.
+    get_lr = _ByCall.get_lr
+
+    @property
+    def _multiplies(self) -> bool:  # type: ignore[override]
+        return isinstance(self.policy, Scale)
 
     def _values_at(self, epoch: int, starts: Sequence[Any]) -> list[Any]:
-        n = len(starts)
-        scales = isinstance(self.policy, Scale)
-        values: list[Any] = []
-        for start, number, least in zip(
-            starts, self._numbers(epoch, n), per_group(self.min_lr, n, "min_lr")
-        ):
-            if number is None or (scales and start is None):
-                values.append(start)
-            else:
-                values.append(self._cut(start * number if scales else number, least))
-        return values
+        return self._cut(super()._values_at(epoch, starts), self.cuts)
 
-    def _cut(self, lr: Any, least: float) -> Any:
-        """Apply the cuts to a lr, one multiplication each."""
-        for _ in range(self.cuts):
-            if isinstance(lr, Tensor):  # a start that has no data
-                lower = (lr * self.factor).clamp(min=least)
-                lr = torch.where(lr - lower > self.eps, lower, lr)
-                continue
-            lower = max(lr * self.factor, least)
-            if not lr - lower > self.eps:
-                break  # nor do those that are left
-            lr = lower
-        return lr
+    def _cut(self, lrs: list[Any], cuts: int) -> list[Any]:
+        """Cut what the policy gives each group: down to min_lr, and never up to it."""
+        groups = zip(lrs, self._mappings(len(lrs)), per_group(self.min_lr, len(lrs), "min_lr"))
+        new: list[Any] = []
+        for lr, mapping, least in groups:
+            if lr is None or mapping is None:
+                new.append(lr)
+            elif isinstance(lr, Tensor):  # a start that has no data
+                new.append(torch.minimum(lr, (lr * self.factor**cuts).clamp(min=least)))
+            else:
+                lower = lr
+                for _ in range(cuts):  # one multiplication each, as torch rounds it
+                    if lower <= least:
+                        break
+                    lower *= self.factor
+                new.append(min(lr, max(lower, least)))
+        return new
 
     def _depends_on_start(self, mapping: Any, epoch: int) -> bool:
         return not self._is_closed() or self.policy._depends_on_start(mapping, epoch)
