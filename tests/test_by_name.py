@@ -235,13 +235,16 @@ def test_it_is_a_value(kind: str) -> None:
     if None not in RULES[kind].values():
         assert policy.lr_at(3) == expected
     assert simulate(policy, 4, lr=0.5)[3].tolist() == expected
-    assert len(plot(policy, 4).lines) >= 2
+    labels = [line.get_label() for line in plot(policy, 4).lines]
+    assert labels == [f"{kind}, group {name}" for name in RULES[kind]]
 
     bound = copy.copy(policy)(named("neck", "head", lr=0.5))
     assert bound.lr_at(3) == [expected[2], expected[0]]
     assert ".by_name(" not in repr(bound)
     assert copy.copy(bound) == policy
     assert simulate(bound, 4)[3].tolist() == bound.lr_at(3)
+    labels = [line.get_label() for line in plot(bound, 4).lines]
+    assert labels == [f"{kind}, group neck", f"{kind}, group head"]
 
 
 @pytest.mark.spec("N6", "V17")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,8 +22,15 @@ MANY_MILESTONES = 20
 JUMP = 5
 
 
-def draw(ax: Axes, name: str, lrs: Tensor) -> None:
-    """Draw what `simulate` returns: a line for the groups with the same lrs, milestones marked."""
+def draw(ax: Axes, name: str, lrs: Tensor, names: Sequence[object] = ()) -> None:
+    """Draw what `simulate` returns: a line for the groups with the same lrs, milestones marked.
+
+    Args:
+        ax: Where to draw.
+        name: What is drawn, for the legend.
+        lrs: One column a param group.
+        names: Those of the groups, where they have any.
+    """
     from matplotlib import colormaps
 
     epochs = len(lrs)
@@ -42,7 +50,7 @@ def draw(ax: Axes, name: str, lrs: Tensor) -> None:
             # Matplotlib leaves what begins with _ out of the legend.
             label=None
             if many and 0 < i < len(lines) - 1
-            else name.lstrip("_") + (f", {group_names(groups)}" if len(lines) > 1 else ""),
+            else name.lstrip("_") + (f", {group_names(groups, names)}" if len(lines) > 1 else ""),
         )
 
 
@@ -118,13 +126,14 @@ def distinct(lrs: Tensor) -> dict[tuple[int, ...], Tensor]:
     return {tuple(groups): column for groups, column in columns}
 
 
-def group_names(groups: tuple[int, ...]) -> str:
-    """Name the groups of a line: ``group 0``, ``groups 0, 2``, ``5 groups from 3``."""
-    if len(groups) == 1:
-        return f"group {groups[0]}"
-    if len(groups) > 3:
-        return f"{len(groups)} groups from {groups[0]}"
-    return f"groups {', '.join(map(str, groups))}"
+def group_names(groups: tuple[int, ...], names: Sequence[object] = ()) -> str:
+    """Name the groups of a line: ``group 0``, ``groups head, body``, ``5 groups from 3``."""
+    shown = [*dict.fromkeys(str(names[i] if names else i) for i in groups)]
+    if len(shown) == 1:
+        return f"group {shown[0]}"
+    if len(shown) > 3:
+        return f"{len(shown)} groups from {shown[0]}"
+    return f"groups {', '.join(shown)}"
 
 
 def _changes(lrs: Tensor) -> tuple[Tensor, Tensor]:

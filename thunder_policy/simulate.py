@@ -20,6 +20,7 @@ from .checks import add_note, count, epoch_number, non_negative, per_group, real
 from .drawing import draw, finish
 from .dry_run import stand_in, stepped
 from .mapping import MappingPolicy, Scale, Schedule
+from .names import ByName
 from .plateau import Plateau
 from .policy import Policy, is_bound
 from .state import bound_schedulers
@@ -402,9 +403,16 @@ def plot(
     if ax is None:
         ax = pyplot.subplots(layout="constrained")[1]
     for name, lrs in trajectories.items():
-        draw(ax, name, lrs if per_group else lrs[:, :1])
+        draw(ax, name, lrs if per_group else lrs[:, :1], _names(named[name]))
     finish(ax, quantity(named))
     return ax
+
+
+def _names(policy: LRScheduler) -> Sequence[object]:
+    """Return the names of the groups, where a policy goes by them."""
+    if not isinstance(policy, MappingPolicy) or not isinstance(policy.mapping, ByName):
+        return ()
+    return policy._names_now() if is_bound(policy) else policy.mapping.names
 
 
 def quantity(named: Mapping[str, LRScheduler]) -> str:
