@@ -24,7 +24,8 @@ from runs import (
 )
 from torch import Tensor
 
-from thunder_policy import Multiply, Policy
+from thunder_policy import Multiply, Policy, Schedule
+from thunder_policy.schedules import Cosine
 
 pytestmark = [pytest.mark.slow, pytest.mark.spec("T1", "T11")]
 
@@ -93,3 +94,18 @@ def test_a_distributed_checkpoint_of_two_processes_is_loaded_by_one_and_by_two(
                 # One that overrides uses its own, from the epoch that was saved.
                 planned = Multiply({2: 0.5}, lr_init=0.7)
                 assert report[lr, "override"] == expected(planned)[-len(alone.lrs) :]
+
+
+@pytest.mark.spec("T18", "T19")
+def test_from_four_processes_to_two(tmp_path: Path) -> None:
+    """Each process has as many examples a step, so half of them take twice the steps an epoch."""
+    four = torchrun("parallel.py", tmp_path, 4, "FSDP2", "rescale", str(tmp_path))
+    two = torchrun("parallel.py", tmp_path, 2, "FSDP2", "rescale", str(tmp_path))
+    policy = Schedule(Cosine(LR, 0.0, epochs=6))
+    assert all(one["lrs"] == expected(policy.in_steps(3), 6) for one in four)
+    assert all(one["lrs"] == expected(policy.in_steps(6), 36)[12:] for one in two)
+    for one in four:
+        assert [*differences(one["weights"], four[0]["weights"])] == []
+    for one in two:
+        assert [*differences(one["loaded"], four[0]["weights"])] == []
+        assert [*differences(one["weights"], two[0]["weights"])] == []

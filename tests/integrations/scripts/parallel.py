@@ -2,7 +2,8 @@
 
 It takes a strategy (DDP, FSDP2, ZeRO), what to do, and a folder for checkpoints. ``resume`` trains
 without an interruption, then in two parts. ``save`` leaves the first part in a Distributed
-Checkpoint, and ``load`` trains the rest, in as many processes as there are.
+Checkpoint, and ``load`` trains the rest, in as many processes as there are. ``rescale`` trains on
+what is there, or leaves something, with as many examples in each process.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from runs import (
     Run,
     lrs,
     make_batches,
+    make_data,
     make_model,
     make_optimizer,
     param_groups,
@@ -43,7 +45,8 @@ from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Adam, Optimizer
 
-from thunder_policy import Multiply, Policy
+from thunder_policy import Multiply, Policy, Schedule
+from thunder_policy.schedules import Cosine
 
 STOP = 5
 PROCESSES = 2  # whose halves of a batch one process trains on one after the other
@@ -84,10 +87,14 @@ class Job(Stateful):
             self.run.lrs.append(lrs(self.optimizer))
             self.optimizer.step()
             self.policy.step()
+        self.run.weights = self.weights()
+        return self.run
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return all weights, wherever they are."""
         whole = StateDictOptions(full_state_dict=True)
         weights: dict[str, Any] = get_model_state_dict(self.model, options=whole)
-        self.run.weights = {name: value.clone() for name, value in weights.items()}
-        return self.run
+        return {name: value.clone() for name, value in weights.items()}
 
     # What Distributed Checkpoint asks for
 
@@ -207,11 +214,42 @@ def load_all(strategy: str, folder: Path) -> dict[Any, Any]:
     return results
 
 
+# From four processes to two, which take twice as many steps an epoch
+
+
+def rescale(strategy: str, folder: Path) -> dict[Any, Any]:
+    """Train for two epochs and save, or scale the epoch of what was saved and train for four."""
+    rank, processes, examples = dist.get_rank(), dist.get_world_size(), make_data()
+    k = len(examples) // processes
+    curve = Cosine(LR, 0.0, epochs=6)
+    job = Job(strategy, lambda: Schedule(curve, on_load="override").in_steps(k), LR, seed=processes)
+    path = folder / "rescaled"
+    steps = range(2 * k)
+    if path.exists():
+        state = job.state_dict()
+        dcp_load(state, checkpoint_id=path)
+        state["policy"]["last_epoch"] *= 2
+        job.load_state_dict(state)
+        steps = range(2 * k, 6 * k)
+    loaded = job.weights()
+    for step in steps:
+        inputs, target = examples[(step * processes + rank) % len(examples)]
+        job.optimizer.zero_grad()
+        (job.model(inputs[None]) - target).square().mean().backward()
+        job.run.lrs.append(lrs(job.optimizer))
+        job.optimizer.step()
+        job.policy.step()
+    if processes == 4:
+        dcp_save(job.state_dict(), checkpoint_id=path)
+    return {"lrs": job.run.lrs, "loaded": loaded, "weights": job.weights()}
+
+
 def main() -> None:
     """Do what the command line says."""
     strategy, action, folder, _ = sys.argv[1:]
     dist.init_process_group("gloo")
-    report({"resume": resume, "save": save_all, "load": load_all}[action](strategy, Path(folder)))
+    actions = {"resume": resume, "save": save_all, "load": load_all, "rescale": rescale}
+    report(actions[action](strategy, Path(folder)))
     dist.barrier()
     dist.destroy_process_group()
 
