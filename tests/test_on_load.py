@@ -566,6 +566,26 @@ def test_a_group_without_a_callable_is_not_written_by_a_load(kind: Any, on_load:
     assert lrs(policy.optimizer)[1] == policy.base_lrs[1] == policy.lr_at(3)[1] == 0.625
 
 
+@pytest.mark.spec("V9", "T20")
+@pytest.mark.parametrize("kind", [Schedule, Scale])
+@pytest.mark.parametrize("first", ["optimizer", "policy"])
+def test_overriding_a_group_without_a_callable_is_where_the_loaded_optimizer_has_it(
+    kind: Any, first: str
+) -> None:
+    curve = Curve(((2, 0.25),))
+    state = run(kind([curve, curve]), 2, 0.5, 0.5)
+    policy = kind([curve, None], on_load="override")(sgd(0.5, 0.625))
+    loads = [
+        lambda: policy.load_state_dict(state),
+        lambda: policy.optimizer.load_state_dict(sgd(0.5, 0.75).state_dict()),
+    ]
+    for load in loads if first == "policy" else reversed(loads):
+        load()
+    advance(policy)
+    assert lrs(policy.optimizer) == policy.lr_at(3)
+    assert lrs(policy.optimizer)[1] == 0.75
+
+
 # Override.
 
 

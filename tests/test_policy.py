@@ -591,6 +591,22 @@ def test_repr_copy_pickle_and_simulate_work_unbound(make: MakePolicy) -> None:
         assert simulate(policy, 3, lr=0.5).shape == (3, 1)
 
 
+@pytest.mark.spec("K1")
+def test_a_copy_shares_no_policy_that_the_original_holds() -> None:
+    class Inside(Policy):
+        def __init__(self, policy: Policy) -> None:
+            self.policy = policy
+
+        def get_lr(self) -> list[float | Tensor]:
+            return [0.5 for _ in self.base_lrs]
+
+    policy = Inside(Switch({0: 0.25})(sgd(0.5)))
+    for one in (policy, policy(sgd(0.5))):
+        other = copy.copy(one).policy
+        assert not hasattr(other, "optimizer")
+        assert other == Switch({0: 0.25})
+
+
 @pytest.mark.spec("B17")
 @EVERY_POLICY
 def test_bound_the_optimizer_is_a_plain_attribute(make: MakePolicy) -> None:

@@ -471,6 +471,31 @@ def test_a_run_is_taken_up_at_an_epoch_without_a_state_of_the_policy(
         advance(whole)
 
 
+def trained(lr: float) -> Adam:
+    """Return an optimizer that was stepped, and has no ``initial_lr``: checkpoints may drop it."""
+    optimizer = Adam([parameter()], lr=lr)
+    optimizer.param_groups[0]["params"][0].grad = torch.ones(1)
+    optimizer.step()
+    return optimizer
+
+
+@pytest.mark.spec("B23")
+@pytest.mark.parametrize("make", [lambda: Multiply({2: 0.5}, None), lambda: Scale(half)])
+def test_a_start_that_may_have_been_scheduled_is_told(make: Callable[[], Policy]) -> None:
+    with warned("group 0", "epoch 3", "0.25", "initial_lr", "give lr_init", "bind before"):
+        make()(trained(0.25), last_epoch=2)
+    recorded = trained(0.25)
+    recorded.param_groups[0]["initial_lr"] = 0.5
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make()(trained(0.25))  # a run goes on with a schedule that begins
+        make()(sgd(0.25), last_epoch=2)  # whose state is loaded later
+        make()(recorded, last_epoch=2)
+        Multiply({2: 0.5}, 0.5)(trained(0.25), last_epoch=2)
+        Switch({3: 0.5}, None)(trained(0.25), last_epoch=2)
+        Scale(half, option="weight_decay")(trained(0.25), last_epoch=2)
+
+
 @pytest.mark.spec("B2", "B3")
 @pytest.mark.parametrize(
     ("last_epoch", "error"),

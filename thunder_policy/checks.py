@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from numbers import Integral, Real
@@ -97,14 +97,6 @@ def cure_of_text(value: object) -> str:
 def count(value: Any, what: str) -> int:
     """Like `epoch_number`, and refuse 0."""
     return epoch_number(value, what, least=1)
-
-
-def all_finite_floats(values: Collection[Any]) -> bool:
-    """Tell, in C loops, whether the values are ``float`` objects, none nan or inf."""
-    # Finite numbers can have an infinite sum, but not the other way round.
-    return {*map(type, values)} == {float} and (
-        math.isfinite(sum(values)) or all(map(math.isfinite, values))
-    )
 
 
 def each(values: Any, what: str, one: Callable[[Any, str], T]) -> Any:

@@ -1,6 +1,6 @@
 """A copy of a policy, stepped beside a stand-in for its optimizer: what has no closed form."""
 
-# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false
+# pyright: reportPrivateUsage=false, reportUnknownArgumentType=false, reportUnknownMemberType=false
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from .groups import held, hold
 from .names import ByName
@@ -29,10 +30,10 @@ def stand_in(policy: Policy, starts: Sequence[float]) -> Optimizer:
         if isinstance(mapping, ByName):
             groups = [{**group, "name": name} for group, name in zip(groups, mapping.names)]
     new: list[dict[str, Any]] = []
-    for group, start in zip(groups, starts):
+    for group in groups:
         new.append({**group, "params": [torch.zeros(1, device="cpu", requires_grad=True)]})
         new[-1].pop("initial_lr", None)
-        hold(new[-1], policy.option, start)
+    hold(new, policy.option, starts)
     optimizer = Optimizer(new, {"lr": 0.0})
     vars(optimizer)["_opt_called"] = True  # no warning that nobody calls its step
     return optimizer
@@ -55,11 +56,12 @@ def stepped(
     fresh = copy.copy(policy)
     for name, value in attributes(fresh).items():
         with suppress(Exception):  # what cannot be copied, like a lock, is shared
-            setattr(fresh, name, copy.deepcopy(value, memo))
+            old = getattr(policy, name) if isinstance(value, LRScheduler) else value
+            setattr(fresh, name, copy.deepcopy(old, memo))
     fresh.set_optimizer(optimizer)
     rows: list[list[float]] = []
     for epoch in range(epochs):
         if epoch:
             fresh.step(*metrics[epoch - 1 : epoch])
-        rows.append([*map(float, held(new, policy.option))])
+        rows.append([*map(float, held(new, policy.option, policy._at))])
     return rows

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
@@ -11,7 +12,7 @@ from typing import Any, SupportsFloat
 
 from torch.optim.lr_scheduler import LRScheduler
 
-from .checks import all_finite_floats, cure_of_text, epoch_key, non_negative, short
+from .checks import cure_of_text, epoch_key, non_negative, short
 from .names import ByName
 
 
@@ -51,8 +52,9 @@ def schedule_or_none(value: Any, what: str) -> Any:
 
 
 def _sorted(mapping: Mapping[Any, Any], what: str) -> dict[int, float]:
-    plain = {*map(type, mapping)} == {int} and all_finite_floats(mapping.values())
-    if plain and min(mapping) >= 0 and min(mapping.values()) >= 0:
+    values = mapping.values()
+    plain = {*map(type, mapping)} == {int} and {*map(type, values)} == {float}
+    if plain and min(mapping) >= 0 and all(0 <= value < math.inf for value in values):
         return {epoch: mapping[epoch] for epoch in sorted(mapping)}  # a million in a blink
     numbers = {
         epoch_key(epoch, f"{what}: the epoch"): non_negative(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -22,43 +23,53 @@ ParamGroup = dict[str, Any]
 Params = tuple[Tensor, ...]
 
 
-def held(
-    groups: Sequence[ParamGroup], option: str, at: Callable[[], str] = lambda: "optimizer"
-) -> list[Any]:
+# Says who asks and when, for an error: of all groups, or of the one at a place.
+At = Callable[..., str]
+
+
+def held(groups: Sequence[ParamGroup], option: str, at: At) -> list[Any]:
     """Return what each group holds: the live objects.
 
     Args:
         groups: The param groups.
         option: The key.
-        at: Says who asks and when, for an error.
+        at: Who asks, for an error.
 
     Raises:
         ValueError: If a group lacks the option.
     """
-    values: list[Any] = []
-    for i, group in enumerate(groups):
-        if option in group:
-            values.append(group[option])
-        elif option == "momentum" and "betas" in group:
-            values.append(group["betas"][0])  # as torch's cyclic schedulers have it
-        else:
-            numbers = [key for key, value in group.items() if type(value) in (int, float)]
-            has = ", ".join(numbers) or "no numbers"
-            raise ValueError(f"{at()}, group {i}: the param group has no {option}; it has {has}")
-    return values
+    try:
+        return [*map(itemgetter(option), groups)]
+    except KeyError:
+        return [_held(group, option, at, i) for i, group in enumerate(groups)]
 
 
-def hold(group: ParamGroup, option: str, value: object) -> None:
-    """Put a value into a group, in the place of what it holds."""
+def _held(group: ParamGroup, option: str, at: At, i: int) -> Any:
     if option in group:
-        group[option] = value
-    else:
-        group["betas"] = (value, *group["betas"][1:])
+        return group[option]
+    if option == "momentum" and "betas" in group:
+        return group["betas"][0]  # as torch's cyclic schedulers have it
+    has = ", ".join(key for key, value in group.items() if type(value) in (int, float))
+    raise ValueError(f"{at(i)}: the param group has no {option}; it has {has or 'no numbers'}")
+
+
+def hold(groups: Sequence[ParamGroup], option: str, values: Sequence[object]) -> None:
+    """Put a value into each group, in the place of what it holds."""
+    for group, value in zip(groups, values):
+        if option in group:
+            group[option] = value
+        else:
+            group["betas"] = (value, *group["betas"][1:])
 
 
 def copy_of(value: Any) -> Any:
     """Return a value that shares no memory with it (pytorch#126854, #162359)."""
     return value.detach().clone() if isinstance(value, Tensor) else value
+
+
+def read(value: Any) -> Any:
+    """Return the number in a tensor, or a copy of that where to read it would wait."""
+    return value.item() if on_host(value) else copy_of(value)
 
 
 def has_data(value: Tensor) -> bool:
@@ -107,7 +118,7 @@ def write(
     groups: Sequence[ParamGroup],
     option: str,
     values: Any,
-    at: Callable[[], str],
+    at: At,
     left_alone: Collection[int] = (),
 ) -> None:
     """Write one value into each group: into all of them, or none.
@@ -119,7 +130,7 @@ def write(
         groups: The param groups.
         option: The key of what is written.
         values: One finite real number a group, in a sequence.
-        at: Says who writes and when, for an error.
+        at: Who writes, for an error.
         left_alone: The places of groups that are not written.
 
     Raises:
@@ -128,55 +139,47 @@ def write(
     """
     if type(values) is not list or len(values) != len(groups):
         _check_sequence(values, len(groups), at)
-    # The second short cut: finite floats for groups that all hold a float. Other numbers, tensors,
-    # and groups to leave alone are left to _write_each.
-    for value in values:
-        if type(value) is not float or value - value != 0.0 or left_alone:
+    for group, value in zip(groups, values):
+        if (
+            type(value) is not float
+            or type(group.get(option)) is not float
+            or value - value != 0.0
+            or left_alone
+        ):
+            # As soon as one is no finite float for a float, each is looked at more closely.
+            lrs, fills = _fitting(groups, option, values, at, left_alone)
+            hold(groups, option, lrs)
+            _fill(fills)
             break
     else:
-        for group in groups:
-            if type(group.get(option)) is not float:
-                break
-        else:
-            for group, value in zip(groups, values):
-                group[option] = value
-            return
-    _write_each(groups, option, values, at, left_alone)
+        for group, value in zip(groups, values):
+            group[option] = value
 
 
-def _write_each(
+def _fitting(
     groups: Sequence[ParamGroup],
     option: str,
     values: Sequence[Any],
-    at: Callable[[], str],
+    at: At,
     left_alone: Collection[int],
-) -> None:
-    """Write any values; on accelerators by two ops a device and dtype, however many there are."""
+) -> tuple[list[Any], list[tuple[Tensor, Any]]]:
+    """Return what each group is to hold, and the tensors among that with what goes into each."""
     lrs = held(groups, option, at)
-
-    def what(i: int) -> str:
-        return f"{at()}, group {i}: the {option}"
-
-    chosen = [i for i in range(len(lrs)) if i not in left_alone]
-    new = {i: _fitting(values[i], lrs[i], i, what) for i in chosen}
-    _part(groups, option, lrs)
-    live = {*map(id, lrs)}
-    far: list[tuple[Tensor, Any]] = []
-    for i, value in new.items():
-        lr = lrs[i]
-        if not isinstance(lr, Tensor):
-            hold(groups[i], option, value)
-        elif on_host(lr):
-            lr.fill_(value)
-        elif isinstance(value, Tensor):
-            kept = value.clone() if id(value) in live else value  # none is read once written
-            far.append((lr, kept.detach().reshape(lr.shape)))
+    fills: list[tuple[int, Any]] = []
+    for i, (lr, value) in enumerate(zip(lrs, values)):
+        if i in left_alone:
+            continue
+        if isinstance(lr, Tensor):
+            fills.append((i, _filling(value, lr, i, option, at)))
         else:
-            far.append((lr, value))
-    _fill_far(far)
+            what = f"{at(i)}: the {option}"
+            number(lr, what)
+            lrs[i] = real(value, what, any_shape=True)
+    _part(groups, option, lrs)
+    return lrs, [(lrs[i], value) for i, value in fills]
 
 
-def _check_sequence(values: Any, n: int, at: Callable[[], str]) -> None:
+def _check_sequence(values: Any, n: int, at: At) -> None:
     if not isinstance(values, Sequence):
         raise TypeError(
             f"{at()}: get_lr() must return a list or another sequence of lrs, "
@@ -186,30 +189,29 @@ def _check_sequence(values: Any, n: int, at: Callable[[], str]) -> None:
         raise ValueError(f"{at()}: got {len(values)} lrs from get_lr() and {n} param groups")
 
 
-def _fitting(value: Any, old: Any, i: int, what: Callable[[int], str]) -> Any:
-    """Return what can be written in the place of an old value, or refuse it.
+def _filling(value: Any, lr: Tensor, i: int, option: str, at: At) -> Any:
+    """Return what a tensor is filled with for a value, or refuse it.
 
     It is a float, or a tensor that is not on the host, as to read that would wait (pytorch#133663).
     """
-    if not isinstance(old, Tensor):
-        number(old, what(i))
-        return real(value, what(i), any_shape=True)
-    if not is_fillable(old):
+    if not is_fillable(lr):
         raise ValueError(
-            f"{what(i)} cannot be written: the group's tensor must be floating, have one element, "
-            f"not require grad and not be of inference mode, unlike {short(old)}"
+            f"{at(i)}: the {option} cannot be written: the group's tensor must be floating, have "
+            f"one element, not require grad and not be of inference mode, unlike {short(lr)}"
         )
+    if on_host(value):
+        value = value.item() if value.numel() == 1 else value
     if type(value) is not float or value - value != 0.0:
         if (
             isinstance(value, Tensor)
-            and not on_host(value)
             and value.is_floating_point()
-            and (value.device, value.numel()) == (old.device, 1)
+            and (value.device, value.numel()) == (lr.device, 1)
         ):
             return value
-        value = real(value, what(i), any_shape=True)
-    if abs(value) > _limit(old.dtype):
-        raise ValueError(f"{what(i)} {value} does not fit the group's tensor, of {old.dtype}")
+        value = real(value, f"{at(i)}: the {option}", any_shape=True)
+    if abs(value) > _limit(lr.dtype):
+        what = f"{at(i)}: the {option} {value}"
+        raise ValueError(f"{what} does not fit the group's tensor, of {lr.dtype}")
     return value
 
 
@@ -226,9 +228,12 @@ def on_host(value: object) -> bool:
 
 def is_fillable(value: Tensor) -> bool:
     """Tell whether a lr can be written into a tensor, in place."""
-    inference = value.is_inference() and not torch.is_inference_mode_enabled()
-    one = value.is_floating_point() and not value.is_nested and value.numel() == 1
-    return one and not (value.requires_grad or inference)
+    return (
+        value.is_floating_point()
+        and value.numel() == 1
+        and not value.requires_grad
+        and not (value.is_inference() and not torch.is_inference_mode_enabled())
+    )
 
 
 def _part(groups: Sequence[ParamGroup], option: str, lrs: list[Any]) -> None:
@@ -238,24 +243,36 @@ def _part(groups: Sequence[ParamGroup], option: str, lrs: list[Any]) -> None:
     """
     initial: list[Any] = [group.get("initial_lr") for group in groups] if option == "lr" else []
     tensors: list[Any] = [one for one in (*lrs, *initial) if isinstance(one, Tensor)]
-    if {*map(type, tensors)} <= {Tensor} and len({*map(Tensor.data_ptr, tensors)}) == len(tensors):
+    if len(tensors) < 2 or (
+        {*map(type, tensors)} == {Tensor} and len({*map(Tensor.data_ptr, tensors)}) == len(tensors)
+    ):
         return
     taken: set[object] = set()
-    for key, each in ((option, lrs), ("initial_lr", initial)):
-        for i, value in enumerate(each):
+    for key, values in ((option, lrs), ("initial_lr", initial)):
+        for i, value in enumerate(values):
             if isinstance(value, Tensor):
-                if _memory(value) in taken:
+                memory = (value.device, value.data_ptr()) if has_data(value) else id(value)
+                if memory in taken:
                     with torch.inference_mode(False):  # else it could not be written later
-                        each[i] = copy_of(value)
-                    hold(groups[i], key, each[i])
-                taken.add(_memory(each[i]))
+                        values[i] = copy_of(value)
+                    hold([groups[i]], key, [values[i]])
+                taken.add(memory)
 
 
-def _memory(value: Tensor) -> object:
-    """Name the memory of a tensor of one element: equal for two tensors that share it."""
-    if has_data(value):
-        return value.device, value.data_ptr()
-    return value.untyped_storage()._cdata, value.storage_offset()
+def _fill(pairs: list[tuple[Tensor, Any]]) -> None:
+    """Fill tensors; on accelerators by two ops a device and dtype, however many there are."""
+    far: list[tuple[Tensor, Any]] = []
+    live = {id(tensor) for tensor, _ in pairs}
+    for tensor, value in pairs:
+        if on_host(tensor):
+            tensor.fill_(value)
+        elif isinstance(value, Tensor):
+            kept = value.clone() if id(value) in live else value  # none is read once written
+            far.append((tensor, kept.detach().reshape(tensor.shape)))
+        else:
+            far.append((tensor, value))
+    if far:
+        _fill_far(far)
 
 
 def _fill_far(far: list[tuple[Tensor, Any]]) -> None:

@@ -9,7 +9,7 @@ import copy
 import inspect
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Generic, Literal, SupportsIndex
@@ -287,19 +287,36 @@ class MappingPolicy(Policy, Generic[M]):
             starts = super()._starts_at_binding(known, epoch)
         else:
             starts = [*per_group(self.lr_init, len(lrs), "lr_init")]
-        warned = not self._by_default
+        doubts: list[str] = []
         for i, mapping in enumerate(self._mappings(len(lrs))):
-            initial_lr = self.optimizer.param_groups[i].get("initial_lr", lrs[i])
-            if mapping is None or (self._by_default and not self._depends_on_start(mapping, epoch)):
+            depends = mapping is not None and self._depends_on_start(mapping, epoch)
+            if mapping is None or (self._by_default and not depends):
                 starts[i] = self._number(lrs[i], i)
-            elif not (warned or self._is_default(lrs[i], i) or self._is_default(initial_lr, i)):
-                warned = True
-                warn(
-                    f"{type(self).__name__}, group {i}: lr_init was not given, so it starts from "
-                    f"{DEFAULT_LR_INIT}, and not from the group's lr, {float(lrs[i])!r}: give "
-                    "lr_init=None to start from that, or lr_init=1e-3"
-                )
+            elif depends and not doubts:
+                doubts += self._doubts(lrs[i], i, epoch)
+        for doubt in doubts:
+            warn(f"{type(self).__name__}, {doubt}")
         return starts
+
+    def _doubts(self, lr: Any, i: int, epoch: int) -> Iterator[str]:
+        """Say what may be wrong with what a group starts from, and how to say what is meant."""
+        recorded = self.optimizer.param_groups[i].get("initial_lr")
+        if self._by_default:
+            if not any(self._is_default(one, i) for one in (lr, recorded) if one is not None):
+                yield (
+                    f"group {i}: lr_init was not given, so it starts from {DEFAULT_LR_INIT}, and "
+                    f"not from the group's lr, {float(lr)!r}: give lr_init=None to start from "
+                    "that, or lr_init=1e-3"
+                )
+            return
+        trained = epoch > 0 and self.optimizer.state
+        if self.lr_init is None and self.option == "lr" and recorded is None and trained:
+            yield (
+                f"group {i}: epoch {epoch} is computed from the group's lr, "
+                f"{self._number(lr, i)!r}, as it has no initial_lr; and as the optimizer was "
+                "trained, that may be a lr of a schedule: give lr_init, or bind before the state "
+                "of the optimizer is loaded"
+            )
 
     def _is_default(self, lr: Any, i: int) -> bool:
         """Tell whether a lr is the default of lr_init, as its dtype holds that, or has no data."""
@@ -348,9 +365,9 @@ class MappingPolicy(Policy, Generic[M]):
         attributes, lrs = super()._read(state)
         plan = self._read_plan(state)
         starts = attributes.get("base_lrs", self.base_lrs)
-        planned, values = self._values_at_saved_epoch(state, attributes["last_epoch"], starts)
         for i in self._left_alone:
             starts[i] = self.base_lrs[i]
+        planned, values = self._values_at_saved_epoch(state, attributes["last_epoch"], starts)
         pairs = {
             "mapping": (plan.get("mapping", self.mapping), self.mapping),
             "lr_init": self._starts_to_compare(plan.get("lr_init"), starts, [*lrs()]),
@@ -445,7 +462,7 @@ class MappingPolicy(Policy, Generic[M]):
         return {
             "last_epoch": epoch,
             "_step_count": max(epoch + 1, 1),
-            "base_lrs": starts,
+            "base_lrs": self._with_lrs_left_alone([*starts]),
             "_overridden": epoch >= 0,
         }
 
@@ -482,14 +499,11 @@ class MappingPolicy(Policy, Generic[M]):
     @property
     def _get_closed_form_lr(self) -> Callable[[], LRs]:
         """What torch calls a closed form; a subclass with a get_lr of its own has none."""
-        if not self._is_closed() and type(self).lr_at is MappingPolicy.lr_at:
+        if self._is_closed():
+            return lambda: self._values_at(self.last_epoch, self._starts_now())
+        if type(self).lr_at is MappingPolicy.lr_at:
             raise AttributeError(f"{type(self).__name__} has a get_lr of its own")
-        return self._planned_lrs
-
-    def _planned_lrs(self) -> LRs:
-        if not self._is_closed():
-            return super()._planned_lrs()
-        return self._values_at(self.last_epoch, self._starts_now())
+        return lambda: self.lr_at(self.last_epoch)
 
 
 class _ByEpoch(MappingPolicy[EpochMapping]):
@@ -507,7 +521,9 @@ class _ByEpoch(MappingPolicy[EpochMapping]):
         param_groups = self.optimizer.param_groups
         lrs = groups.held(param_groups, self.option, self._at) if now else self._starts_now()
         return [
-            self._changed(lr, one[now]) if now in one else groups.copy_of(lr)
+            (lr * one[now] if self._multiplies else one[now])
+            if now in one
+            else (lr if type(lr) is float else groups.read(lr))
             for lr, one in zip(lrs, each_one)
         ]
 
@@ -607,13 +623,16 @@ class _ByCall(MappingPolicy[ScheduleFn]):
         lrs = self._values_at(self.last_epoch, starts)
         return self._with_lrs_left_alone(lrs) if self._left_alone else lrs
 
-    def _with_lrs_left_alone(self, lrs: list[Any]) -> list[Any]:
-        for i in self._left_alone:
-            lrs[i] = groups.copy_of(self._held()[i])
-        return lrs
+    def _prepare_steps(self) -> None:
+        super()._prepare_steps()
+        plain = self._is_closed() and type(self)._values_at is _ByCall._values_at
+        self._asks_one = plain and callable(self.mapping) and not self._overridden
 
     def _values_at(self, epoch: int, starts: Sequence[Any]) -> list[Any]:
-        numbers = self._numbers(epoch, len(starts))
+        return self._lrs(self._numbers(epoch, len(starts)), starts)
+
+    def _lrs(self, numbers: list[Any], starts: Sequence[Any]) -> list[Any]:
+        """Return the lr of each group from what its callable gives."""
         if self._multiplies:
             pairs = zip(starts, numbers)
             return [one if one is None or number is None else one * number for one, number in pairs]
@@ -624,22 +643,61 @@ class _ByCall(MappingPolicy[ScheduleFn]):
     def _numbers(self, epoch: int, n: int) -> list[Any]:
         """Call each callable once: a number for each of n groups, None for one that has none."""
         mapping: Any = self.mapping
-        several = [mapping]
-        if isinstance(mapping, list):
-            several = self._mappings(n) if isinstance(mapping, ByName) else mapping
+        several = mapping if isinstance(mapping, list) else [mapping]
+        if isinstance(mapping, ByName):
+            several = self._mappings(n)
         numbers: list[Any] = []
         try:
             # No juxt: that hides which one raised, and turns StopIteration into RuntimeError.
             for schedule in several:
                 number = None if schedule is None else schedule(epoch)
-                if schedule is not None and (type(number) is not float or number - number != 0.0):
-                    what = f"{self._where(epoch, len(numbers))}: the {self.option}"
-                    number = real(number, what, any_shape=True)
+                if (type(number) is not float or number - number != 0.0) and schedule is not None:
+                    number = self._real(number, epoch, len(numbers))
                 numbers.append(number)
         except BaseException as error:
             add_note(error, self._where(epoch, len(numbers)))
             raise
         return numbers if isinstance(mapping, list) else numbers * n
+
+    def _real(self, number: Any, epoch: int, i: int) -> float:
+        """Turn what a callable gave into a finite float, or refuse it."""
+        if type(number) is float and number - number == 0.0:
+            return number
+        return real(number, f"{self._where(epoch, i)}: the {self.option}", any_shape=True)
+
+    def _lrs_of(self, number: Any) -> list[Any]:
+        """Return the lr of each group from what the one callable gave."""
+        starts = self._starts_now()
+        return self._lrs([self._real(number, self.last_epoch, 0)] * len(starts), starts)
+
+    def _step_by_call(self, epoch: int) -> None:
+        """Go to an epoch and write what the one callable gives: the second short cut.
+
+        Finite floats go into groups that all hold floats. Left to the path is everything else, with
+        what it gave, as it is called once a step: other numbers, tensors, groups that came or went.
+        It may load the optimizer, so the groups are looked at when it has answered.
+        """
+        schedule: Any = self.mapping
+        self.last_epoch = epoch
+        try:
+            number = schedule(epoch)
+        except BaseException as error:
+            self.last_epoch = epoch - 1
+            add_note(error, self._where(epoch, 0))
+            raise
+        option, param_groups, lrs = self.option, self.optimizer.param_groups, self.base_lrs
+        if type(number) is float and len(param_groups) == len(lrs):
+            lrs = [start * number for start in lrs] if self._multiplies else [number] * len(lrs)
+            for group in param_groups:
+                if type(group.get(option)) is not float:
+                    break
+            else:
+                if math.isfinite(sum(lrs)):
+                    for group, lr in zip(param_groups, lrs):
+                        group[option] = lr
+                    return
+        self.last_epoch = epoch - 1
+        self._go_to(epoch, lambda: self._lrs_of(number))
 
     def _where(self, epoch: int, i: int) -> str:
         which = f"group {i}" if isinstance(self.mapping, list) else "all param groups"

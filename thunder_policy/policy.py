@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import weakref
 from abc import ABC, abstractmethod
@@ -96,6 +97,9 @@ class Policy(LRScheduler, ABC):
     _names: Sequence[Any] = ()
     # The only epochs at which a lr changes, where they are known.
     _milestones: Container[int] | None = None
+    # Whether one callable gives what all groups get, and how a step then goes.
+    _asks_one: bool = False
+    _step_by_call: Callable[[int], None]
     # The places of the groups that are never written.
     _left_alone: Collection[int] = ()
     # Whether a state was overridden, so that the next step goes by the plan again.
@@ -174,8 +178,7 @@ class Policy(LRScheduler, ABC):
                 for group, start in zip(optimizer.param_groups, starts):
                     written = start if self._was_given() else groups.copy_of(group["lr"])
                     group.setdefault("initial_lr", written)
-            lrs = getattr(self, "_get_closed_form_lr", self._planned_lrs) if epoch else self.get_lr
-            self._go_to(epoch, lrs)
+            self._go_to(epoch, self._planned_lrs if epoch else self.get_lr)
             watch(optimizer)
 
     def _starts_at_binding(self, known: Sequence[groups.Params], epoch: int) -> list[float]:
@@ -196,6 +199,12 @@ class Policy(LRScheduler, ABC):
 
     def _held(self) -> list[Any]:
         return groups.held(self.optimizer.param_groups, self.option, self._at)
+
+    def _with_lrs_left_alone(self, lrs: list[Any]) -> list[Any]:
+        """Put what groups that are never written hold into a list of lrs."""
+        for i in self._left_alone:
+            lrs[i] = groups.read(self._held()[i])
+        return lrs
 
     def _number(self, value: Any, i: int) -> Any:
         return groups.number(value, f"{type(self).__name__}, group {i}: the {self.option}")
@@ -255,14 +264,16 @@ class Policy(LRScheduler, ABC):
         # any epoch, and the step after a state was overridden (no _milestones), epoch 0 in a
         # SequentialLR, and groups that came or went.
         now = self.last_epoch + 1
+        usual = epoch is None and now > 0
         if (
-            self._milestones is not None
+            usual
+            and self._milestones is not None
             and now not in self._milestones
-            and epoch is None
-            and now > 0
             and len(self.optimizer.param_groups) == len(self.base_lrs)
         ):
             self.last_epoch = now
+        elif usual and self._asks_one:
+            self._step_by_call(now)  # the second short cut, of Schedule and Scale
         else:
             self._update_lr(epoch)
         self._step_count += 1
@@ -291,6 +302,7 @@ class Policy(LRScheduler, ABC):
             lrs = getattr(self, "_get_closed_form_lr", self.get_lr)
         self._go_to(self.last_epoch + 1 if epoch is None else epoch, lrs)
         if self._overridden:
+            self.base_lrs = self._with_lrs_left_alone([*self.base_lrs])
             self._overridden = False
             self._prepare_steps()
 
@@ -300,17 +312,14 @@ class Policy(LRScheduler, ABC):
         restarts = epoch == 0 and self._restarts()
         try:
             self.last_epoch = epoch
-            if epoch < 0:
-                pass  # a nested SequentialLR has not begun
-            elif restarts or len(optimizer.param_groups) != len(self.base_lrs):
+            if epoch >= 0 and (restarts or len(optimizer.param_groups) != len(self.base_lrs)):
                 with states.AllOrNothing(self, optimizer):
                     self._take_in_groups()
                     if restarts:
                         self._write(self.base_lrs)
                     self._write(lrs())
-            else:
-                values = lrs()
-                param_groups = self.optimizer.param_groups  # get_lr may have loaded the optimizer
+            elif epoch >= 0:  # below, a nested SequentialLR has not begun
+                values, param_groups = lrs(), self.optimizer.param_groups
                 groups.write(param_groups, self.option, values, self._at, self._left_alone)
         except BaseException as error:
             add_note(error, self._at())
@@ -329,14 +338,15 @@ class Policy(LRScheduler, ABC):
         param_groups = self.optimizer.param_groups
         groups.write(param_groups, self.option, lrs, self._at, self._left_alone)
 
-    def _at(self) -> str:
-        """Say who and when, for an error."""
-        who, epoch = type(self).__name__, self.last_epoch
-        return f"{who} at epoch {short(epoch)}" if epoch >= 0 else who
+    def _at(self, group: int | None = None) -> str:
+        """Say who and when, for an error, and of which group."""
+        when = f" at epoch {short(self.last_epoch)}" if self.last_epoch >= 0 else ""
+        return f"{type(self).__name__}{when}" + ("" if group is None else f", group {group}")
 
     def _planned_lrs(self) -> LRs:
         """Return the lrs at ``last_epoch`` as if nobody else changed any."""
-        return self.lr_at(self.last_epoch)
+        closed = getattr(self, "_get_closed_form_lr", None)
+        return closed() if closed else self.lr_at(self.last_epoch)
 
     def get_last_lr(self) -> list[float | Tensor]:
         """Return what the param groups hold now, whoever put it there.
@@ -391,7 +401,7 @@ class Policy(LRScheduler, ABC):
         state: dict[str, Any] = {
             "last_epoch": self.last_epoch,
             "_step_count": self._step_count,
-            "base_lrs": [*self.base_lrs],
+            "base_lrs": [*map(float, self.base_lrs)],
             "_last_lr": [*map(float, self.get_last_lr())],
         }
         if self.option != "lr":
@@ -485,7 +495,7 @@ class Policy(LRScheduler, ABC):
         """Return an unbound policy of the same value."""
         new = type(self).__new__(type(self))
         for name, value in Policy._value(self).items():
-            setattr(new, name, value)
+            setattr(new, name, copy.copy(value) if isinstance(value, Policy) else value)
         return new
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
@@ -516,7 +526,7 @@ class Policy(LRScheduler, ABC):
 # What torch or a binding sets, which is no attribute of a custom policy's own.
 BINDING = frozenset(
     {"optimizer", "base_lrs", "last_epoch", "option", "_step_count", "_params", "_milestones"}
-    | {"_names", "_left_alone", "_overridden", "_left"}
+    | {"_names", "_asks_one", "_left_alone", "_overridden", "_left"}
     | {"_is_initial", "_get_lr_called_within_step"}
 )
 

@@ -85,9 +85,8 @@ class AllOrNothing:
         for name, value in self.slots.items():
             setattr(self.scheduler, name, value)
         for group, before in self.groups:
+            group.clear()
             group.update(before)
-            for key in group.keys() - before.keys():
-                del group[key]
         for tensor, value in self.tensors:
             tensor.copy_(value)
 
