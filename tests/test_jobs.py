@@ -7,6 +7,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 from helpers import advance, lrs, parameter, reciprocal, sgd, tensor, through_disk, unchanged
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import ORDERS, resume, save
+from strategies import ORDERS, change, resume, save
 from torch import nn
 from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
 from torch.distributed.checkpoint.state_dict_saver import save as dcp_save
@@ -275,21 +276,37 @@ def test_an_option_that_the_groups_lack_is_an_error_that_names_those_they_have()
 # One group only: pytorch#67761
 
 
-@pytest.mark.spec("V9")
-@pytest.mark.parametrize("kind", [Schedule, Scale])
-@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.spec("V9", "T16", "T17", "T20")
 @pytest.mark.parametrize("on_load", ["restore", "override"])
-def test_one_group_only(kind: Any, dtype: torch.dtype | None, on_load: Any) -> None:
+@pytest.mark.parametrize("name", ["Schedule", "Scale", "Plateau"])
+def test_one_group_only(name: str, on_load: Any) -> None:
     curve = Cosine(1.0, 0.0, epochs=9)
-    optimizer = sgd(held(1.0, dtype), held(0.3, dtype))
-    policy = kind([curve, None], on_load=on_load)(optimizer)
-    optimizer.param_groups[1]["lr"] = 0.7  # nobody's business
-    for _ in range(9):
-        advance(policy)
-        policy.load_state_dict(through_disk(policy.state_dict()))
-        assert optimizer.param_groups[1]["lr"] == 0.7
-    assert lrs(optimizer) == [0.0, 0.7]
-    assert policy.lr_at(4)[1] == float(held(0.3, dtype))
+
+    def begin(own: float) -> tuple[SGD, MappingPolicy[Any]]:
+        policy = (Schedule if name == "Schedule" else Scale)([curve, None], on_load=on_load)
+        optimizer = sgd(held(1.0, dtype), held(own, dtype))
+        return optimizer, Plateau(policy) if name == "Plateau" else policy
+
+    for dtype, order in product(DTYPES, ORDERS):
+        optimizer, policy = begin(0.3)
+        policy(optimizer)
+        change(optimizer.param_groups[1], 0.75)  # nobody's business
+        assert policy.lr_at(4)[1] == float(held(0.3, dtype))
+        for epoch in range(9):
+            advance(policy)
+            assert lrs(optimizer) == pytest.approx([curve(epoch + 1), 0.75], rel=1e-2)
+            policy.load_state_dict(through_disk(policy.state_dict()))
+            assert policy.lr_at(4)[1] == 0.75
+
+        saved = save(optimizer, policy)
+        optimizer, policy = begin(0.5)
+        resume(saved, optimizer, policy, order)
+        holds = 0.75 if "optimizer" in order else 0.5
+        assert lrs(optimizer) == [0.0, holds]
+        if on_load == "override":
+            advance(policy)
+        if on_load == "override" or order[-1] == "policy":
+            assert lrs(optimizer) == policy.lr_at(policy.last_epoch) == [0.0, holds]
 
 
 # A change of plan: Megatron#1138, composer#3154, open_clip#413, ultralytics/yolov3#626,

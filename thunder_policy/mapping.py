@@ -334,8 +334,11 @@ class MappingPolicy(Policy, Generic[M]):
         mapping: Any = self.mapping
         several: list[Any] = mapping if isinstance(mapping, list) else []
         closed = self._is_closed()
-        places = enumerate(self._mappings(len(self.base_lrs)) if None in several else ())
-        self._left_alone = {i for i, one in places if one is None}
+        self._left_alone = {}
+        if None in several:
+            places = enumerate(zip(self._mappings(len(self.base_lrs)), self._held()))
+            self._left_alone = {i: self._number(lr, i) for i, (one, lr) in places if one is None}
+            self.base_lrs = [self._left_alone.get(i, lr) for i, lr in enumerate(self.base_lrs)]
         by_epoch = closed and not self._overridden and not epochs.is_callable(mapping)
         self._milestones = (merge(*several) if several else mapping) if by_epoch else None
 
@@ -365,8 +368,6 @@ class MappingPolicy(Policy, Generic[M]):
         attributes, lrs = super()._read(state)
         plan = self._read_plan(state)
         starts = attributes.get("base_lrs", self.base_lrs)
-        for i in self._left_alone:
-            starts[i] = self.base_lrs[i]
         planned, values = self._values_at_saved_epoch(state, attributes["last_epoch"], starts)
         pairs = {
             "mapping": (plan.get("mapping", self.mapping), self.mapping),
@@ -462,7 +463,7 @@ class MappingPolicy(Policy, Generic[M]):
         return {
             "last_epoch": epoch,
             "_step_count": max(epoch + 1, 1),
-            "base_lrs": self._with_lrs_left_alone([*starts]),
+            "base_lrs": starts,
             "_overridden": epoch >= 0,
         }
 
@@ -622,6 +623,11 @@ class _ByCall(MappingPolicy[ScheduleFn]):
             starts = self._starts_now()
         lrs = self._values_at(self.last_epoch, starts)
         return self._with_lrs_left_alone(lrs) if self._left_alone else lrs
+
+    def _with_lrs_left_alone(self, lrs: list[Any]) -> list[Any]:
+        for i in self._left_alone:
+            lrs[i] = groups.read(self._held()[i])
+        return lrs
 
     def _prepare_steps(self) -> None:
         super()._prepare_steps()

@@ -10,7 +10,7 @@ import copy
 import re
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, NoReturn, SupportsIndex, TypeVar
 
@@ -100,8 +100,8 @@ class Policy(LRScheduler, ABC):
     # Whether one callable gives what all groups get, and how a step then goes.
     _asks_one: bool = False
     _step_by_call: Callable[[int], None]
-    # The places of the groups that are never written.
-    _left_alone: Collection[int] = ()
+    # The places of the groups that are never written, and what these held.
+    _left_alone: Mapping[int, float] = {}
     # Whether a state was overridden, so that the next step goes by the plan again.
     _overridden: bool = False
     # The optimizer that a call of the bound policy left before it was used.
@@ -200,12 +200,6 @@ class Policy(LRScheduler, ABC):
     def _held(self) -> list[Any]:
         return groups.held(self.optimizer.param_groups, self.option, self._at)
 
-    def _with_lrs_left_alone(self, lrs: list[Any]) -> list[Any]:
-        """Put what groups that are never written hold into a list of lrs."""
-        for i in self._left_alone:
-            lrs[i] = groups.read(self._held()[i])
-        return lrs
-
     def _number(self, value: Any, i: int) -> Any:
         return groups.number(value, f"{type(self).__name__}, group {i}: the {self.option}")
 
@@ -302,7 +296,6 @@ class Policy(LRScheduler, ABC):
             lrs = getattr(self, "_get_closed_form_lr", self.get_lr)
         self._go_to(self.last_epoch + 1 if epoch is None else epoch, lrs)
         if self._overridden:
-            self.base_lrs = self._with_lrs_left_alone([*self.base_lrs])
             self._overridden = False
             self._prepare_steps()
 
