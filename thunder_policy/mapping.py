@@ -135,10 +135,10 @@ class MappingPolicy(Policy, Generic[M]):
         def __new__(cls: type[AnyMappingPolicy], *args: Any, **kwargs: Any) -> AnyMappingPolicy:
             """Refuse an optimizer, even where ``mapping=`` is given beside it (skorch#348)."""
             if any(isinstance(value, Optimizer) for value in (*args, *kwargs.values())):
+                what = "{...}" if cls._arguments[0] == "mapping" else cls._arguments[0]
                 raise TypeError(
-                    f"{cls.__name__} is made without an optimizer, and bound by a call: write "
-                    f"{cls.__name__}({{...}})(optimizer), with its mapping; what is given an "
-                    f"optimizer first is thunder_policy.bound.{cls.__name__}"
+                    f"{cls.__name__} is made without an optimizer: write {cls.__name__}({what})"
+                    "(optimizer); thunder_policy.bound has classes that are given it first"
                 )
             return object.__new__(cls)
 
