@@ -525,7 +525,8 @@ class CosineRestarts(ScheduleFunction):
             since, left = _since(t, begins[cycle]), begins[cycle + 1] - t
         if self.cycle_limit is not None and cycle >= self.cycle_limit:
             return self.end
-        return _cos(_geometric(self.start, self.cycle_decay, cycle), self.end, since, left)
+        start, decay = self.start, self.cycle_decay
+        return _cos(start if decay == 1 else _geometric(start, decay, cycle), self.end, since, left)
 
 
 @dataclass(frozen=True)
@@ -763,10 +764,8 @@ class Clamp(ScheduleFunction):
             raise ValueError(f"Clamp: min must not be above max: {self.min!r} > {self.max!r}")
 
     def _at(self, t: float) -> float:
-        lr = self.schedule._at(t)
-        if self.min is not None and lr < self.min:
-            return self.min
-        return lr if self.max is None or lr < self.max else self.max
+        lr = max(self.schedule._at(t), self.min or 0.0)
+        return lr if self.max is None else min(lr, self.max)
 
 
 def warmup(epochs: float, schedule: ScheduleFunction, *, start: float = 0.0) -> ScheduleFunction:
@@ -829,9 +828,10 @@ def _cycle(t: float, length: float) -> tuple[int, float]:
     if type(t) is int and type(length) is int:
         return divmod(t, length)
     cycle = int(_latest(float(t)) // length)
-    since = max(0, t - cycle * length)
-    # Far from 0 the rounding of a time is longer than a cycle.
-    return (cycle, since) if since < length else (cycle + 1, 0)
+    since = t - cycle * length
+    if since >= length:  # far from 0, where the rounding of a time is longer than a cycle
+        return cycle + 1, 0
+    return cycle, since if since > 0 else 0
 
 
 @lru_cache
@@ -855,7 +855,7 @@ def _phases(t: float, lr: float, phases: Iterable[tuple[float, _Way, float]]) ->
     begin: float = 0
     for end, way, to in phases:
         if t < end and (left := _since(end, t)):
-            return way(lr, to, _since(t, begin), left)
+            return way(lr, to, _since(t, begin) if begin else t, left)
         begin, lr = end, to
     return lr
 
@@ -911,8 +911,8 @@ def _time(value: Any, what: str) -> float:
 
 
 def _length(value: Any, what: str) -> float:
-    if 0 < _positive(value, what) <= SAME:
-        raise ValueError(f"{what} must be above {SAME:g}, which is no time, not {short(value)}")
+    if _positive(value, what) <= SAME:
+        raise ValueError(f"{what} must be above {SAME:g}, not {short(value)}: closer times are one")
     return _time(value, what)
 
 
