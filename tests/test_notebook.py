@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import random
 import re
 import sys
 from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -113,12 +116,39 @@ def test_whatever_a_policy_says_is_text(monkeypatch: pytest.MonkeyPatch) -> None
     assert first == (0, 0)
 
 
-def test_where_lrs_cannot_be_computed_there_is_no_drawing() -> None:
+@pytest.mark.parametrize("error", [RuntimeError("not training"), SystemExit(3), None], ids=repr)
+def test_where_lrs_cannot_be_computed_there_is_no_drawing(error: BaseException | None) -> None:
     def training() -> float:
-        raise RuntimeError("not training")
+        if error:
+            raise error
+        return math.nan
 
     html = shown(Stranger("mine", training))
     assert [element.tag for element in html] == ["code"]
+
+
+@pytest.mark.parametrize("largest", [1.7e308, 5e-324])
+def test_numbers_of_any_size_are_drawn(largest: float) -> None:
+    html = shown(Schedule(lambda epoch: largest * (1, -1)[epoch % 2]))
+    (corners,) = lines(html)
+    assert {y for _, y in corners} == {0, HEIGHT}
+    assert str(html.findtext("small")).endswith(f"from {-largest:g} to {largest:g}")
+
+
+@pytest.mark.parametrize("numpy", [np, None], ids=["NumPy", "no NumPy"])
+def test_to_look_at_a_policy_changes_no_random_numbers(
+    numpy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", numpy)
+    noise = Stranger("noise", lambda: random.random() + float(torch.rand(())) + np.random.rand())
+
+    def states() -> Any:
+        drawn = repr(np.random.get_state()) if numpy else None
+        return random.getstate(), torch.get_rng_state().tolist(), drawn
+
+    before = states()
+    assert len(lines(shown(noise))) == 1
+    assert states() == before
 
 
 @pytest.mark.parametrize(

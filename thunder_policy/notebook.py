@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+import random
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from html import escape
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from .drawing import distinct, is_stepwise, milestones, wants_log
@@ -38,9 +41,24 @@ def as_html(policy: Policy) -> str:
         '<div><code>Switch(mapping={0: 0.5, 2: 0.25}, lr_init=0.001)</code><'
     """
     html = f"<code>{escape(repr(policy))}</code>"
-    with suppress(Exception):  # somebody's get_lr may want what only training has
+    # Somebody's get_lr may want what only training has.
+    with suppress(Exception, SystemExit), _random_states_kept():
         html += _drawing(policy)
     return f"<div>{html}</div>"
+
+
+@contextmanager
+def _random_states_kept() -> Generator[None, None, None]:
+    """Put the global generators of random numbers back: to look at a policy changes no run."""
+    numpy = sys.modules.get("numpy")
+    python_state, numpy_state = random.getstate(), numpy and numpy.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=()):
+            yield
+    finally:
+        random.setstate(python_state)
+        if numpy:
+            numpy.random.set_state(numpy_state)
 
 
 def _drawing(policy: Policy) -> str:
@@ -50,6 +68,7 @@ def _drawing(policy: Policy) -> str:
     what += ", relative to a start of 1" if relative({"": policy}) else ""
     if wants_log(lrs):
         lrs, what = lrs.log10(), f"{what} (logarithmic)"
+    lrs = lrs / (float(lrs.abs().max()) or 1.0)  # the largest floats are further apart than inf
     low, height = float(lrs.min()), float(lrs.max() - lrs.min())
     # From the bottom up, and a constant at the bottom.
     lrs = HEIGHT - MARGIN - (lrs - low) / (height or 1.0) * (HEIGHT - 2 * MARGIN)
