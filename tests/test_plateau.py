@@ -843,7 +843,7 @@ def test_override_takes_the_state_of_a_schedule_or_of_torch_and_counts_from_ther
         assert lrs(plateau.optimizer) == plateau.lr_at(3) == inner.lr_at(3)
 
 
-# In company
+# Metrics by epoch, and inside other schedulers
 
 
 class Fed(Plateau):

@@ -713,7 +713,7 @@ def test_a_policy_is_picklable_while_it_remembers_one() -> None:
     assert lrs(again.optimizer) == [0.25]
 
 
-class TestSilentCompany:
+class TestBoundMoreThanOnceOnPurpose:
     """B13: who binds a policy more than once, and means it."""
 
     pytestmark = pytest.mark.spec("B13", "B9")

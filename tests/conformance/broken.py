@@ -1263,7 +1263,7 @@ pair("no_cycle", "saw kept alive by a reference cycle", CycleAtBinding, Notes)
 pair("no_cycle", "saw kept alive by something outside", Registry, Notes)
 
 
-# Company
+# With other schedulers
 
 
 class StartsNowhere(Decay):
