@@ -45,6 +45,12 @@ POLICIES: dict[str, Callable[[], Policy]] = {
     "custom": InverseSqrt,
 }
 
+# The same where a run takes seconds: each of them with a float or a tensor for a lr.
+WITH_LR: dict[str, tuple[Callable[[], Policy], float | Tensor]] = {
+    name: (make, (LR, torch.tensor(LR, dtype=torch.float64))[i % 2])
+    for i, (name, make) in enumerate(POLICIES.items())
+}
+
 every_policy = pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES)
 
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from runs import (
     BATCHES,
     LR,
     POLICIES,
     STEPS,
+    WITH_LR,
     Run,
     check_same,
     differences,
@@ -28,9 +28,6 @@ from thunder_policy import Multiply, Policy, Schedule
 from thunder_policy.schedules import Cosine
 
 pytestmark = [pytest.mark.slow, pytest.mark.spec("T1", "T11")]
-
-
-LRS: dict[str, float | Tensor] = {"float": LR, "tensor": torch.tensor(LR, dtype=torch.float64)}
 
 
 def train_alone(make: Callable[[], Policy], lr: float | Tensor) -> Run:
@@ -54,14 +51,13 @@ def test_a_resumed_run_is_the_uninterrupted_one_on_every_rank(
     strategy: str, tmp_path: Path
 ) -> None:
     reports = torchrun("parallel.py", tmp_path, 2, strategy, "resume", str(tmp_path))
-    for form, lr in LRS.items():
-        for name, make in POLICIES.items():
-            alone = train_alone(make, lr)
-            for report in reports:
-                whole, first, rest = (Run(**run) for run in report[form, name])
-                check_same(whole, first, rest)
-                assert whole.lrs == alone.lrs == expected(make())
-                assert [*differences(whole.weights, alone.weights)] == []
+    for name, (make, lr) in WITH_LR.items():
+        alone = train_alone(make, lr)
+        for report in reports:
+            whole, first, rest = (Run(**run) for run in report[name])
+            check_same(whole, first, rest)
+            assert whole.lrs == alone.lrs == expected(make())
+            assert [*differences(whole.weights, alone.weights)] == []
 
 
 @pytest.mark.spec("T6", "T13", "T18", "T19")
@@ -71,29 +67,28 @@ def test_a_distributed_checkpoint_of_two_processes_is_loaded_by_one_and_by_two(
 ) -> None:
     """By functions, by the Stateful protocol, and the policy alone, which is Stateful too."""
     saved = torchrun("parallel.py", tmp_path, 2, strategy, "save", str(tmp_path))
-    assert [saved[1][case][0]["lrs"] for case in saved[1]] == [
-        expected(POLICIES[name]()) for _, name in saved[0]
-    ]
+    assert {name: saved[1][name][0]["lrs"] for name in saved[1]} == {
+        name: expected(make()) for name, make in POLICIES.items()
+    }
     for processes in (1, 2):
         for report in torchrun("parallel.py", tmp_path, processes, strategy, "load", str(tmp_path)):
-            for lr in LRS:
-                for name, make in POLICIES.items():
-                    whole, first = (Run(**run) for run in saved[0][lr, name])
-                    assert whole.lrs == expected(make())
-                    for form in ("functions", "protocol"):
-                        check_same(whole, first, Run(**report[lr, name, form]))
-                    alone = Run(**report[lr, name, "policy alone"])
-                    assert first.lrs + alone.lrs == whole.lrs
+            for name, make in POLICIES.items():
+                whole, first = (Run(**run) for run in saved[0][name])
+                assert whole.lrs == expected(make())
+                for form in ("functions", "protocol"):
+                    check_same(whole, first, Run(**report[name, form]))
+                alone = Run(**report[name, "policy alone"])
+                assert first.lrs + alone.lrs == whole.lrs
 
-                # The fresh policy has another mapping: the saved one is used, with a warning.
-                whole, first = (Run(**run) for run in saved[0][lr, "Multiply"])
-                check_same(whole, first, Run(**report[lr, "Multiply", "another mapping"]))
-                (warning,) = report[lr, "warnings"]
-                assert "mapping was {1: 0.5, 3: 0.5, 6: 3.0, 9: 0.1} and is {2: 0.5}" in warning
+            # The fresh policy has another mapping: the saved one is used, with a warning.
+            whole, first = (Run(**run) for run in saved[0]["Multiply"])
+            check_same(whole, first, Run(**report["another mapping"]))
+            (warning,) = report["warnings"]
+            assert "mapping was {1: 0.5, 3: 0.5, 6: 3.0, 9: 0.1} and is {2: 0.5}" in warning
 
-                # One that overrides uses its own, from the epoch that was saved.
-                planned = Multiply({2: 0.5}, lr_init=0.7)
-                assert report[lr, "override"] == expected(planned)[-len(alone.lrs) :]
+            # One that overrides uses its own, from the epoch that was saved.
+            planned = Multiply({2: 0.5}, lr_init=0.7)
+            assert report["override"] == expected(planned)[-len(alone.lrs) :]
 
 
 @pytest.mark.spec("T18", "T19")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from runs import POLICIES, Run, check_same, every_policy, expected, lrs, make_optimizer
+from runs import WITH_LR, Run, check_same, expected, lrs, make_optimizer
 from torch import Tensor
 from torch.optim import Optimizer
 from transformers import (
@@ -23,8 +23,6 @@ from thunder_policy import Policy, Switch, UnboundPolicyError
 
 Bind = Callable[[Optimizer], Policy]
 pytestmark = pytest.mark.spec("T11", "T17")
-
-MakePolicy = Callable[[], Policy]
 
 STEPS, BATCH_SIZE = 12, 2
 
@@ -102,42 +100,22 @@ def train(
 
 
 @pytest.mark.parametrize(
-    ("name", "stop"),
-    # Six steps are an epoch.
-    [*((name, 4) for name in POLICIES), ("Multiply", 1), ("Multiply", 6), ("Multiply", 11)],
+    ("name", "stop", "accumulate"),
+    # Six steps are an epoch. Where gradients are accumulated, a step is one of the optimizer.
+    [("Switch", 4, 1), ("Multiply", 1, 1), ("Schedule", 6, 1), ("Scale", 11, 1), ("a list", 4, 1)]
+    + [("custom", 4, 2), ("Multiply", 4, 2)],
 )
-def test_a_resumed_run_is_the_uninterrupted_one(name: str, stop: int, tmp_path: Path) -> None:
-    make = POLICIES[name]
-    whole, logged = train(make, tmp_path / "whole")
-    first, _ = train(make, tmp_path, stop=stop)
-    rest, logged_in_parts = train(make, tmp_path, resume=True)
+def test_a_resumed_run_is_the_uninterrupted_one(
+    name: str, stop: int, accumulate: int, tmp_path: Path
+) -> None:
+    make, lr = WITH_LR[name]
+    whole, logged = train(make, tmp_path / "whole", lr=lr, accumulate=accumulate)
+    first, _ = train(make, tmp_path, stop=stop, lr=lr, accumulate=accumulate)
+    rest, logged_in_parts = train(make, tmp_path, resume=True, lr=lr, accumulate=accumulate)
 
     check_same(whole, first, rest)
     assert whole.lrs == expected(make())
     assert logged == logged_in_parts == [row[0] for row in whole.lrs]
-
-
-@every_policy
-def test_a_tensor_lr_is_resumed(make: MakePolicy, tmp_path: Path) -> None:
-    lr = torch.tensor(0.1, dtype=torch.float64)
-    whole, logged = train(make, tmp_path / "whole", lr=lr)
-    first, _ = train(make, tmp_path, stop=4, lr=lr)
-    rest, logged_in_parts = train(make, tmp_path, resume=True, lr=lr)
-
-    check_same(whole, first, rest)
-    assert whole.lrs == expected(make())
-    assert logged == logged_in_parts == [row[0] for row in whole.lrs]
-
-
-@every_policy
-def test_gradients_can_be_accumulated(make: MakePolicy, tmp_path: Path) -> None:
-    """A step of the policy goes with a step of the optimizer, and not with a batch."""
-    whole, _ = train(make, tmp_path / "whole", accumulate=2)
-    first, _ = train(make, tmp_path, stop=4, accumulate=2)
-    rest, _ = train(make, tmp_path, resume=True, accumulate=2)
-
-    check_same(whole, first, rest)
-    assert whole.lrs == expected(make())
 
 
 def test_a_policy_that_is_not_bound_is_refused_at_the_first_step(tmp_path: Path) -> None:

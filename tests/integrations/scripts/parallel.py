@@ -19,8 +19,8 @@ import torch.distributed as dist
 from runs import (
     BATCHES,
     LR,
-    POLICIES,
     STEPS,
+    WITH_LR,
     Run,
     lrs,
     make_batches,
@@ -50,8 +50,6 @@ from thunder_policy.schedules import Cosine
 
 STOP = 5
 PROCESSES = 2  # whose halves of a batch one process trains on one after the other
-
-LRS: dict[str, float | Tensor] = {"float": LR, "tensor": torch.tensor(LR, dtype=torch.float64)}
 
 
 class Job(Stateful):
@@ -146,17 +144,16 @@ def load(job: Job, path: Path) -> None:
 def resume(strategy: str, folder: Path) -> dict[Any, Any]:
     """Run without an interruption and with one; new objects resume."""
     results: dict[Any, Any] = {}
-    for form, lr in LRS.items():
-        for name, make in POLICIES.items():
-            whole = Job(strategy, make, lr)
-            whole.train(range(STEPS))
-            first = Job(strategy, make, lr)
-            first.train(range(STOP))
-            save(first, folder / f"{form} {name}")
-            rest = Job(strategy, make, lr, seed=1)
-            load(rest, folder / f"{form} {name}")
-            rest.train(range(STOP, STEPS))
-            results[form, name] = [vars(job.run) for job in (whole, first, rest)]
+    for name, (make, lr) in WITH_LR.items():
+        whole = Job(strategy, make, lr)
+        whole.train(range(STEPS))
+        first = Job(strategy, make, lr)
+        first.train(range(STOP))
+        save(first, folder / name)
+        rest = Job(strategy, make, lr, seed=1)
+        load(rest, folder / name)
+        rest.train(range(STOP, STEPS))
+        results[name] = [vars(job.run) for job in (whole, first, rest)]
     return results
 
 
@@ -166,51 +163,48 @@ def resume(strategy: str, folder: Path) -> dict[Any, Any]:
 def save_all(strategy: str, folder: Path) -> dict[Any, Any]:
     """Save by the functions, and by the protocol."""
     results: dict[Any, Any] = {}
-    for form, lr in LRS.items():
-        for name, make in POLICIES.items():
-            whole = Job(strategy, make, lr)
-            whole.train(range(STEPS))
-            first = Job(strategy, make, lr)
-            first.train(range(STOP))
-            dcp_save(first.state_dict(), checkpoint_id=folder / f"{form} {name} functions")
-            dcp_save({"job": first}, checkpoint_id=folder / f"{form} {name} protocol")
-            dcp_save({"policy": first.policy}, checkpoint_id=folder / f"{form} {name} policy")
-            results[form, name] = [vars(job.run) for job in (whole, first)]
+    for name, (make, lr) in WITH_LR.items():
+        whole = Job(strategy, make, lr)
+        whole.train(range(STEPS))
+        first = Job(strategy, make, lr)
+        first.train(range(STOP))
+        dcp_save(first.state_dict(), checkpoint_id=folder / f"{name} functions")
+        dcp_save({"job": first}, checkpoint_id=folder / f"{name} protocol")
+        dcp_save({"policy": first.policy}, checkpoint_id=folder / f"{name} policy")
+        results[name] = [vars(job.run) for job in (whole, first)]
     return results
 
 
 def load_all(strategy: str, folder: Path) -> dict[Any, Any]:
     """Load what `save_all` has saved, and train the rest."""
     results: dict[Any, Any] = {}
-    for form, lr in LRS.items():
-        for name, make in POLICIES.items():
-            rest = Job(strategy, make, lr, seed=1)
-            state = rest.state_dict()
-            dcp_load(state, checkpoint_id=folder / f"{form} {name} functions")
-            rest.load_state_dict(state)
-            results[form, name, "functions"] = vars(rest.train(range(STOP, STEPS)))
+    for name, (make, lr) in WITH_LR.items():
+        rest = Job(strategy, make, lr, seed=1)
+        state = rest.state_dict()
+        dcp_load(state, checkpoint_id=folder / f"{name} functions")
+        rest.load_state_dict(state)
+        results[name, "functions"] = vars(rest.train(range(STOP, STEPS)))
 
-            rest = Job(strategy, make, lr, seed=1)
-            dcp_load({"job": rest}, checkpoint_id=folder / f"{form} {name} protocol")
-            results[form, name, "protocol"] = vars(rest.train(range(STOP, STEPS)))
+        rest = Job(strategy, make, lr, seed=1)
+        dcp_load({"job": rest}, checkpoint_id=folder / f"{name} protocol")
+        results[name, "protocol"] = vars(rest.train(range(STOP, STEPS)))
 
-            rest = Job(strategy, make, lr, seed=1)
-            dcp_load({"policy": rest.policy}, checkpoint_id=folder / f"{form} {name} policy")
-            rest.train(range(STOP, STEPS))
-            results[form, name, "policy alone"] = {"lrs": rest.run.lrs}
+        rest = Job(strategy, make, lr, seed=1)
+        dcp_load({"policy": rest.policy}, checkpoint_id=folder / f"{name} policy")
+        rest.train(range(STOP, STEPS))
+        results[name, "policy alone"] = {"lrs": rest.run.lrs}
 
-        rest = Job(strategy, lambda: Multiply({2: 0.5}, lr_init=0.7), lr, seed=1)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            dcp_load({"job": rest}, checkpoint_id=folder / f"{form} Multiply protocol")
-        results[form, "Multiply", "another mapping"] = vars(rest.train(range(STOP, STEPS)))
-        results[form, "warnings"] = [
-            str(one.message) for one in caught if "mapping" in str(one.message)
-        ]
+    lr = WITH_LR["Multiply"][1]
+    rest = Job(strategy, lambda: Multiply({2: 0.5}, lr_init=0.7), lr, seed=1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        dcp_load({"job": rest}, checkpoint_id=folder / "Multiply protocol")
+    results["another mapping"] = vars(rest.train(range(STOP, STEPS)))
+    results["warnings"] = [str(one.message) for one in caught if "mapping" in str(one.message)]
 
-        rest = Job(strategy, lambda: Multiply({2: 0.5}, 0.7, on_load="override"), lr, seed=1)
-        dcp_load({"job": rest}, checkpoint_id=folder / f"{form} Multiply protocol")
-        results[form, "override"] = rest.train(range(STOP, STEPS)).lrs
+    rest = Job(strategy, lambda: Multiply({2: 0.5}, 0.7, on_load="override"), lr, seed=1)
+    dcp_load({"job": rest}, checkpoint_id=folder / "Multiply protocol")
+    results["override"] = rest.train(range(STOP, STEPS)).lrs
     return results
 
 
