@@ -253,7 +253,7 @@ def test_the_momentum_of_one_cycle_is_a_second_policy(
 
 
 @pytest.mark.spec("O5")
-@pytest.mark.parametrize("option", ["lr", "weight_decay", "momentum"])
+@pytest.mark.parametrize("option", ["weight_decay", "momentum"])
 def test_policies_of_each_option_keep_the_laws(option: str) -> None:
     subject = Subject(
         lambda: Scale(reciprocal, option=option),

@@ -752,6 +752,25 @@ def test_what_a_state_holds() -> None:
     assert plateau.state_dict() == state
 
 
+class Counting(Plateau):
+    """One of somebody's own, with an attribute that belongs into the state."""
+
+    steps = 0
+
+    def step(self, metric: Any = None) -> None:
+        self.steps += 1
+        super().step(metric)
+
+
+@pytest.mark.spec("P7", "T7")
+def test_the_state_of_a_subclass_has_its_attributes_too() -> None:
+    first, rest = (Counting(Scale(reciprocal), 0.5, patience=0)(sgd(0.5)) for _ in range(2))
+    fed(first, [1.0, 2.0])
+    rest.load_state_dict(through_disk(first.state_dict()))
+    assert (rest.steps, rest.cuts, rest.policy) == (2, 1, Scale(reciprocal))
+    assert fed(rest, [None, 2.0]) == fed(first, [None, 2.0])
+
+
 @pytest.mark.spec("P7", "T10", "T25", "T27")
 @pytest.mark.parametrize(
     ("change", "message"),
@@ -846,26 +865,16 @@ def test_override_takes_the_state_of_a_schedule_or_of_torch_and_counts_from_ther
 # Metrics by epoch, and inside other schedulers
 
 
-class Fed(Plateau):
-    """Gets the metric of each epoch from a table: then all is a matter of the epoch again."""
-
-    metrics = (3.0, 2.0, 2.0, 2.0, 1.0, None, 1.0, math.inf, 1.0, 1.0, 0.5)
-
-    def step(self, metric: Any = None) -> None:
-        super().step(self.metrics[self.last_epoch % len(self.metrics)])
-
-    def get_lr(self) -> Any:  # it has no closed form: that does not know the metrics to come
-        return super().get_lr()
-
-
 SUBJECTS: dict[str, Subject] = {
     "Schedule": Subject(
         lambda: Plateau(Schedule(Cosine(0.1, 0.0, epochs=20))),
         expected=lambda epoch, group: Cosine(0.1, 0.0, epochs=20)(epoch),
+        epochs=8,
     ),
     "Scale": Subject(
         lambda: Plateau(Scale(reciprocal)),
         expected=lambda epoch, group: (group + 1) / 10 / (1 + epoch),
+        epochs=8,
     ),
     "a list": Subject(lambda: Plateau(Scale([reciprocal, KEPT]), min_lr=[0.1, 0.2]), epochs=6),
     "weight decay": Subject(
@@ -873,7 +882,11 @@ SUBJECTS: dict[str, Subject] = {
         expected=lambda epoch, group: (group + 1) / 10 / (1 + epoch),
         epochs=6,
     ),
-    "with metrics": Subject(lambda: Fed(Scale(reciprocal), factor=0.5, patience=0), epochs=10),
+    "with metrics": Subject(
+        lambda: Plateau(Scale(reciprocal), factor=0.5, patience=0),
+        metrics=[3.0, 2.0, 2.0, 2.0, 1.0, 1.0, math.inf, 1.0],
+        epochs=8,
+    ),
 }
 
 
