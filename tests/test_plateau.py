@@ -546,14 +546,15 @@ def test_a_step_that_fails_has_counted_nothing() -> None:
 
 @pytest.mark.spec("P6", "B9", "B2", "K1")
 def test_a_binding_begins_without_metrics_and_so_does_a_copy() -> None:
-    plateau = Plateau(Scale(KEPT), factor=0.5, patience=0)(sgd(0.5))
+    plateau = Plateau(Scale([KEPT]), factor=0.5, patience=0)(sgd(0.5))
     fed(plateau, [1.0, 2.0])
     assert plateau.lr_at(9) == [0.25]
     copied = copy.copy(plateau)
-    assert copied == Plateau(Scale(KEPT), factor=0.5, patience=0)
+    assert copied == Plateau(Scale([KEPT]), factor=0.5, patience=0)
     assert copied(sgd(0.5)).lr_at(9) == [0.5]
-    with unchanged(plateau, plateau.optimizer), pytest.raises(TypeError, match="binds to a torch"):
-        plateau.set_optimizer(None)  # type: ignore[arg-type]
+    for wrong in (None, sgd(0.5, 0.5)):
+        with unchanged(plateau, plateau.optimizer), pytest.raises((TypeError, ValueError)):
+            plateau.set_optimizer(wrong)  # type: ignore[arg-type]
     plateau.set_optimizer(sgd(0.5))
     assert (plateau.cuts, plateau.best) == (0, math.inf)
     assert fed(plateau, [3.0]) == [[0.5]]

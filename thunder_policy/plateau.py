@@ -14,11 +14,11 @@ from typing import Any, Literal, SupportsFloat, SupportsIndex, TypeVar
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from .aliases import Integer, Number, ScheduleFn
 from .call_order import warn
 from .checks import cure_of_text, each, epoch_number, non_negative, one_of, per_group, real, short
+from .groups import Params
 from .mapping import Scale, Schedule, _ByCall
 from .names import ByName
 from .policy import LRs, Policy, is_bound
@@ -138,15 +138,9 @@ class Plateau(_ByCall):
         self.num_bad_epochs = self.cooldown_counter = self.cuts = 0
         self._nan_was_said = False
 
-    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
-        """Bind the policy to an optimizer, as `Policy.set_optimizer` does; no metric is known."""
-        before = vars(self).copy()
-        self._start_over()
-        try:
-            super().set_optimizer(optimizer, last_epoch)
-        except BaseException:
-            vars(self).update(before)
-            raise
+    def _starts_at_binding(self, known: Sequence[Params], epoch: int) -> list[float]:
+        self._start_over()  # no metric is known; a binding that fails puts all back
+        return super()._starts_at_binding(known, epoch)
 
     def step(self, metric: SupportsFloat | None = None) -> None:  # type: ignore[override, unused-ignore]  # pyright: ignore[reportIncompatibleMethodOverride]
         """Go on to the next epoch, and look at a metric of the one that ends, if there is one.
