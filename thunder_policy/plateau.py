@@ -196,7 +196,7 @@ class Plateau(_ByCall):
         bound = self.best * (1 + by) if self.threshold_mode == "rel" else self.best + by
         return metric > bound if self.mode == "max" else metric < bound
 
-    # That of Schedule and Scale, and here as it has another closed form.
+    # That of Schedule and Scale; a closed form counts as that of the get_lr beside it.
     get_lr = _ByCall.get_lr
 
     @property
