@@ -44,11 +44,10 @@ from thunder_policy import (
     simulate,
 )
 from thunder_policy.cli import main
-from thunder_policy.conformance import Subject, check_policy
 from thunder_policy.schedules import Constant, Cosine, Linear, warmup
 
-RECIPES = (Path(__file__).parents[1] / "thunder_policy" / "RECIPES.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+PAGE = Path(__file__).parents[1] / "thunder_policy" / "RECIPES.md"
+RECIPES = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
 
 DTYPES = (None, torch.float64, torch.float32, torch.bfloat16)
 
@@ -60,15 +59,12 @@ def held(value: float, dtype: torch.dtype | None) -> Any:
 # The page
 
 
-def test_each_recipe_has_at_most_ten_lines_and_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    namespace: dict[str, Any] = {"__name__": "recipes"}
-    blocks = [*BLOCK.finditer(RECIPES)]
-    assert len(blocks) == RECIPES.count("```python") > 10
-    for block in blocks:
-        lines = [line for line in block[1].splitlines() if line.strip()]
+def test_each_recipe_has_at_most_ten_lines() -> None:
+    """That they run is seen with those of the other pages."""
+    assert len(RECIPES) > 10
+    for block in RECIPES:
+        lines = [line for line in block.splitlines() if line.strip()]
         assert len(lines) <= 10, lines[0]
-        source = "\n" * RECIPES.count("\n", 0, block.start(1)) + block[1]
-        exec(compile(source, "RECIPES.md", "exec"), namespace)
 
 
 # Groups that have lrs of their own: DeepSpeed#7713, torchtitan#2859
@@ -250,17 +246,6 @@ def test_the_momentum_of_one_cycle_is_a_second_policy(
             ours.step()
             for policy in policies:
                 policy.step()
-
-
-@pytest.mark.spec("O5")
-@pytest.mark.parametrize("option", ["weight_decay", "momentum"])
-def test_policies_of_each_option_keep_the_laws(option: str) -> None:
-    subject = Subject(
-        lambda: Scale(reciprocal, option=option),
-        expected=lambda epoch, group: (group + 1) / 10 / (1 + epoch),
-        epochs=5,
-    )
-    assert {one.status for one in check_policy(subject)} <= {"passed", "skipped"}
 
 
 @pytest.mark.spec("O1", "B2")
