@@ -829,8 +829,6 @@ def _cycle(t: float, length: float) -> tuple[int, float]:
         return divmod(t, length)
     cycle = int(_latest(float(t)) // length)
     since = t - cycle * length
-    if since >= length:  # far from 0, where the rounding of a time is longer than a cycle
-        return cycle + 1, 0
     return cycle, since if since > 0 else 0
 
 
