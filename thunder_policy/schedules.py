@@ -646,10 +646,12 @@ class Triangular(ScheduleFunction):
             raise ValueError(f"Triangular: gamma must be at most 1, not {self.gamma!r}")
 
     def _at(self, t: float) -> float:
-        length = self.up + self.down
-        cycle, since = _cycle(t, length)
-        way = (self.up, _linear, self.peak), (length, _linear, self.start)
-        lr = _phases(since, self.start, way)
+        cycle, since = _cycle(t, self.up + self.down)
+        to_tip = _since(self.up, since)
+        if to_tip > 0:
+            lr = _linear(self.start, self.peak, since, to_tip)
+        else:
+            lr = _linear(self.peak, self.start, -to_tip, self.up + self.down - since)
         if self.mode == "triangular":
             return lr
         gamma, times = (0.5, cycle) if self.mode == "triangular2" else (self.gamma, t)
@@ -819,7 +821,7 @@ def _whole(t: float) -> float:
 
 
 def _latest(t: float) -> float:
-    """Return the latest time that is one with a time."""
+    """Return the latest time that is one with a time, which is itself where it is whole."""
     return t if type(t) is int else t + SAME + 2 * PART * t
 
 
@@ -827,7 +829,7 @@ def _cycle(t: float, length: float) -> tuple[int, float]:
     """Return how many cycles of some length are over, and the time since the last one was."""
     if type(t) is int and type(length) is int:
         return divmod(t, length)
-    cycle = int(_latest(float(t)) // length)
+    cycle = int((t + SAME + 2 * PART * t) // length)
     since = t - cycle * length
     return cycle, since if since > 0 else 0
 
