@@ -399,6 +399,10 @@ def test_any_sequence_of_a_configuration_will_do() -> None:
             r"Schedule: mapping must be .* \(str\): thunder_policy\.parse",
         ),
         (
+            lambda: Scale([{"start": 1}]),  # type: ignore[list-item]
+            r"Scale: mapping\[0\] must be a callable .*in Hydra write _convert_: all",
+        ),
+        (
             lambda: Plateau("Constant(0.1)"),  # type: ignore[arg-type]
             r"Plateau: policy must be .* \(str\): thunder_policy\.parse",
         ),

@@ -251,13 +251,9 @@ def test_a_copy_says_its_version_and_has_the_hash_of_the_original(
     assert python(bare, "-m", "changed", "version", "--hash", cwd=tmp_path) != printed
 
 
-@pytest.mark.parametrize("stubs", [True, False], ids=["with stubs", "without"])
-def test_all_of_the_project_checks_strictly(
-    stubs: bool, project: Path, complete: Path, tmp_path: Path
-) -> None:
-    used = environment(tmp_path / "env", stubs=True, package=False) if stubs else complete
-    assert mypy(used, project, tmp_path) == ""
-    assert pyright(used, project, tmp_path) == ""
+def test_all_of_the_project_checks_strictly(project: Path, complete: Path, tmp_path: Path) -> None:
+    assert mypy(complete, project, tmp_path) == ""
+    assert pyright(complete, project, tmp_path) == ""
 
 
 def test_the_project_s_own_code_checks_strictly_without_the_extras(

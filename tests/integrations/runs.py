@@ -52,6 +52,7 @@ WITH_LR: dict[str, tuple[Callable[[], Policy], float | Tensor]] = {
 }
 
 every_policy = pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES)
+every_policy_and_a_lr = pytest.mark.parametrize(("make", "lr"), WITH_LR.values(), ids=WITH_LR)
 
 
 def expected(policy: Policy, steps: int = STEPS) -> list[list[float]]:

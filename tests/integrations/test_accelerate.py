@@ -20,6 +20,7 @@ from runs import (
     Run,
     check_same,
     every_policy,
+    every_policy_and_a_lr,
     expected,
     lrs,
     make_data,
@@ -128,8 +129,7 @@ def resumed(stop: int, folder: Path, make: MakeBind, **options: Any) -> tuple[Jo
     return whole, first, rest
 
 
-@every_policy
-@pytest.mark.parametrize("lr", [LR, torch.tensor(LR, dtype=torch.float64)], ids=["float", "tensor"])
+@every_policy_and_a_lr
 @pytest.mark.parametrize("stop", [1, 6])
 def test_a_resumed_run_is_the_uninterrupted_one(
     make: MakePolicy, lr: float | Tensor, stop: int, tmp_path: Path

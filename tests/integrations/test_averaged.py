@@ -10,12 +10,11 @@ import pytest
 import torch
 from runs import (
     BATCHES,
-    LR,
     STEPS,
     Run,
     check_same,
     differences,
-    every_policy,
+    every_policy_and_a_lr,
     expected,
     lrs,
     make_batches,
@@ -86,13 +85,7 @@ def resumed(stop: int, path: Path, make: MakePolicy, swa: bool, lr: float | Tens
     return whole
 
 
-every_lr = pytest.mark.parametrize(
-    "lr", [LR, torch.tensor(LR, dtype=torch.float64)], ids=["float", "tensor"]
-)
-
-
-@every_policy
-@every_lr
+@every_policy_and_a_lr
 def test_an_average_is_kept_beside_a_policy(
     make: MakePolicy, lr: float | Tensor, tmp_path: Path
 ) -> None:
@@ -102,8 +95,7 @@ def test_an_average_is_kept_beside_a_policy(
     assert {*differences(weights, make_model().state_dict())} > {"0.weight", "2.weight"}
 
 
-@every_policy
-@every_lr
+@every_policy_and_a_lr
 @pytest.mark.parametrize("stop", [3, 6, 8])
 def test_swalr_goes_on_from_where_the_policy_has_come_to(
     make: MakePolicy, lr: float | Tensor, stop: int, tmp_path: Path

@@ -18,6 +18,7 @@ from runs import (
     Run,
     check_same,
     every_policy,
+    every_policy_and_a_lr,
     expected,
     lrs,
     make_data,
@@ -97,8 +98,7 @@ class Job:
         return self.train(folder)
 
 
-@every_policy
-@pytest.mark.parametrize("lr", [LR, torch.tensor(LR, dtype=torch.float64)], ids=["float", "tensor"])
+@every_policy_and_a_lr
 @pytest.mark.parametrize("stop", [2, 6])
 @pytest.mark.parametrize("event", [Events.ITERATION_COMPLETED, Events.EPOCH_COMPLETED])
 def test_a_resumed_run_is_the_uninterrupted_one(

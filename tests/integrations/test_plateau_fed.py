@@ -87,8 +87,7 @@ def fit_in_parts(
 
 
 @each_plateau
-@pytest.mark.parametrize("tensors", [False, True], ids=["float", "tensor"])
-@pytest.mark.parametrize("stop", [1, 3])
+@pytest.mark.parametrize(("tensors", "stop"), [(False, 1), (True, 3)], ids=["float", "tensor"])
 def test_lightning_gives_it_the_metric_that_it_monitors(
     make: Callable[[], Plateau], tensors: bool, stop: int, tmp_path: Path
 ) -> None:
@@ -180,8 +179,7 @@ def train(
 
 
 @each_plateau
-@pytest.mark.parametrize("tensors", [False, True], ids=["float", "tensor"])
-@pytest.mark.parametrize("stop", [4, 6])
+@pytest.mark.parametrize(("tensors", "stop"), [(False, 4), (True, 6)], ids=["float", "tensor"])
 def test_the_trainer_gives_it_a_metric_by_a_callback(
     make: Callable[[], Plateau], tensors: bool, stop: int, tmp_path: Path
 ) -> None:
