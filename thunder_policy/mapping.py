@@ -639,12 +639,9 @@ class _ByCall(MappingPolicy[ScheduleFn]):
 
     def _lrs(self, numbers: list[Any], starts: Sequence[Any]) -> list[Any]:
         """Return the lr of each group from what its callable gives."""
-        if self._multiplies:
-            pairs = zip(starts, numbers)
-            return [one if one is None or number is None else one * number for one, number in pairs]
-        if None not in numbers:
+        if not self._multiplies and None not in numbers:
             return numbers
-        return [one if number is None else number for one, number in zip(starts, numbers)]
+        return [*map(self._changed, starts, numbers)]
 
     def _numbers(self, epoch: int, n: int) -> list[Any]:
         """Call each callable once: a number for each of n groups, None for one that has none."""
