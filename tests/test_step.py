@@ -208,6 +208,11 @@ OVERFLOWS: dict[str, Overflow] = {
         None,
         "Scale.*inf",
     ),
+    "Scale on floats, by one callable": (
+        lambda: Scale(lambda t: 1e200 if t == 2 else 1.0, [1, 1e200]),
+        None,
+        "Scale.*inf",
+    ),
 }
 
 
