@@ -209,7 +209,7 @@ import functools, sys
 from torch import zeros
 from torch.nn import Parameter
 from torch.optim import SGD
-from torch.optim.lr_scheduler import LRScheduler, StepLR
+from torch.optim.lr_scheduler import StepLR
 from thunder_policy import MappingPolicy, Policy, Schedule, Switch
 from hostile import NAMES, Leaving, Theirs, hostile
 
@@ -249,7 +249,7 @@ bound = Switch({0: 1})(SGD([{"params": [Parameter(zeros(1))]}], lr=0.1))
 makes_none, makes_text, makes_loop = (lambda: None), (lambda: "a\\nb"), (lambda: loop)
 steps = functools.partial(StepLR)
 wrong = functools.partial(StepLR, 3, 4, 5, 6, 7)
-abstract, mapping, scheduler, generic = Policy, MappingPolicy, LRScheduler, MappingPolicy[int]
+abstract, mapping, generic = Policy, MappingPolicy, MappingPolicy[int]
 leave, builtin, this = sys.exit, len, sys.modules[__name__]
 """
 FILES = {

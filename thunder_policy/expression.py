@@ -236,8 +236,11 @@ class _Parser:
             if keyword.arg is None:
                 raise self.error(keyword.value, "** is not allowed")
             keywords[keyword.arg] = self.visit(keyword.value, depth)
+        # The signature of a class would have types for their text, which is evaluated for that.
+        is_class = isinstance(function, type)
+        called: Any = function.__init__ if is_class else function
         try:
-            signature(function).bind(*arguments, **keywords)
+            signature(called).bind(*([None] * is_class), *arguments, **keywords)
         except TypeError as error:
             raise self.error(node, f"{name}: {error}") from error
         return self.tried(node, lambda: function(*arguments, **keywords))
