@@ -114,6 +114,7 @@ class MappingPolicy(Policy, Generic[M]):
         [0.2]
     """
 
+    base_lrs: list[float]
     mapping: M | list[M]
     lr_init: float | list[float] | None
     on_load: OnLoad
@@ -612,6 +613,7 @@ class Multiply(_ByEpoch):
 class _ByCall(MappingPolicy[ScheduleFn]):
     """What Schedule and Scale share: a callable is asked at every epoch."""
 
+    last_epoch: int
     mapping: ScheduleFn | list[ScheduleFn | None]  # type: ignore[assignment]
     _checked = staticmethod(epochs.schedule_or_none)
     _but = ", but for the callables, which are those written here from the next step on"

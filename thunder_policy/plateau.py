@@ -197,7 +197,9 @@ class Plateau(_ByCall):
         return metric > bound if self.mode == "max" else metric < bound
 
     # That of Schedule and Scale; a closed form counts as that of the get_lr beside it.
-    get_lr = _ByCall.get_lr
+    def get_lr(self) -> LRs:  # type: ignore[override, unused-ignore]
+        """Compute the lrs to be written at ``last_epoch``: one a param group."""
+        return super().get_lr()
 
     @property
     def _multiplies(self) -> bool:  # type: ignore[override]
