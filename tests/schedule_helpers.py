@@ -229,8 +229,7 @@ def exactly(schedule: ScheduleFunction, t: Any) -> Any:
             if schedule.cycle_limit is not None and cycle >= schedule.cycle_limit:
                 return mp.mpf(end)
             return between(top * power(schedule.cycle_decay, cycle), end, t, n, "cos")
-        case Piecewise():
-            pairs: Any = schedule.points
+        case Piecewise(pairs):
             points = [(exact(epoch), lr) for epoch, lr in pairs]
             after = [i for i, (epoch, _) in enumerate(points) if epoch > t]
             if not after or after[0] == 0:

@@ -521,6 +521,8 @@ def test_a_schedule_cannot_be_changed() -> None:
     given_milestones = MultiStep(0.1, milestones)
     points[5], milestones[0] = 1.0, 7
     assert given_points == Piecewise([(5, 0.0), (0, 0.1)])
+    pairs: tuple[tuple[float, float], ...] = given_points.points  # for pydantic, by its type
+    assert [*pairs] == [(0.0, 0.1), (5.0, 0.0)]
     assert given_milestones.milestones == (1, 2)
 
 

@@ -529,7 +529,7 @@ class CosineRestarts(ScheduleFunction):
         return _cos(start if decay == 1 else _geometric(start, decay, cycle), self.end, since, left)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Piecewise(ScheduleFunction):
     """Straight lines between points; the first and the last value hold outside of them.
 
@@ -545,15 +545,22 @@ class Piecewise(ScheduleFunction):
         [0.0, 0.25, 0.5, 0.375, 0.25, 0.125, 0.0, 0.0]
     """
 
-    points: Mapping[int, float] | Mapping[float, float] | Iterable[tuple[float, float]]
+    points: tuple[tuple[float, float], ...]
+
+    def __init__(
+        self,
+        points: Mapping[int, float] | Mapping[float, float] | Iterable[tuple[float, float]],
+    ) -> None:
+        """Take a mapping or pairs; what reads and writes fields by their types finds pairs."""
+        object.__setattr__(self, "points", points)
+        self.__post_init__()
 
     def _at(self, t: float) -> float:
-        points: Any = self.points
-        i = bisect_right(points, (t, math.inf))
-        if 0 < i < len(points):
-            (a, x), (b, y) = points[i - 1 : i + 1]
+        i = bisect_right(self.points, (t, math.inf))
+        if 0 < i < len(self.points):
+            (a, x), (b, y) = self.points[i - 1 : i + 1]
             return _linear(x, y, t - a, b - t)
-        return float(points[i - 1 if i else 0][1])
+        return self.points[i - 1 if i else 0][1]
 
 
 @dataclass(frozen=True)
