@@ -243,7 +243,8 @@ class MultiStep(ScheduleFunction):
     gamma: float = 0.1
 
     def _at(self, t: float) -> float:
-        return _geometric(self.start, self.gamma, bisect_right(self.milestones, _latest(t)))
+        passed = bisect_right(self.milestones, t if type(t) is int else _latest(t))
+        return _geometric(self.start, self.gamma, passed)
 
 
 @dataclass(frozen=True)
@@ -521,7 +522,7 @@ class CosineRestarts(ScheduleFunction):
             left = self.T_0 - since
         else:
             begins = _restarts(self.T_0, self.T_mult)
-            cycle = bisect_right(begins, _latest(t)) - 1
+            cycle = bisect_right(begins, t if type(t) is int else _latest(t)) - 1
             since, left = _since(t, begins[cycle]), begins[cycle + 1] - t
         if self.cycle_limit is not None and cycle >= self.cycle_limit:
             return self.end
@@ -828,15 +829,15 @@ def _whole(t: float) -> float:
 
 
 def _latest(t: float) -> float:
-    """Return the latest time that is one with a time, which is itself where it is whole."""
-    return t if type(t) is int else t + SAME + 2 * PART * t
+    """Return the latest time that is one with a time."""
+    return t + SAME + 2 * PART * t
 
 
 def _cycle(t: float, length: float) -> tuple[int, float]:
     """Return how many cycles of some length are over, and the time since the last one was."""
     if type(t) is int and type(length) is int:
         return divmod(t, length)
-    cycle = int((t + SAME + 2 * PART * t) // length)
+    cycle = int(_latest(t) // length)
     since = t - cycle * length
     return cycle, since if since > 0 else 0
 
