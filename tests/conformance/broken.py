@@ -1099,56 +1099,69 @@ class Flattens(Decay):
         return super().get_lr()
 
 
-class Reads(Decay):
+class FromLive(Decay):
+    """Makes each lr of the one before it, on the device that holds that."""
+
+    def get_lr(self) -> Any:
+        factor = 0.9 if self.last_epoch else 1.0
+        return [self.made_of(group["lr"] * factor) for group in self.optimizer.param_groups]
+
+    def made_of(self, lr: Any) -> Any:
+        return lr
+
+
+class Reads(FromLive):
     """Waits for the GPU."""
+
+    def made_of(self, lr: Any) -> Any:
+        return float(lr)
+
+
+class Compares(FromLive):
+    """Waits for the GPU where it compares."""
+
+    def made_of(self, lr: Any) -> Any:
+        return lr if lr > 0.01 else lr * 1.0
+
+
+class Items(FromLive):
+    def made_of(self, lr: Any) -> Any:
+        return lr.item() if isinstance(lr, Tensor) else lr
+
+
+class Fetches(FromLive):
+    def made_of(self, lr: Any) -> Any:
+        return lr.cpu() if isinstance(lr, Tensor) else lr
+
+
+class Floors(FromLive):
+    """Compares on the device."""
+
+    def made_of(self, lr: Any) -> Any:
+        return lr.clamp(min=0.01) if isinstance(lr, Tensor) else max(lr, 0.01)
+
+
+class ReadsAtBinding(Decay):
+    """Reads on the host what its binding has read there."""
 
     def get_lr(self) -> Any:
         return [float(lr) * self.factor() for lr in self.base_lrs]
 
 
-class Compares(Decay):
-    """Waits for the GPU where it compares."""
-
-    def get_lr(self) -> Any:
-        return [lr if lr > 0.01 else lr * 1.0 for lr in super().get_lr()]
-
-
-class Items(Decay):
-    def get_lr(self) -> Any:
-        lrs = super().get_lr()
-        return [lr.item() if isinstance(lr, Tensor) else lr for lr in lrs]
-
-
-class Fetches(Decay):
-    def get_lr(self) -> Any:
-        lrs = super().get_lr()
-        return [lr.cpu() if isinstance(lr, Tensor) else lr for lr in lrs]
-
-
-class Floors(Decay):
-    """Compares on the device."""
-
-    def get_lr(self) -> Any:
-        lrs = super().get_lr()
-        return [lr.clamp(min=0.01) if isinstance(lr, Tensor) else max(lr, 0.01) for lr in lrs]
-
-
-class Replays(Decay):
+class Replays(FromLive):
     """Goes through all epochs so far at each step."""
 
-    def get_lr(self) -> Any:
-        lrs = [*self.base_lrs]
+    def made_of(self, lr: Any) -> Any:
         for _ in range(self.last_epoch):
-            lrs = [lr * 0.9 for lr in lrs]
-        return lrs
+            lr = lr * 1.0
+        return lr
 
 
-class Powers(Decay):
+class Powers(FromLive):
     """Has a second phase with more to do."""
 
-    def get_lr(self) -> Any:
-        lrs = super().get_lr()
-        return [lr * 0.5 * 2.0 for lr in lrs] if self.last_epoch > 4 else lrs
+    def made_of(self, lr: Any) -> Any:
+        return lr * 0.5 * 2.0 if self.last_epoch > 4 else lr
 
 
 pair("tensor_identity", "expected the tensor that it held", ReplacesTensor, Decay)
@@ -1158,7 +1171,7 @@ pair("tensor_storage", "base_lrs: expected memory of its own", LiveBase, OwnBase
 pair("tensor_storage", "initial_lr: expected memory of its own", LiveInitial, SetsInitial)
 pair("tensor_storage", "get_last_lr(): expected memory of its own", HandsOut, SaysSo)
 pair("tensor_shape", "a lr must have no dimension", Flattens, Decay)
-pair("gpu_sync", "no wait for the device", Reads, Floors)
+pair("gpu_sync", "no wait for the device", Reads, ReadsAtBinding)
 pair("gpu_sync", "_local_scalar_dense", Compares, Floors)
 pair("gpu_sync", "_local_scalar_dense", Items, Floors)
 pair("gpu_sync", "_to_copy", Fetches, Floors)

@@ -5,8 +5,11 @@ They go into the pairs of `broken`.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import decimal
 import functools
+import logging
 import math
 import os
 import sys
@@ -85,6 +88,49 @@ class Benchmarks(Decay):
         torch.backends.cudnn.benchmark = True
 
 
+class SetsOnLoading(Loads):
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        torch.set_float32_matmul_precision("medium")
+
+
+class Patches(Decay):
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        super().set_optimizer(optimizer, last_epoch)
+        math.tau = 6.28  # type: ignore[misc]
+
+
+class CountsInFive(Decay):
+    def factor(self) -> float:
+        decimal.getcontext().prec = 5
+        return float(decimal.Decimal("0.9") ** self.last_epoch)
+
+
+class CountsInFiveHere(Decay):
+    def factor(self) -> float:
+        with decimal.localcontext(decimal.Context(prec=5)):
+            return float(decimal.Decimal("0.9") ** self.last_epoch)
+
+
+class SilencesTorch(Decay):
+    def __init__(self) -> None:
+        logging.getLogger("torch").setLevel(logging.CRITICAL)
+
+
+class NamesALogger(Decay):
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        logging.getLogger("broken_around.decay").debug("epoch %d", self.last_epoch)
+
+
+class PrintsBelow(Decay):
+    """Writes past Python, as C does."""
+
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        os.write(1, b"epoch 1")
+
+
 class PrintsLR(Decay):
     def step(self, epoch: int | None = None) -> None:
         super().step(epoch)
@@ -111,9 +157,14 @@ pair("settings", "the precision of matrix products: expected highest", SetsPreci
 pair("settings", "the environment, OMP_NUM_THREADS_OF_DECAY", SetsVariable, ReadsVariable)
 pair("settings", "the recursion limit: expected", RaisesLimit, OwnStep)
 pair("settings", "NumPy's handling of errors, over", IgnoresOverflow, IgnoresOverflowHere)
-pair("settings", "torch.backends.cudnn", Benchmarks, Notes)
+pair("settings", "torch.backends, benchmark", Benchmarks, Notes)
+pair("settings", "after saving and loading, the precision of matrix products", SetsOnLoading, Loads)
+pair("settings", "what is patched after a run: expected [], saw ['math.tau']", Patches, Notes)
+pair("settings", "the context of decimal, prec: expected", CountsInFive, CountsInFiveHere)
+pair("settings", "the levels of loggers, torch: expected", SilencesTorch, NamesALogger)
 pair("silent", "what is printed: expected , saw epoch 1: [0.09", PrintsLR, PrintsIfAsked)
 pair("silent", "what is printed: expected , saw loaded", PrintsOnLoading, Loads)
+pair("silent", "what is printed: expected , saw epoch 1", PrintsBelow, PrintsIfAsked)
 
 
 # What a step does with an error, and numbers
@@ -127,6 +178,14 @@ class Swallows(Decay):
             super().step(epoch)
         except RuntimeError:
             self.last_epoch += 1
+
+
+class SwallowsItsOwn(Decay):
+    """Knows of one kind of error alone."""
+
+    def step(self, epoch: int | None = None) -> None:
+        with contextlib.suppress(ZeroDivisionError):
+            super().step(epoch)
 
 
 class Translates(Decay):
@@ -167,6 +226,23 @@ class NotesInPython(NotesInNumPy):
         return {**Policy.state_dict(self), "notes": {"factor": self.factor()}}
 
 
+class LoadsNumPy(Loads):
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        for group in self.optimizer.param_groups:
+            group["initial_lr"] = np.float64(group["initial_lr"])
+
+
+class KeysInNumPy(NotesInNumPy):
+    def state_dict(self) -> dict[str, Any]:
+        return {**Policy.state_dict(self), "notes": {np.int64(3): 0.5}}
+
+
+class BadStr(Decay):
+    def __str__(self) -> str:
+        return f"until {self.until}"  # type: ignore[attr-defined]
+
+
 class BadRepr(Decay):
     def __repr__(self) -> str:
         return f"BadRepr(until={self.until})"  # type: ignore[attr-defined]
@@ -187,6 +263,12 @@ class Divides(Decay):
 
     def get_lr(self) -> Any:
         return [lr * (0.01 * lr / lr) ** (self.last_epoch / 20) for lr in map(float, self.base_lrs)]
+
+
+class DividesByTheLast(Decay):
+    def get_lr(self) -> Any:
+        last = self.base_lrs[-1]
+        return [lr / last * last * self.factor() for lr in map(float, self.base_lrs)]
 
 
 class TakesLogarithms(Decay):
@@ -227,7 +309,12 @@ class Positive(Decay):
 pair(
     "step_atomic", "a step whose get_lr raises an error: expected that error", Swallows, Translates
 )
+pair("step_atomic", "raises an error: expected that error", SwallowsItsOwn, Translates)
 pair("plain_numbers", "the lr in the groups: expected plain numbers", WritesNumPy, AnswersInNumPy)
+pair("plain_numbers", "initial_lr: expected plain numbers", LoadsNumPy, Loads)
+pair("plain_numbers", "the state's notes: expected plain", KeysInNumPy, NotesInPython)
+pair("printable", "str() of a policy that is new: expected a text, saw Attr", BadStr, OwnRepr)
+pair("any_start", "saw ZeroDivisionError", DividesByTheLast, Decay)
 pair("plain_numbers", "the state's notes: expected plain", NotesInNumPy, NotesInPython)
 pair("printable", "repr() of a policy that is new: expected a text, saw Attr", BadRepr, OwnRepr)
 pair("printable", "repr() of a policy that is in use: expected", BadReprOnceBound, OwnRepr)
@@ -307,6 +394,24 @@ class ByTheHour(Decay):
         return math.pow(0.9, float((time.monotonic() - self.began) // 3600))
 
 
+class HasAClock(Decay):
+    clock = staticmethod(time.time)
+
+    def factor(self) -> float:
+        return super().factor() * (0.5 if self.clock() % 86400 < 21600 else 1.0)
+
+
+class IsGivenAClock(Decay):
+    def factor(self, clock: Any = time.clock_gettime) -> float:
+        early = clock(time.CLOCK_REALTIME) % 86400 < 21600
+        return super().factor() * (0.5 if early else 1.0)
+
+
+class ByTheDigits(Decay):
+    def factor(self) -> float:
+        return super().factor() * (0.5 if time.strftime("%H") < "06" else 1.0)
+
+
 class NotesTheTime(Decay):
     def step(self, epoch: int | None = None) -> None:
         super().step(epoch)
@@ -327,6 +432,14 @@ class LosesLoss(Decay):
 
         step._wrapped_by_lr_sched = True  # type: ignore[attr-defined]
         optimizer.step = step  # type: ignore[method-assign, assignment]
+
+
+class LosesLossLater(Decay):
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        if self.last_epoch == 2:
+            inner = self.optimizer.step
+            self.optimizer.step = lambda closure=None: (inner(closure), None)[1]  # type: ignore[method-assign, assignment]
 
 
 class LosesClosure(Decay):
@@ -365,8 +478,12 @@ pair("same_everywhere", "saw AttributeError", KeptForAThread, Locks)
 pair("clock", "the lr of a run that takes days", AtNight, NotesTheTime)
 pair("clock", "the lr of a run that takes days", OnSundays, NotesTheTime)
 pair("clock", "the lr of a run that takes days", ByTheHour, NotesTheTime)
+pair("clock", "the lr of a run that takes days", HasAClock, NotesTheTime)
+pair("clock", "the lr of a run that takes days", IsGivenAClock, NotesTheTime)
+pair("clock", "the lr of a run that takes days", ByTheDigits, NotesTheTime)
 pair("optimizer_step", "expected (0.25, 1), saw (None, 1)", LosesLoss, KeepsLoss)
 pair("optimizer_step", "expected (0.25, 1), saw (None, 0)", LosesClosure, KeepsLoss)
+pair("optimizer_step", "expected (0.25, 1), saw (None, 1)", LosesLossLater, KeepsLoss)
 pair("any_optimizer", "the lr with Adam", ByAdam, AsksAdam)
 
 
@@ -408,6 +525,37 @@ class ReplaysAll(Decay):
 class SearchesMilestones(Decay):
     def factor(self) -> float:
         return 0.9 ** sum(milestone <= self.last_epoch for milestone in range(0, 3000, 30))
+
+
+class Hooks(Decay):
+    """Has one more hook of the optimizer called at each step."""
+
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        self.optimizer.register_step_post_hook(lambda *_: None)
+
+
+class Writes(Decay):
+    """Writes a text that its state has."""
+
+    def __init__(self) -> None:
+        self.log = ""
+
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        self.log += "."
+
+
+class WritesAside(Writes):
+    def state_dict(self) -> dict[str, Any]:
+        return self.prepare_state_dict("log")
+
+
+class MultipliesAll(Decay):
+    """Goes through all epochs so far at each step, in one line."""
+
+    def factor(self) -> float:
+        return math.prod([0.999] * self.last_epoch)
 
 
 class KeepsAll(Decay):
@@ -491,6 +639,10 @@ class Ends(Decay):
 
 pair("long_run", "the calls within a step: expected no growth, saw Recurs", Wraps, OwnStep)
 pair("long_run", "the lines of code that a step runs", ReplaysAll, SearchesMilestones)
+pair("long_run", "the lines of code that a step runs", Hooks, KeepsLoss)
+pair("long_run", "the memory that a step takes: expected no growth", MultipliesAll, KeepsSome)
+pair("long_run", "the numbers in the state: expected no growth", Writes, KeepsSome)
+pair("long_run", "the objects kept: expected no growth", WritesAside, KeepsSome)
 pair("long_run", "the numbers in the state: expected no growth", KeepsAll, KeepsSome)
 pair("long_run", "the objects kept: expected no growth", KeepsAllAside, KeepsSome)
 pair("long_run", "the objects kept: expected no growth", Stacks, KeepsSome)
@@ -522,6 +674,7 @@ class ByTheName(ByTheOrder):
 
 
 _counts: dict[int, int] = {}
+_count = 0
 
 
 class Registers(Decay):
@@ -568,6 +721,46 @@ class RegistersOnAClass(Registers):
         number = rest.pop("number")
         Policy.load_state_dict(self, rest)
         self.count = known.get(number, 0)
+
+
+class RegistersInAGlobal(Registers):
+    def state_dict(self) -> dict[str, Any]:
+        global _count
+        _count = self.count
+        return {**self.prepare_state_dict("count"), "number": 0}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        Policy.load_state_dict(self, {k: v for k, v in state_dict.items() if k != "number"})
+        self.count = _count
+
+
+_kept = threading.local()
+
+
+class RegistersInAThread(RegistersInAGlobal):
+    """Saves what no snapshot of modules and classes sees."""
+
+    def state_dict(self) -> dict[str, Any]:
+        _kept.count = self.count
+        return {**self.prepare_state_dict("count"), "number": 0}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self.count = getattr(_kept, "count", 0)
+
+
+class ByTheOrderWithin(Counts):
+    """Takes the values of a dict in its state as they come."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**self.prepare_state_dict("count"), "counts": {"of steps": self.count, "all": 99}}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        rest = dict(state_dict)
+        self.count, _ = rest.pop("counts").values()
+        count = self.count
+        super().load_state_dict(rest)
+        self.count = count
 
 
 class ScalesAtEachLoad(Decay):
@@ -673,7 +866,10 @@ def halved(epoch: int) -> float:
 
 pair("load_key_order", "the lr of a run whose state had its keys", ByTheOrder, ByTheName)
 pair("resume_elsewhere", "the lr of a run resumed in a new process", Registers, Restores)
+pair("load_key_order", "the lr of a run whose state had its keys", ByTheOrderWithin, ByTheName)
 pair("resume_elsewhere", "the lr of a run resumed in a new process", RegistersOnAClass, Restores)
+pair("resume_elsewhere", "the lr of a run resumed in a new process", RegistersInAGlobal, Restores)
+pair("resume_elsewhere", "the lr of a run resumed in a new process", RegistersInAThread, Restores)
 pair("resume_distributed", "the lr of a run of 4 processes", ScalesAtEachLoad, ScalesOnce)
 pair("resume_distributed", "the lr of a run of 4 processes", ScalesByVariable, ScalesOnce)
 pair("save_often", "the lr of a run that was saved 100 times", WearsOut, CountsSaves)

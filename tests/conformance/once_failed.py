@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from thunder_policy import Multiply, Plateau, Scale, Schedule, Switch
+from thunder_policy import Multiply, Plateau, Scale, Schedule, Switch, bound
 from thunder_policy.conformance import Subject
 
 
@@ -149,6 +149,24 @@ class RefusesLate(Decay):
             raise
 
 
+class Refused(Exception):
+    """An error of one's own, of none of Python's kinds."""
+
+
+class RefusesInItsOwnWords(Decay):
+    """Refuses late groups, and a lr of 0."""
+
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        if not all(group["lr"] for group in getattr(optimizer, "param_groups", ())):
+            raise Refused("a lr of 0")
+        super().set_optimizer(optimizer, last_epoch)
+
+    def step(self, epoch: int | None = None) -> None:
+        if len(self.optimizer.param_groups) != len(self.base_lrs):
+            raise Refused("no groups can be added")
+        super().step(epoch)
+
+
 lines: list[object] = []
 made: list[object] = []
 
@@ -176,15 +194,17 @@ ONCE_FAILED: dict[str, Subject | Callable[[], Any]] = {
     "down to denormals": ToDenormals,
     "multiplied to denormals": lambda: Multiply(dict.fromkeys(range(1, 20), 1e-20)),
     "refuses late groups": RefusesLate,
+    "refuses in its own words": RefusesInItsOwnWords,
     "slow to make": SlowToMake,
     "a group that is left alone": lambda: Scale([None, halved], option="weight_decay"),
     "groups by name": lambda: Switch.by_name({"head": {0: 0.5, 3: 0.1}, "body": {2: 0.1}}),
     "starts that are overridden by those of the groups": lambda: Multiply(
         {2: 0.5}, lr_init=None, on_load="override"
     ),
-    "a policy that is told metrics": Subject(
-        lambda: Plateau(Scale(halved), patience=0), metrics=[2.0, 1.0] + [1.0] * 4, epochs=6
+    "a policy that is told metrics, and cuts at each": Subject(
+        lambda: Plateau(Scale(halved), patience=0), metrics=lambda epoch: epoch / epoch
     ),
+    "a policy that is bound where it is made": partial(bound.Switch, mapping={0: 0.5, 3: 0.1}),
     "a name that is left alone": lambda: Schedule.by_name({"head": halved, "body": None}),
 }
 

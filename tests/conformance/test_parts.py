@@ -249,13 +249,9 @@ def test_isolation_needs_no_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
 # The fake GPU
 
 
-class CopiesInPlace(broken.Decay):
-    def get_lr(self) -> Any:
-        lrs = [*super().get_lr()]
-        for lr in lrs:
-            if isinstance(lr, Tensor):
-                lr.copy_(lr * 1.0)
-        return lrs
+class CopiesInPlace(broken.FromLive):
+    def made_of(self, lr: Any) -> Any:
+        return lr.copy_(lr * 1.0) if isinstance(lr, Tensor) else lr
 
 
 class OwnTable(broken.Decay):
@@ -268,10 +264,9 @@ class OwnTable(broken.Decay):
         return float(self.table[self.last_epoch])
 
 
-class CopiesToHost(broken.Decay):
-    def get_lr(self) -> Any:
-        lrs = super().get_lr()
-        return [torch.zeros(()).copy_(lr) if isinstance(lr, Tensor) else lr for lr in lrs]
+class CopiesToHost(broken.FromLive):
+    def made_of(self, lr: Any) -> Any:
+        return torch.zeros(()).copy_(lr) if isinstance(lr, Tensor) else lr
 
 
 class NeedsDriver(broken.Decay):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import decimal
 import gc
 import io
 import json
@@ -10,6 +11,7 @@ import locale
 import logging
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -56,7 +58,10 @@ CHANGES: dict[str, Callable[[], object]] = {
     "the number of threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
     "the precision of matrix products": lambda: torch.set_float32_matmul_precision("medium"),
     "torch's debug mode of what is deterministic": lambda: torch.set_deterministic_debug_mode(1),
-    "torch.backends.cudnn": lambda: setattr(torch.backends.cudnn, "benchmark", True),
+    "torch.backends": lambda: setattr(torch.backends.cudnn, "benchmark", True),
+    "torch's print options": lambda: torch.set_printoptions(precision=2),
+    "whether torch looks for anomalies": lambda: torch.autograd.set_detect_anomaly(True),
+    "whether torch always warns": lambda: torch.set_warn_always(True),
     "NumPy's handling of errors": lambda: np.seterr(divide="ignore"),
     "NumPy's print options": lambda: np.set_printoptions(precision=2),
     "the environment": lambda: os.environ.update(THUNDER_TEST="1", HOME="/nowhere"),
@@ -65,6 +70,10 @@ CHANGES: dict[str, Callable[[], object]] = {
     "the module search path": lambda: sys.path.append("/nowhere"),
     "the locale": lambda: locale.setlocale(locale.LC_NUMERIC, "C.UTF-8"),
     "the root logger": lambda: logging.root.addHandler(logging.NullHandler()),
+    "the levels of loggers": lambda: logging.getLogger("torch").setLevel(logging.CRITICAL),
+    "what answers to a signal": lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
+    "the context of decimal": lambda: setattr(decimal.getcontext(), "prec", 5),
+    "when threads take turns": lambda: sys.setswitchinterval(0.5),
     "the garbage collector": gc.disable,
     "when the garbage collector runs": lambda: gc.set_threshold(1000, 11, 11),
 }

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any, Literal, NamedTuple
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, settings
@@ -25,14 +27,14 @@ from .needs import check_needs
 from .report import ConformanceError, Result
 from .reproduce import reproduction, source_of
 from .runs import Broken, NotApplicable, skip
-from .subject import Copies, Factory, Subject, as_subject, check_fresh
+from .subject import Copies, Factory, Subject, as_subject, check_fresh, layouts_of
 
 # A report is the same each time, and no example database is written.
 _SETTINGS = settings(
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=6,
+    max_examples=3,
     phases=[Phase.generate, Phase.shrink],
     report_multiple_bugs=False,
     suppress_health_check=[*HealthCheck],  # pyright: ignore[reportArgumentType]
@@ -84,19 +86,15 @@ def check_policy(
     names = laws_of(laws, LAWS)
     check_needs(subject)
     known = look_at(subject)
-    roots = [examine(law, subject, known) for law in LAWS.values() if law.root]
-    failed = [result.law for result in roots if result.status == "failed"]
-    done = {result.law: result for result in roots}
-    results = []
-    for name in names:
-        law = LAWS[name]
-        if name in done:
-            result = done[name]
-        elif failed:
-            result = Result(name, "skipped", f"nothing can be said before {failed[0]} holds")
-        else:
-            result = examine(law, subject, known)
-        results.append(_excused(result, excused))
+    done = examine_all([law for law in LAWS.values() if law.root], subject, known)
+    failed = [result.law for result in done.values() if result.status == "failed"]
+    others = [LAWS[name] for name in names if name not in done]
+    if failed:
+        reason = f"nothing can be said before {failed[0]} holds"
+        done |= {law.name: Result(law.name, "skipped", reason) for law in others}
+    else:
+        done |= examine_all(others, subject, known)
+    results = [_excused(done[name], excused) for name in names]
     if on_fail == "raise" and any(result.bad(strict) for result in results):
         raise ConformanceError(name_of(subject), results, strict)
     return results
@@ -125,9 +123,10 @@ class Check:
         check_needs(subject)
         known = look_at(subject)
         if not self.law.root:
-            for root in LAWS.values():
-                if root.root and examine(root, subject, known).status == "failed":
-                    skip(f"nothing can be said before {root.name} holds")
+            roots = [law for law in LAWS.values() if law.root]
+            for root, result in examine_all(roots, subject, known).items():
+                if result.status == "failed":
+                    skip(f"nothing can be said before {root} holds")
         result = examine(self.law, subject, known)
         if result.error is not None:
             raise result.error
@@ -166,60 +165,62 @@ def look_at(subject: Subject) -> Known | None:
     if isinstance(subject.factory, SearchStrategy):
         return None
     with subject.assumed(), isolated(subject.factory):
-        check_fresh(subject.make)
-        late = isinstance(subject.make(), Policy)
+        late = isinstance(check_fresh(subject.make), Policy)
+        exact = subject.exact()
         given = {
             "make": subject.factory,
-            "exact": subject.exact(),
+            "exact": exact,
             "expected": subject.expected,
             "negative": subject.negative,
             "late_groups": subject.late_groups,
         }
-        return Known(late, given, subject.layouts(), subject.epochs)
+        return Known(late, given, layouts_of(exact), subject.epochs)
 
 
 def examine(law: Law, subject: Subject, known: Known | None = None) -> Result:
     """Try one law on one subject, which somebody may have looked at already."""
-    try:
-        with subject.assumed():
-            if isinstance(subject.factory, SearchStrategy):
-                _drawn(law, subject, subject.factory)
-            else:
-                _tried(law, known or look_at(subject))
-    except NotApplicable as reason:
-        return Result(law.name, "skipped", str(reason))
-    except Broken as error:
-        inherited = _is_inherited(law, subject, error)
-        return Result(law.name, "failed", error.reason, error, error.reproduction, inherited)
-    return Result(law.name, "passed")
+    return examine_all([law], subject, known)[law.name]
 
 
-def _is_inherited(law: Law, subject: Subject, error: Broken) -> bool:
-    """Tell whether it is torch's base class that breaks a law, in the way that it does."""
+def examine_all(
+    laws: Sequence[Law], subject: Subject, known: Known | None = None
+) -> dict[str, Result]:
+    """Try some laws on one subject, which somebody may have looked at already."""
+    with subject.assumed():
+        if isinstance(subject.factory, SearchStrategy):
+            return _drawn(laws, subject, subject.factory)
+        known = known or look_at(subject)
+        assert known is not None
+        return {law.name: _result(law, known.late, _tried(law, known)) for law in laws}
+
+
+def _result(law: Law, ours: bool, outcome: Broken | NotApplicable | None) -> Result:
+    """Write down what came of a law on one of our policies, or on a scheduler of torch's base."""
+    if outcome is None:
+        return Result(law.name, "passed")
+    if isinstance(outcome, NotApplicable):
+        return Result(law.name, "skipped", str(outcome))
     known = INHERITED_FROM_TORCH.get(law.name)
-    if known is None or isinstance(subject.factory, SearchStrategy):
-        return False
-    with isolated(subject.factory):
-        on_ours = isinstance(subject.make(), Policy)
-    return not on_ours and known.seen.search(error.reason) is not None
+    inherited = not ours and known is not None and known.seen.search(outcome.reason) is not None
+    return Result(law.name, "failed", outcome.reason, outcome, outcome.reproduction, inherited)
 
 
-def _tried(law: Law, known: Known | None) -> None:
-    """Try a law in each of its cases; a small one comes first, so the first broken one is shown."""
-    assert known is not None
+def _tried(law: Law, known: Known, part: slice = slice(None)) -> Broken | NotApplicable | None:
+    """Try a law in its cases, or in a part of them; a small one comes first and is shown.
+
+    Returns:
+        What the first broken case says; or why nothing was said in any; or nothing.
+    """
     if law.late and not known.late:
-        skip("it has its optimizer from the start: this is about binding late")
-    skipped = list[NotApplicable]()
-    tried = 0
-    for arguments in law.cases(known.given, known.layouts, known.epochs):
+        return NotApplicable("it has its optimizer from the start: this is about binding late")
+    outcomes = list[NotApplicable | None]()
+    cases = [*law.cases(known.given, known.layouts, known.epochs)]
+    for arguments in cases[part] or [cases[(part.start or 0) % len(cases)]]:
         outcome = _one(law, arguments)
         if isinstance(outcome, Broken):
-            raise _smallest(law, arguments, outcome) from outcome.__cause__
-        if outcome is not None:
-            skipped.append(outcome)
-        tried += outcome is None
-    if not tried:
-        raise skipped[0]
+            return _smallest(law, arguments, outcome)
+        outcomes.append(outcome)
+    return None if None in outcomes else outcomes[0]
 
 
 def _one(law: Law, arguments: Case) -> Broken | NotApplicable | None:
@@ -248,31 +249,89 @@ def _smallest(law: Law, arguments: Case, error: Broken) -> Broken:
     return error
 
 
-def _drawn(law: Law, subject: Subject, strategy: SearchStrategy[Any]) -> None:
-    """Try a law on what a strategy draws; Hypothesis looks for the smallest that breaks it."""
-    reasons, tried, broken = list[NotApplicable](), list[bool](), list[Broken]()
+def _drawn(
+    laws: Sequence[Law], subject: Subject, strategy: SearchStrategy[Any]
+) -> dict[str, Result]:
+    """Try laws on what a strategy draws: first the simplest, then others, then the ends.
 
-    def on_each(drawn: Any) -> None:
+    Each that is drawn is tried in its share of the cases of a law, so that all together take as
+    long as one policy does. Of what breaks a law Hypothesis then looks for the smallest.
+    """
+    outcomes = {law.name: list[Broken | NotApplicable | None]() for law in laws}
+    draws = _Draws(strategy)
+    shares, ours = 0, False
+
+    def note(turn: int, drawn: Any) -> None:
+        nonlocal shares, ours
+        shares, ours = turn + 1, ours or isinstance(drawn, Policy)
+
+    def try_share(turn: int, drawn: Any) -> None:
         try:
-            _tried(law, look_at(replace(subject, factory=Copies(drawn, call_of(drawn)))))
-            tried.append(True)
+            known = _looked_at(subject, drawn)
         except NotApplicable as reason:
-            reasons.append(reason)
-        except Broken as error:
-            broken.append(error)
-            raise
+            for law in laws:
+                outcomes[law.name].append(reason)
+            return
+        for law in laws:
+            if not any(isinstance(one, Broken) for one in outcomes[law.name]):
+                outcomes[law.name].append(_tried(law, known, slice(turn, None, shares)))
 
     with isolated(None):
-        try:
-            for each in (_SETTINGS, *_AT_THE_ENDS):
-                each(given(drawn=strategy)(on_each))()
-        except Flaky:
-            if not broken:
-                raise  # it is the strategy that draws something else each time
-            # What is broken once and not again: that it was, says more.
-            raise broken[-1] from broken[-1].__cause__
-    if not tried:
-        raise reasons[0]
+        draws.each(note)
+        draws.each(try_share)
+        return {
+            law.name: _result(law, ours, _of_all(law, subject, draws, outcomes[law.name]))
+            for law in laws
+        }
+
+
+def _of_all(
+    law: Law, subject: Subject, draws: _Draws, outcomes: Sequence[Broken | NotApplicable | None]
+) -> Broken | NotApplicable | None:
+    """Return what came of a law on all that was drawn; the smallest, where it is broken."""
+    broken = [one for one in outcomes if isinstance(one, Broken)]
+    if not broken:
+        return None if None in outcomes else outcomes[0]
+
+    def show(turn: int, drawn: Any) -> None:
+        if isinstance(outcome := _tried(law, _looked_at(subject, drawn)), Broken):
+            broken.append(outcome)
+            raise outcome
+
+    # What is broken once and not again is Flaky: that it was, says more.
+    with suppress(Broken, Flaky):
+        draws.each(show)
+    return broken[-1]
+
+
+class _Draws:
+    """Draws from a strategy, and the same each time: Hypothesis goes by the code that it calls."""
+
+    def __init__(self, strategy: SearchStrategy[Any]) -> None:
+        self.strategy = strategy
+
+    def each(self, work: Callable[[int, Any], None]) -> None:
+        """Do some work with each that is drawn, and what number it is."""
+        turn = count()
+        simplest = False
+
+        def on_each(drawn: Any) -> None:
+            nonlocal simplest
+            if simplest:  # it was drawn before
+                simplest = False
+            else:
+                work(next(turn), drawn)
+
+        for each in (_SETTINGS, *_AT_THE_ENDS):
+            simplest = each is not _SETTINGS
+            each(given(drawn=self.strategy)(on_each))()
+
+
+def _looked_at(subject: Subject, drawn: Any) -> Known:
+    """Look at something that was drawn just now."""
+    known = look_at(replace(subject, factory=Copies(drawn, call_of(drawn))))
+    assert known is not None
+    return known
 
 
 def call_of(drawn: object) -> str:

@@ -94,7 +94,8 @@ class Told:
     def step(self, epoch: int | None = None) -> None:
         """Step to the next epoch, with its metric."""
         of_its_own: Any = super()
-        of_its_own.step(self._metric_of(self.last_epoch + 1))
+        # There is a metric of each epoch from 1 on, also where it is not bound yet.
+        of_its_own.step(self._metric_of(max(self.last_epoch, 0) + 1))
 
 
 def _telling(scheduler: Any, metrics: Metrics) -> Any:

@@ -26,11 +26,27 @@ class Read(Exception):
     """A value was read from the fake GPU."""
 
 
+class OnGPU(FakeTensor):  # type: ignore[no-untyped-call, unused-ignore]
+    """A fake tensor that has a real twin on the host, on which the same is done.
+
+    It is no plain fake tensor, whose value nobody can have: a binding may read this one.
+    """
+
+    twin: Tensor
+
+    def data_ptr(self) -> int:
+        """Return where its twin is."""
+        return self.twin.data_ptr()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """Copy it as a tensor without a storage is copied."""
+        return memo.setdefault(id(self), self.detach().clone())
+
+
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call, unused-ignore]
     """Counts the operations on CUDA tensors, and raises where one copies to the host.
 
-    A binding may wait for the device, and the optimizer may; a step may not. For what they read,
-    each fake tensor has a real twin on the host, on which the same is done.
+    A binding may wait for the device, and the optimizer may; a step may not.
     """
 
     def __init__(self) -> None:
@@ -63,6 +79,7 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call, unused-ignor
         fake = func(*args, **(kwargs or {}))
         for tensor, twin in zip(tree_leaves(fake), tree_leaves(real)):
             if isinstance(tensor, FakeTensor):
+                tensor.__class__ = OnGPU
                 vars(tensor)["twin"] = twin
         return fake
 

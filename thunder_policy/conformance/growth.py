@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import tracemalloc
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
@@ -43,8 +44,27 @@ def lines_run(work: Callable[[], object]) -> int:
     return count
 
 
+def bytes_at_once(work: Callable[[], object]) -> int:
+    """Return the most memory that some work takes while it runs, of what Python and NumPy take.
+
+    Example:
+        >>> bytes_at_once(lambda: sum([0.5] * 10_000)) > 80_000
+        True
+    """
+    tracing = tracemalloc.is_tracing()
+    tracemalloc.start()
+    try:
+        tracemalloc.reset_peak()
+        before = tracemalloc.get_traced_memory()[0]
+        work()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        if not tracing:
+            tracemalloc.stop()
+
+
 def objects_in(scheduler: object) -> int:
-    """Count the objects that a scheduler keeps, and the elements of its tensors and arrays.
+    """Count the objects that a scheduler keeps, and the elements of texts, tensors and arrays.
 
     Its optimizer is not counted, nor is what can be called: a callback is the caller's own.
     """
@@ -58,6 +78,8 @@ def objects_in(scheduler: object) -> int:
         found[id(part)] = part
         if isinstance(part, Tensor):
             size += part.numel()
+        elif isinstance(part, (str, bytes, bytearray)):
+            size += len(part)
         else:
             size += getattr(part, "size", 0) if type(part).__module__ == "numpy" else 0
             parts += gc.get_referents(part)
@@ -65,17 +87,19 @@ def objects_in(scheduler: object) -> int:
 
 
 def numbers_in(state: object) -> int:
-    """Count what is in a state, the elements of tensors one by one.
+    """Count what is in a state, the elements of texts and tensors one by one.
 
     Example:
-        >>> numbers_in({"last_epoch": 3, "lrs": [0.1, 0.2], "names": ()})
-        4
+        >>> numbers_in({"last_epoch": 3, "lrs": [0.1, 0.2], "names": (), "log": "abc"})
+        7
     """
+    if isinstance(state, (str, bytes)):
+        return len(state)
     if isinstance(state, Tensor):
         return state.numel()
     if isinstance(state, dict):
         state = [*state.values()]
-    if isinstance(state, Sequence) and not isinstance(state, (str, bytes)):
+    if isinstance(state, Sequence):
         return sum(map(numbers_in, state), start=not state)
     return 1
 

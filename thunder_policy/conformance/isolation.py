@@ -22,7 +22,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from ..policy import Policy
 from .runs import plain
-from .settings import process, put_back
+from .settings import defined, process, put_back, unpatch
 
 OTHERS = {*sys.stdlib_module_names, "numpy", "torch", Policy.__module__.partition(".")[0]}
 _CONTAINERS = (list, dict, set)
@@ -50,6 +50,7 @@ def isolated(factory: object) -> Generator[None, None, None]:
     devices = range(torch.cuda.device_count()) if in_use() else ()
     with torch.random.fork_rng(devices), warnings.catch_warnings(), redirect_stdout(sys.stderr):
         warnings.simplefilter("ignore")
+        definitions = defined()
         random.seed(SEED)
         torch.default_generator.manual_seed(SEED)
         if numpy:
@@ -60,6 +61,7 @@ def isolated(factory: object) -> Generator[None, None, None]:
             random.setstate(python_state)
             if numpy:
                 numpy.random.set_state(numpy_state)
+            unpatch(definitions)
             put_back(before)
             for target, copied in kept:
                 _put_back(target, copied)
@@ -120,9 +122,10 @@ def _given(factory: object) -> list[Any]:
     known = {*map(id, named)}
     for value in named:  # it grows
         if isinstance(value, type) and _is_own(value):
-            found.append(value)
+            found += [value, *_modules_of(value)]
             more = [*value.__mro__, *vars(value).values()]
         elif isinstance(value, FunctionType) and value is not factory:
+            found += [vars(value), *_modules_of(value)]
             scope, names = value.__globals__, [*_names(value.__code__)]
             more = [scope[name] for name in names if name in scope]
             more += [scope[name] for scope in _modules(more) for name in names if name in scope]
@@ -141,6 +144,19 @@ def _is_beside(value: object, function: FunctionType) -> bool:
     """Tell whether a value is data, or else code of the module that a function is in."""
     is_code = isinstance(value, (type, FunctionType))
     return not is_code or getattr(value, "__module__", None) == function.__module__
+
+
+def _modules_of(code: Any) -> list[ModuleType]:
+    """Return the modules whose names a class or a function may set: its own, and others it names.
+
+    Of these only the names are put back, and not what is in the things that they stand for.
+    """
+    methods = [*vars(code).values()] if isinstance(code, type) else [code]
+    functions = [one for one in methods if isinstance(one, FunctionType)]
+    named = [one.__globals__.get(name) for one in functions for name in _names(one.__code__)]
+    own = [sys.modules.get(code.__module__), *named]
+    modules = [one for one in own if isinstance(one, ModuleType)]
+    return [one for one in modules if one.__name__.partition(".")[0] not in OTHERS]
 
 
 def _is_own(kind: type) -> bool:
@@ -195,7 +211,7 @@ def _writable() -> tuple[type, ...]:
 
 def _copied(target: Any) -> Any:
     """Copy what a target holds; what that holds in turn is a target of its own."""
-    if isinstance(target, type):
+    if isinstance(target, (type, ModuleType)):
         own = vars(target).items()
         return {name: value for name, value in own if not name.startswith("__")}
     for kind in _CONTAINERS:
@@ -206,7 +222,7 @@ def _copied(target: Any) -> Any:
 
 def _put_back(target: Any, copied: Any) -> None:
     """Write into a target what it held, the same objects, where it holds something else now."""
-    if isinstance(target, type):
+    if isinstance(target, (type, ModuleType)):
         now = _copied(target)
         for name in now.keys() - copied.keys():
             delattr(target, name)

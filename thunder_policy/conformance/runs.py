@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import copy
 import dis
 import gc
 import io
@@ -245,12 +246,12 @@ def begin(make: Make, held: Sequence[float | Tensor]) -> LRScheduler:
 
 
 def refuses(error: Broken) -> bool:
-    """Tell whether code of the policy itself refused something, by an error that is meant so.
+    """Tell whether code of the policy itself refused something, by an error that it raises.
 
     What Python or torch find out, or the package of what ``get_lr`` returned, is no refusal.
     """
     cause = error.__cause__
-    if not isinstance(cause, (ValueError, TypeError, RuntimeError)) or cause.__traceback__ is None:
+    if cause is None or cause.__traceback__ is None:
         return False
     last = cause.__traceback__
     while last.tb_next is not None:
@@ -418,10 +419,25 @@ def overlap(first: object, second: object) -> bool:
     return first.data_ptr() == second.data_ptr()
 
 
+def in_order(value: Any, *, backwards: bool) -> Any:
+    """Copy a state with the keys of its dicts sorted, or in the opposite order.
+
+    Example:
+        >>> in_order({"b": {2: 3.0, 1: 4.0}, "a": 0}, backwards=False)
+        {'a': 0, 'b': {1: 4.0, 2: 3.0}}
+    """
+    if isinstance(value, list):
+        return [in_order(item, backwards=backwards) for item in value]
+    if type(value) is not dict:
+        return value
+    keys = [*value][::-1] if backwards else sorted(value, key=str)
+    return {key: in_order(value[key], backwards=backwards) for key in keys}
+
+
 def flat(value: object) -> Iterator[object]:
-    """Yield what is in a value made of containers."""
+    """Yield what is in a value made of containers, keys too."""
     if isinstance(value, Mapping):
-        value = [*value.values()]
+        value = [*value.keys(), *value.values()]
     if isinstance(value, (list, tuple)):
         for item in value:
             yield from flat(item)
@@ -455,15 +471,25 @@ def tolerance(
     }
 
 
+def resumes(make: Make, held: Sequence[float], epochs: int, at: int) -> bool:
+    """Tell whether a run goes on in fresh objects as it would have gone on."""
+    first = begin(make, held)
+    train(first, at)
+    fresh = begin(make, other_lrs(held, first))
+    fresh.optimizer.load_state_dict(first.optimizer.state_dict())
+    fresh.load_state_dict(copy.deepcopy(state_of(first)))
+    return run(fresh, epochs - at) == run(first, epochs - at)
+
+
 def by_position(make: Make, groups: int, epochs: int) -> bool:
     """Tell whether groups that hold equal lrs are given different ones, as layer by layer."""
     return any(len({*row}) > 1 for row in run(begin(make, [0.1] * groups), epochs))
 
 
-def by_count(make: Make, groups: int, epochs: int) -> bool:
-    """Tell whether the lr of a group depends on how many there are."""
+def by_company(make: Make, groups: int, epochs: int) -> bool:
+    """Tell whether one group more changes the lr of another, or has another where it is alike."""
     few, more = (run(begin(make, [0.1] * n), epochs) for n in (groups, groups + 1))
-    return any(row[0] != other[0] for row, other in zip(few, more))
+    return any({*row, *other} != {row[0]} for row, other in zip(few, more))
 
 
 def own_schedulers(scheduler: LRScheduler) -> bool:

@@ -5,20 +5,38 @@
 
 from __future__ import annotations
 
+import builtins
+import decimal
 import gc
 import locale
 import logging
+import math
 import os
+import random
+import signal
 import sys
+import threading
+import time
+import warnings
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
 import torch
+import torch.utils.deterministic
+from torch._tensor_str import PRINT_OPTS
+from torch.optim import SGD, Adam, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 Ask = Callable[[], Any]
 Put = Callable[[Any], object]
 
-_CUDNN = ("enabled", "benchmark", "deterministic", "allow_tf32")
+_SUMS = ("allow_fp16_reduced_precision_reduction", "allow_bf16_reduced_precision_reduction")
+_BACKENDS: dict[str, Any] = {
+    **dict.fromkeys(("enabled", "benchmark", "deterministic", "allow_tf32"), torch.backends.cudnn),
+    **dict.fromkeys(_SUMS, torch.backends.cuda.matmul),
+    "fill_uninitialized_memory": torch.utils.deterministic,
+}
 
 
 def _default_device() -> torch.device | None:
@@ -28,13 +46,13 @@ def _default_device() -> torch.device | None:
     return None if context is None else context.device
 
 
-def _cudnn() -> list[bool]:
-    return [getattr(torch.backends.cudnn, name) for name in _CUDNN]
+def _backends() -> dict[str, bool]:
+    return {name: getattr(backend, name) for name, backend in _BACKENDS.items()}
 
 
-def _put_cudnn(values: list[bool]) -> None:
-    for name, value in zip(_CUDNN, values):
-        setattr(torch.backends.cudnn, name, value)
+def _put_backends(before: Mapping[str, bool]) -> None:
+    for name, value in before.items():
+        setattr(_BACKENDS[name], name, value)
 
 
 def _put_environment(before: Mapping[str, str]) -> None:
@@ -46,13 +64,48 @@ def _put_search_path(before: list[str]) -> None:
     sys.path[:] = before
 
 
-def _logging() -> tuple[int, list[logging.Handler]]:
-    return logging.root.level, [*logging.root.handlers]
+def _logging() -> tuple[int, int, list[logging.Handler]]:
+    return logging.root.level, logging.root.manager.disable, [*logging.root.handlers]
 
 
-def _put_logging(before: tuple[int, list[logging.Handler]]) -> None:
+def _put_logging(before: tuple[int, int, list[logging.Handler]]) -> None:
     logging.root.setLevel(before[0])
-    logging.root.handlers[:] = before[1]
+    logging.disable(before[1])
+    logging.root.handlers[:] = before[2]
+
+
+def _loggers() -> dict[str, int]:
+    """Return the levels of those that have one: to ask for a logger is to make it."""
+    known = [*logging.root.manager.loggerDict.items()]
+    loggers = {name: one for name, one in known if isinstance(one, logging.Logger)}
+    return {name: logger.level for name, logger in loggers.items() if logger.level}
+
+
+def _put_loggers(before: dict[str, int]) -> None:
+    for name in {**_loggers(), **before}:
+        logging.getLogger(name).setLevel(before.get(name, logging.NOTSET))
+
+
+def _signals() -> dict[str, Any]:
+    return {one.name: signal.getsignal(one) for one in signal.Signals}
+
+
+def _put_signals(before: dict[str, Any]) -> None:
+    for name, handler in _signals().items():
+        if handler is not before[name]:
+            signal.signal(signal.Signals[name], before[name])
+
+
+_DECIMAL = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
+
+
+def _decimal() -> dict[str, Any]:
+    return {name: getattr(decimal.getcontext(), name) for name in _DECIMAL}
+
+
+def _put_decimal(before: dict[str, Any]) -> None:
+    for name, value in before.items():
+        setattr(decimal.getcontext(), name, value)
 
 
 def _numpy() -> Any:
@@ -72,7 +125,16 @@ SETTINGS: dict[str, tuple[Ask, Put]] = {
         torch.get_deterministic_debug_mode,
         torch.set_deterministic_debug_mode,
     ),
-    "torch.backends.cudnn": (_cudnn, _put_cudnn),
+    "torch.backends": (_backends, _put_backends),
+    "torch's print options": (
+        lambda: {**vars(PRINT_OPTS)},
+        vars(PRINT_OPTS).update,
+    ),
+    "whether torch looks for anomalies": (
+        torch.is_anomaly_enabled,
+        torch.autograd.set_detect_anomaly,
+    ),
+    "whether torch always warns": (torch.is_warn_always_enabled, torch.set_warn_always),
     "NumPy's handling of errors": (
         lambda: _numpy() and _numpy().geterr(),
         lambda before: before and _numpy().seterr(**before),
@@ -90,6 +152,10 @@ SETTINGS: dict[str, tuple[Ask, Put]] = {
         lambda before: locale.setlocale(locale.LC_ALL, before),
     ),
     "the root logger": (_logging, _put_logging),
+    "the levels of loggers": (_loggers, _put_loggers),
+    "what answers to a signal": (_signals, _put_signals),
+    "the context of decimal": (_decimal, _put_decimal),
+    "when threads take turns": (sys.getswitchinterval, sys.setswitchinterval),
     "the garbage collector": (
         gc.isenabled,
         lambda before: (gc.enable if before else gc.disable)(),
@@ -117,3 +183,52 @@ def put_back(before: Mapping[str, Any]) -> None:
     for name, (ask, put) in SETTINGS.items():
         if ask() != before[name]:
             put(before[name])
+
+
+Definitions = list[tuple[Any, dict[str, Any]]]
+"""Modules and classes that all code uses, each with what it defined."""
+
+_SHARED: tuple[Any, ...] = (
+    *(builtins, logging, math, os, random, sys, threading, time, warnings),
+    *(torch, torch.optim, torch.optim.lr_scheduler, torch.Tensor),
+    *(LRScheduler, Optimizer, SGD, Adam),
+)
+
+
+def defined() -> Definitions:
+    """Return what modules and classes of Python, NumPy and torch define."""
+    return [(owner, {**vars(owner)}) for owner in (*_SHARED, *filter(None, [_numpy()]))]
+
+
+def patched(before: Definitions) -> list[str]:
+    """Name what is defined otherwise than it was: modules that were loaded since are left out.
+
+    Example:
+        >>> before = defined()
+        >>> math.answer = 42
+        >>> patched(before), unpatch(before), patched(before)
+        (['math.answer'], None, [])
+    """
+    return [f"{owner.__name__}.{name}" for owner, name in _patches(before)]
+
+
+def unpatch(before: Definitions) -> None:
+    """Let modules and classes define what they did."""
+    known = {id(owner): names for owner, names in before}
+    for owner, name in _patches(before):
+        if name in known[id(owner)]:
+            setattr(owner, name, known[id(owner)][name])
+        else:
+            delattr(owner, name)
+
+
+def _patches(before: Definitions) -> list[tuple[Any, str]]:
+    found: list[tuple[Any, str]] = []
+    for owner, names in before:
+        now: dict[str, Any] = {**vars(owner)}
+        if [*map(id, now.values())] != [*map(id, names.values())]:
+            for name in {**names, **now}:
+                other = now.get(name, _patches) is not names.get(name, _patches)
+                if other and not name.startswith("_") and not isinstance(now.get(name), ModuleType):
+                    found.append((owner, name))
+    return found

@@ -159,10 +159,12 @@ class Subject:
 
     def layouts(self) -> list[list[float]]:
         """Return the lrs of the param groups to bind to, one list for each number of groups."""
-        exact = self.exact()
-        return [
-            [(i + 1) / 10 for i in range(n)] for n in ((1, 2, 3) if exact is None else (exact,))
-        ]
+        return layouts_of(self.exact())
+
+
+def layouts_of(exact: int | None) -> list[list[float]]:
+    """Return the lrs of the param groups to bind to, where a policy may be for an exact number."""
+    return [[(i + 1) / 10 for i in range(n)] for n in ((1, 2, 3) if exact is None else (exact,))]
 
 
 class Copies:
@@ -199,7 +201,8 @@ def takes_optimizer(factory: Any) -> bool:
         if parameter.default is parameter.empty and parameter.kind not in variadic
     ]
     kind = factory.func if isinstance(factory, partial) else factory
-    of_policy = isinstance(kind, type) and issubclass(kind, Policy)
+    # Of policies those that are bound where they are made take their optimizer.
+    of_policy = isinstance(kind, type) and issubclass(kind, Policy) and wanted != ["optimizer"]
     if len(wanted) > 1 or (wanted and of_policy):
         wanted = wanted if of_policy else wanted[1:]
         name = getattr(kind, "__name__", type(kind).__name__)
@@ -215,8 +218,8 @@ def as_subject(given: Subject | Factory) -> Subject:
     return given if isinstance(given, Subject) else Subject(given)
 
 
-def check_fresh(make: Make) -> None:
-    """Check that a factory makes a new policy each time.
+def check_fresh(make: Make) -> Any:
+    """Check that a factory makes a new policy each time, and return one.
 
     Raises:
         TypeError: If it gives one policy twice.
@@ -226,3 +229,4 @@ def check_fresh(make: Make) -> None:
             f"the factory of a Subject must make a new policy each time: it gave {short(made)} "
             "twice; give lambda: ... that builds one"
         )
+    return made

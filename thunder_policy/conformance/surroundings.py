@@ -7,19 +7,25 @@
 from __future__ import annotations
 
 import datetime
+import io
 import os
+import pickle
+import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from itertools import count
+from tempfile import TemporaryFile
+from types import FunctionType
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 
 from .isolation import OTHERS
+from .runs import NotApplicable
 from .settings import process, put_back
 
 Result = TypeVar("Result")
@@ -64,6 +70,88 @@ def _in_a_thread(work: Callable[[], Result]) -> Result:
     return done[0]
 
 
+def in_a_process(work: Callable[[], Result]) -> Result:
+    """Do some work in a copy of this process: nothing of it is left here but what it returns.
+
+    Where the system has no such copies it is done here.
+
+    Example:
+        >>> kept = []
+        >>> in_a_process(lambda: len([kept.append(1), kept.append(2)]))
+        2
+    """
+    if sys.platform != "linux":
+        return work()
+    read, write = os.pipe()
+    drawn = random.getstate()
+    if not (child := os.fork()):  # pragma: no cover  it is another process
+        random.setstate(drawn)  # Python seeds it anew there
+        with suppress(BaseException), open(write, "wb") as pipe:
+            pipe.write(_packed(work))
+        os._exit(0)
+    os.close(write)
+    with open(read, "rb") as pipe:
+        sent = pipe.read()
+    os.waitpid(child, 0)
+    sent_back: tuple[Result, BaseException | None] = pickle.loads(sent)
+    if sent_back[1] is not None:
+        raise sent_back[1]
+    return sent_back[0]
+
+
+def _packed(work: Callable[[], object]) -> bytes:
+    """Return what some work returned or raised, pickled."""
+    done: tuple[object, BaseException | None]
+    try:
+        done = work(), None
+    except BaseException as error:
+        done = None, error
+    try:
+        return pickle.dumps(done)
+    except Exception as error:
+        reason = f"what it saves cannot be sent to another process ({error!r})"
+        return pickle.dumps((None, NotApplicable(reason)))
+
+
+@contextmanager
+def printed() -> Generator[list[str], None, None]:
+    r"""Collect what is printed in the block: by Python, by C, or by a process that is started.
+
+    Returns:
+        A list, which has it once the block has ended.
+
+    Example:
+        >>> with printed() as lines:
+        ...     print("here")
+        ...     _ = os.system("echo there")
+        >>> lines
+        ['here\n', 'there\n']
+    """
+    lines, text, kept = list[str](), io.StringIO(), dict[int, int]()
+    with TemporaryFile() as file:
+        _flush()
+        for descriptor in (1, 2):
+            with suppress(OSError):  # a daemon may have closed it
+                kept[descriptor] = os.dup(descriptor)
+                os.dup2(file.fileno(), descriptor)
+        try:
+            with redirect_stdout(text), redirect_stderr(text):
+                yield lines
+        finally:
+            _flush()
+            for descriptor, before in kept.items():
+                os.dup2(before, descriptor)
+                os.close(before)
+        file.seek(0)
+        lines += [text.getvalue(), file.read().decode(errors="replace")]
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            stream.flush()
+
+
 @contextmanager
 def one_of_many(processes: int) -> Generator[None, None, None]:
     """Let it seem, in the block, as if this process were the first of so many that train together.
@@ -105,23 +193,41 @@ def racing_clock() -> Generator[None, None, None]:
     """
     clocks = _racing_clocks()
     own = [
-        vars(module)
+        module
         for name, module in [*sys.modules.items()]
         if name in ("time", "datetime") or name.partition(".")[0] not in OTHERS
     ]
-    found = [
-        (scope, name, value, clocks[id(value)])
-        for scope in own
-        for name, value in scope.items()
-        if id(value) in clocks
-    ]
+    found = [*_places(own, clocks)]
     try:
-        for scope, name, _, racing in found:
-            scope[name] = racing
+        for owner, name, _, racing in found:
+            setattr(owner, name, racing)
         yield
     finally:
-        for scope, name, value, _ in found:
-            scope[name] = value
+        for owner, name, value, _ in found:
+            setattr(owner, name, value)
+
+
+def _places(
+    owners: Iterable[Any], clocks: Mapping[int, Any]
+) -> Iterator[tuple[Any, str, object, object]]:
+    """Yield where a clock is named in modules, in their classes, and as the default of a function.
+
+    That is: what has it, its name there, what stands there, and what is to stand there instead.
+    """
+    for owner in owners:
+        for name, value in [*vars(owner).items()]:
+            inner = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
+            if id(inner) in clocks:
+                racing = clocks[id(inner)]
+                is_method = isinstance(owner, type) and not isinstance(racing, type)
+                yield owner, name, value, staticmethod(racing) if is_method else racing
+            elif isinstance(inner, FunctionType):
+                defaults = inner.__defaults__ or ()
+                if any(id(one) in clocks for one in defaults):
+                    raced = tuple(clocks.get(id(one), one) for one in defaults)
+                    yield inner, "__defaults__", defaults, raced
+            elif isinstance(value, type) and value.__module__ == getattr(owner, "__name__", None):
+                yield from _places([value], clocks)
 
 
 def _racing_clocks() -> dict[int, Any]:
@@ -139,6 +245,9 @@ def _racing_clocks() -> dict[int, Any]:
 
     def parts(convert: Callable[..., Any]) -> Callable[..., Any]:
         return lambda at=None: convert(now() + ahead() if at is None else at)
+
+    def of_one(read: Callable[[int], Any], scale: int) -> Callable[[int], Any]:
+        return lambda clock: read(clock) + int(ahead()) * scale
 
     now, day, moment = time.time, datetime.date, datetime.datetime
 
@@ -164,4 +273,10 @@ def _racing_clocks() -> dict[int, Any]:
         clocks[getattr(time, f"{name}_ns")] = nanoseconds(getattr(time, f"{name}_ns"))
     for name in ("localtime", "gmtime", "ctime"):
         clocks[getattr(time, name)] = parts(getattr(time, name))
+    for name in ("clock_gettime", "clock_gettime_ns"):
+        if hasattr(time, name):  # not on Windows
+            scale = 10**9 if name.endswith("ns") else 1
+            clocks[getattr(time, name)] = of_one(getattr(time, name), scale)
+    strftime, localtime = time.strftime, time.localtime
+    clocks[strftime] = lambda form, at=None: strftime(form, at or localtime(now() + ahead()))
     return {id(clock): racing for clock, racing in clocks.items()}

@@ -122,7 +122,11 @@ def step(make: Make, held: list[float], epochs: int) -> None:
         expect(epoch_of(scheduler), first + epoch, "last_epoch after a step", epoch)
 
 
-@law("a division by the lr of a frozen group; a lr written as 1", widest=True, kind=("0", "int"))
+@law(
+    "a division by the lr of a frozen group; a lr written as 1",
+    widest=True,
+    kind=("0 first", "0 last", "int"),
+)
 def any_start(make: Make, held: list[float], epochs: int, kind: str) -> None:
     """A group may hold a lr of 0, where that is not refused at binding, or an int."""
     if kind == "int":
@@ -131,7 +135,7 @@ def any_start(make: Make, held: list[float], epochs: int, kind: str) -> None:
         same_run(run(begin(make, whole), epochs), right, "the lr where the groups held an int")
     else:
         try:
-            scheduler = begin(make, [0.0, *held[1:]])
+            scheduler = begin(make, [0.0, *held[1:]] if kind == "0 first" else [*held[:-1], 0.0])
         except Broken as error:
             if refuses(error):
                 skip("it refuses a lr of 0")
@@ -139,7 +143,7 @@ def any_start(make: Make, held: list[float], epochs: int, kind: str) -> None:
         for epoch, row in enumerate(run(scheduler, epochs)):
             for group, lr in enumerate(row):
                 if not math.isfinite(lr):
-                    what = "the lr where group 0 held a lr of 0"
+                    what = "the lr where a group held a lr of 0"
                     raise Broken(what, "a finite number", lr, epoch, group)
 
 
@@ -153,11 +157,13 @@ def printable(make: Make, held: list[float]) -> None:
             scheduler = bind(policy, sgd(held, policy))
         elif scheduler is not None:
             train(scheduler)
-        try:
-            text = repr(policy if scheduler is None else scheduler)
-        except Exception as error:
-            raise Broken(f"repr() of a policy that is {when}", "a text", said(error)) from error
-        expect(text != "", True, f"repr() of a policy that is {when} has a text")
+        for write in (repr, str):
+            what = f"{write.__name__}() of a policy that is {when}"
+            try:
+                text = write(policy if scheduler is None else scheduler)
+            except Exception as error:
+                raise Broken(what, "a text", said(error)) from error
+            expect(text != "", True, f"{what} has a text")
 
 
 @law("accelerate and Lightning pass wrappers and lists around", given=(None, [], "SGD"))

@@ -14,8 +14,7 @@ from ..runs import (
     Make,
     begin,
     bind,
-    by_count,
-    by_position,
+    by_company,
     epoch_of,
     expect,
     floats,
@@ -103,7 +102,7 @@ def late_group(
         last = floats(policy.get_last_lr())
         expect(last, lrs(policy), "get_last_lr() after a group was added", at + 1)
         n = len(held)
-        if not by_position(make, n + 1, epochs) and not by_count(make, n, epochs):
+        if not by_company(make, n, epochs):
             rows = [row[:-1] for row in seen]
             what = "the lr of an older group after one was added"
             same_run(rows, alone[at + 1 :], what, since=at + 1)

@@ -17,11 +17,13 @@ from ..runs import (
     expect,
     floats,
     held_by,
+    in_order,
     lrs,
     other_lrs,
     own_schedulers,
     plain,
     public,
+    resumes,
     run,
     same_run,
     sgd,
@@ -31,7 +33,7 @@ from ..runs import (
     through_disk,
     train,
 )
-from ..surroundings import one_of_many
+from ..surroundings import in_a_process, one_of_many
 from . import law
 
 ORDERS = ("policy", "policy, optimizer", "optimizer, bind, policy")
@@ -95,22 +97,31 @@ def resume_alone(make: Make, held: list[float], epochs: int, at: int) -> None:
 @law("a registry on the class, which a new process does not have", widest=True)
 def resume_elsewhere(make: Make, held: list[float], epochs: int, at: int) -> None:
     """A run goes on in a process that knows nothing of the one that saved it."""
-    with isolated(make):  # what its classes and modules hold is put back
+
+    def resumed(saved: Any, lrs: list[float]) -> Any:
+        fresh = begin(make, lrs)
+        fresh.optimizer.load_state_dict(copy.deepcopy(saved[0]))
+        fresh.load_state_dict(copy.deepcopy(saved[1]))
+        return run(fresh, epochs - at)
+
+    def save() -> Any:  # pragma: no cover  it is another process
         policy = begin(make, held)
         train(policy, at)
         saved = copy.deepcopy((policy.optimizer.state_dict(), state_of(policy)))
-        right = run(policy, epochs - at)
+        lrs = other_lrs(held, policy)
+        return saved, lrs, resumed(saved, lrs)  # whether that is right, other laws say
 
-    fresh = begin(make, other_lrs(held, policy))
-    fresh.optimizer.load_state_dict(saved[0])
-    fresh.load_state_dict(saved[1])
-    seen = run(fresh, epochs - at)
+    with isolated(make):  # where no process can be had, what its modules hold is put back
+        saved, lrs, right = in_a_process(save)
+    seen = resumed(saved, lrs)
     same_run(seen, right, "the lr of a run resumed in a new process", since=at, within=0.0)
 
 
 @law("a lr that is scaled by the number of processes, at each load again", widest=True)
 def resume_distributed(make: Make, held: list[float], epochs: int, at: int) -> None:
     """A run of several processes goes on the same, however often its state is loaded."""
+    if not resumes(make, held, epochs, at):
+        skip("it does not go on in one process either: see resume")
     with one_of_many(4):
         policy = begin(make, held)
         train(policy, at)
@@ -153,13 +164,15 @@ def lr_at_loaded(make: MakePolicy, held: list[float], epochs: int, at: int, orde
 def load_key_order(make: Make, held: list[float], epochs: int, at: int, order: str) -> None:
     """A state is the same whatever the order of its keys."""
     policy = begin(make, held)
-    fresh = begin(make, other_lrs(held, policy))
     train(policy, at)
-    state = copy.deepcopy(state_of(policy))
-    keys = sorted(state, key=str) if order == "sorted" else [*state][::-1]
-    fresh.optimizer.load_state_dict(copy.deepcopy(policy.optimizer.state_dict()))
-    fresh.load_state_dict({key: state[key] for key in keys})
-    seen, right = run(fresh, epochs - at), run(policy, epochs - at)
+    saved = copy.deepcopy((policy.optimizer.state_dict(), state_of(policy)))
+    runs: list[Any] = []
+    for state in (saved[1], in_order(saved[1], backwards=order == "reversed")):
+        fresh = begin(make, other_lrs(held, policy))
+        fresh.optimizer.load_state_dict(copy.deepcopy(saved[0]))
+        fresh.load_state_dict(copy.deepcopy(state))
+        runs.append(run(fresh, epochs - at))
+    right, seen = runs
     what = f"the lr of a run whose state had its keys {order}"
     same_run(seen, right, what, since=at, within=0.0)
 

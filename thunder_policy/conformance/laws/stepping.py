@@ -47,7 +47,7 @@ from ..runs import (
     state_of,
     train,
 )
-from ..settings import process
+from ..settings import defined, patched, process
 from . import law
 
 
@@ -118,10 +118,13 @@ def step_atomic(make: Make, held: list[float], at: int, how: str) -> None:
 
     asked = list[bool]()
 
+    class Trouble(RuntimeError, ValueError, ZeroDivisionError, IndexError, KeyError):
+        """What somebody may want to catch, whatever that is."""
+
     def get_lr() -> list[float]:
         asked.append(True)
         if how == "an error":
-            raise RuntimeError(how)
+            raise Trouble(how)
         return [0.5, *held] if how == "a lr too many" else [*held[:-1], float("nan")]
 
     before = public(scheduler)
@@ -179,6 +182,8 @@ def plain_numbers(make: Make, held: list[float], epochs: int) -> None:
     for epoch in range(epochs + 1):
         if epoch:
             train(scheduler)
+        if epoch == epochs // 2:
+            save_and_load(scheduler)
         groups = scheduler.optimizer.param_groups
         written: dict[str, object] = {
             "the lr in the groups": [group[option] for group in groups],
@@ -204,14 +209,20 @@ def rng(make: Make, held: list[float], epochs: int) -> None:
 
 @law("a filter that hides everybody's warnings; a default dtype that changes everybody's tensors")
 def settings(make: Make, held: list[float], epochs: int) -> None:
-    """What is set for the process stays: dtype, precision, environment, warnings filters."""
+    """What is set for the process stays: dtype, precision, environment, modules, filters."""
     run(ConstantLR(sgd(held)), 1)  # torch sets what it needs at its first step
-    before, filters = process(), [*warnings.filters]
+    before, definitions, filters = process(), defined(), [*warnings.filters]
     policy = make()
     # Not bind(), which puts the filters back.
-    run(policy(sgd(held, policy)), epochs)
-    same_filters(filters)
-    expect(process(), before, "after a run")
+    scheduler = policy(sgd(held, policy))
+    for when in ("a run", "saving and loading"):
+        if when == "a run":
+            run(scheduler, epochs)
+        else:
+            save_and_load(scheduler)
+        same_filters(filters)
+        expect(process(), before, f"after {when}")
+        expect(patched(definitions), [], f"what is patched after {when}")
 
 
 @law("two runs of one configuration that differ")

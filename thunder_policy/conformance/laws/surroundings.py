@@ -5,14 +5,11 @@
 
 from __future__ import annotations
 
-import io
-from contextlib import redirect_stderr, redirect_stdout
-
 import torch
 from torch.optim import SGD, Adam
 
 from ...messages import said
-from ..growth import keeps, lines_run, numbers_in, objects_in
+from ..growth import bytes_at_once, keeps, lines_run, numbers_in, objects_in
 from ..isolation import keeping_arguments
 from ..runs import (
     Broken,
@@ -31,7 +28,7 @@ from ..runs import (
     tolerance,
     train,
 )
-from ..surroundings import SURROUNDINGS, elsewhere, racing_clock
+from ..surroundings import SURROUNDINGS, elsewhere, printed, racing_clock
 from . import law
 
 EARLY, HALF, LONG = 100, 1000, 2000
@@ -40,12 +37,11 @@ EARLY, HALF, LONG = 100, 1000, 2000
 @law("a progress line a step, in everybody's log and in the output of a report", widest=True)
 def silent(make: Make, held: list[float], epochs: int) -> None:
     """Nothing is printed."""
-    printed = io.StringIO()
-    with redirect_stdout(printed), redirect_stderr(printed):
+    with printed() as lines:
         scheduler = begin(make, held)
         run(scheduler, epochs)
         save_and_load(scheduler)
-    expect(printed.getvalue(), "", "what is printed")
+    expect("".join(lines), "", "what is printed")
 
 
 @law("a tensor of the default dtype; a threading.local", widest=True, where=SURROUNDINGS)
@@ -69,10 +65,10 @@ def clock(make: Make, held: list[float], epochs: int) -> None:
 
 
 @law("optimizer.step wrapped by a function that takes no closure, or returns nothing", widest=True)
-def optimizer_step(make: Make, held: list[float]) -> None:
+def optimizer_step(make: Make, held: list[float], epochs: int) -> None:
     """A step of the optimizer takes a closure and returns the loss, as it does by itself."""
     scheduler = begin(make, held)
-    train(scheduler)
+    train(scheduler, epochs)
     losses = list[float]()
 
     def closure() -> float:
@@ -92,7 +88,7 @@ def any_optimizer(make: Make, held: list[float], epochs: int) -> None:
     alike = sgd(held, policy)
     if not isinstance(alike, SGD):
         skip("it is for an optimizer of its own")
-    optimizer = Adam(alike.param_groups)
+    optimizer = Adam(alike.param_groups, lr=alike.defaults["lr"])
     for group in optimizer.param_groups:
         group["params"][0].grad = torch.ones(1)
     try:
@@ -113,18 +109,25 @@ def any_optimizer(make: Make, held: list[float], epochs: int) -> None:
 @law("a history that is copied, or a function that is wrapped, at each step", widest=True)
 def long_run(make: Make, held: list[float], epochs: int) -> None:
     """In 2,000 steps nothing grows: not the cost of a step, the stack, the state or the memory."""
-    costs, states, sizes = list[int](), list[int](), list[int]()
+    costs, peaks = list[int](), list[int]()
+    states, sizes = list[int](), list[int]()
     scheduler = begin(make, held)
-    for epoch in range(1, LONG + 1):
+
+    def both() -> None:
         scheduler.optimizer.step()
+        scheduler.step()
+
+    for epoch in range(1, LONG + 1):
         try:
             if epoch in (EARLY, HALF, LONG):
-                costs.append(lines_run(scheduler.step))
+                costs.append(lines_run(both))
                 sizes.append(objects_in(scheduler))
                 states.append(numbers_in(scheduler.state_dict()))
+            elif epoch in (EARLY - 1, LONG - 1):
+                peaks.append(bytes_at_once(both))
             else:
-                scheduler.step()
-        except RecursionError as error:
+                both()
+        except RecursionError as error:  # noqa: PERF203  an error says at which step
             raise Broken("the calls within a step", "no growth", "RecursionError") from error
         except Exception as error:
             if epoch > epochs:
@@ -136,6 +139,10 @@ def long_run(make: Make, held: list[float], epochs: int) -> None:
         # One for every other step, from the middle on: a history that is kept may have a bound.
         if counts[-1] - counts[1] >= (LONG - HALF) // 2:
             raise Broken(what, "no growth", f"{counts}", LONG)
+
+    if peaks[-1] - peaks[0] >= 4 * (LONG - EARLY):  # half a number each
+        more = round((peaks[-1] - peaks[0]) / (LONG - EARLY))
+        raise Broken("the memory that a step takes", "no growth", f"{more} bytes a step", LONG)
 
     def again() -> None:
         with keeping_arguments(make):  # a callback of the caller's own may write what is its own
