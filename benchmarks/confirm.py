@@ -15,7 +15,7 @@ import sys
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from itertools import pairwise
 from typing import Any
 
@@ -167,6 +167,93 @@ def resume_any_order(case: Case) -> bool:
 def resume_alone(case: Case) -> bool:
     """A run whose optimizer was not loaded takes another course."""
     return _resumed(case, "bind, policy")
+
+
+@proof
+def load_key_order(case: Case) -> bool:
+    """Another course where the keys of the state are in another order."""
+    for at in range(EPOCHS + 1):
+        of_optimizer, of_scheduler = saved(train(case, start(case), at))
+        right: Any = None
+        for order in (list, sorted, reversed):
+            state = {key: of_scheduler[key] for key in order([*of_scheduler])}
+            fresh = start(case, [7 * lr for lr in FEW])
+            fresh.optimizer.load_state_dict(copy.deepcopy(of_optimizer))
+            fresh.load_state_dict(copy.deepcopy(state))
+            seen = trace(case, fresh, EPOCHS - at)
+            right = seen if right is None else right
+            if far(seen, right):
+                return True
+    return False
+
+
+@proof
+def late_group_resume(case: Case) -> bool:
+    """A run to which a group was added is not resumed, though it goes on."""
+    for at in range(EPOCHS):
+        first = train(case, start(case), at)
+        first.optimizer.add_param_group(groups([0.077])[0])
+        train(case, first)
+        of_optimizer, of_scheduler = saved(first)
+        try:
+            fresh = start(case, [7 * lr for lr in (*FEW, 0.077)])
+            fresh.optimizer.load_state_dict(of_optimizer)
+            fresh.load_state_dict(of_scheduler)
+        except Exception:
+            return True
+        if far(trace(case, fresh, EPOCHS - at - 1), trace(case, first, EPOCHS - at - 1)):
+            return True
+    return False
+
+
+@proof
+def plain_numbers(case: Case) -> bool:
+    """A scalar of NumPy in a group."""
+    scheduler = start(case)
+    for epoch in range(EPOCHS + 1):
+        if epoch:
+            train(case, scheduler)
+        for group in scheduler.optimizer.param_groups:
+            numbers = group["lr"], group.get("initial_lr")
+            if any(type(number).__module__ == "numpy" for number in numbers):
+                return True
+    return False
+
+
+@proof
+def any_start(case: Case) -> bool:
+    """An error, or no number, where a group starts from 0; another course from an int."""
+    for lrs in ([0.0, 0.2], [0.1, 0.0]):
+        try:
+            found = trace(case, start(case, lrs), EPOCHS)
+        except ArithmeticError:
+            return True
+        if not torch.tensor(found).isfinite().all():
+            return True
+    whole, right = (trace(case, start(case, lrs), EPOCHS) for lrs in ([1, 2], [1.0, 2.0]))
+    return far(whole, right)
+
+
+@proof
+def silent(case: Case) -> bool:
+    """Something is printed."""
+    printed = io.StringIO()
+    with redirect_stdout(printed), redirect_stderr(printed):
+        train(case, start(case), EPOCHS)
+    return printed.getvalue() != ""
+
+
+@proof
+def optimizer_step(case: Case) -> bool:
+    """A closure that is not called once, or whose loss is lost."""
+    losses: list[float] = []
+
+    def closure() -> float:
+        losses.append(0.25)
+        return 0.25
+
+    scheduler = train(case, start(case))
+    return (scheduler.optimizer.step(closure), losses) != (0.25, [0.25])
 
 
 @proof

@@ -1,8 +1,8 @@
-"""Which laws the schedulers of other packages keep: ``python -m benchmarks.laws`` (extra ``wild``).
+"""Which laws the schedulers of torch and of other packages keep: ``python -m benchmarks.laws``.
 
-Writes the table of ``benchmarks/README.md``. Each verdict in it was confirmed, in a process of its
-own, by a program that uses torch and that package alone: see ``benchmarks/confirm.py``. Names of
-packages as arguments check these, and print their rows.
+It needs the extra ``wild``, and writes the table of ``benchmarks/README.md``. Each verdict in it
+was confirmed, in a process of its own, by a program that uses torch and that package alone: see
+``benchmarks/confirm.py``. Names of packages as arguments check these, and print their rows.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from thunder_policy.conformance.report import in_order
 from .wild import CASES, EPOCHS, METRICS, Case
 
 PAGE = Path(__file__).parent / "README.md"
-TITLE = "## Which laws the schedulers of other packages keep\n"
-LAW_SET = LAW_SETS[0]
+TITLE = "## Which laws the schedulers of torch and of other packages keep\n"
+LAW_SET = LAW_SETS[-1]
 # Of torch's interface, which an adapter only stands in for.
 OF_THE_INTERFACE = ("order_warning", "bind_type", "sequential", "chained", "load_rejects")
 
@@ -36,6 +36,12 @@ READ = """\
 What torch's base class breaks is counted, and not named; what a law is about, and how to mend
 what breaks it, says [its page](../thunder_policy/conformance/README.md). Bold is what hurts a
 run."""
+CAUSES = """\
+The same few causes stand behind what is inherited. `state_dict` and `load_state_dict` share their
+lists with the live scheduler, and load whatever they are given. The lr itself is in the optimizer's
+state alone. A step counts the epoch before it has the lr. A copy warns at its first step that
+`optimizer.step` was replaced. Of torch's own, a `CyclicLR` begins at the optimizer's lr, not at its
+`base_lr`, where another scheduler was made before it (`chained`)."""
 HEAD = "| scheduler | kept | inherited | breaks of its own |\n| --- | ---: | ---: | --- |\n"
 
 
@@ -116,7 +122,9 @@ def table(results: Mapping[Case, Sequence[Result]]) -> Iterator[str]:
         interface=", ".join(f"`{law}`" for law in OF_THE_INTERFACE),
         left=f"{len(left)} of {len(broken)} were not, and are left out" if left else "all were",
     )
-    yield "\n" + "\n\n".join(fill(text, 120, break_on_hyphens=False) for text in (note, READ))
+    yield "\n" + "\n\n".join(
+        fill(text, 120, break_on_hyphens=False) for text in (note, READ, CAUSES)
+    )
     yield "\n\n" + HEAD
     for case, of_one in results.items():
         yield row(case, of_one, shown) + "\n"

@@ -42,11 +42,10 @@ from hostile import (
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from torch.optim import SGD, Optimizer
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import SWALR
 
 import thunder_policy
-from benchmarks.torch_laws import SCHEDULERS
+from benchmarks.wild import CASES
 from thunder_policy import (
     Multiply,
     Policy,
@@ -481,9 +480,8 @@ ORIGINAL = {
     "_last_lr": [0.5, 0.5],
 }
 SCHEDULERS_TOO: dict[str, Callable[[], Any]] = {
-    **SCHEDULERS,
+    **{case.name: case.build for case in CASES if case.package == "torch"},
     "SWALR": lambda: partial(SWALR, swa_lr=0.1),
-    "ReduceLROnPlateau": lambda: ReduceLROnPlateau,
 }
 STATES: dict[str, dict[str, Any]] = {
     **{

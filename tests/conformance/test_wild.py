@@ -7,24 +7,37 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch.optim import lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler
+from versions import IS_README_TORCH
 
 from benchmarks.confirm import PROOFS
-from benchmarks.laws import LAW_SET, OF_THE_INTERFACE, PAGE, TITLE, confirmed, row, subject_of
+from benchmarks.laws import (
+    LAW_SET,
+    OF_THE_INTERFACE,
+    PAGE,
+    TITLE,
+    confirmed,
+    results_of,
+    row,
+    subject_of,
+)
 from benchmarks.wild import CASES, EPOCHS, METRICS, Case
 from thunder_policy import Policy
-from thunder_policy.conformance import INHERITED_FROM_TORCH, LAWS, Result
-from thunder_policy.conformance.catalogue import ENTRIES, PRELUDE
+from thunder_policy.conformance import INHERITED_FROM_TORCH, LAWS, Broken, Result
+from thunder_policy.conformance.catalogue import ENTRIES, PRELUDE, laws_of
 
 ROOT = Path(__file__).parents[2]
 # What is about binding late, or about a factory, an oracle or a process.
-OF_POLICIES = {"construct", "bind_atomic", "rebind", "rebind_frees"}
-OF_MORE = {"keeps_arguments", "values", "settings"}
+OF_POLICIES = {"construct", "bind_atomic", "rebind", "rebind_frees", "lr_at_loaded"}
+OF_MORE = {"keeps_arguments", "values", "settings", "same_everywhere", "clock", "long_run"}
+OF_MORE |= {"resume_elsewhere", "resume_distributed", "save_often", "any_optimizer", "printable"}
 
 
 @dataclass(frozen=True)
@@ -51,8 +64,7 @@ class OnTorchsBase(LRScheduler):
 
 def test_there_is_a_program_for_each_law_that_a_scheduler_of_torch_can_break() -> None:
     assert PROOFS.keys() <= LAWS.keys()
-    old = {law for law, entry in ENTRIES.items() if entry.since == LAW_SET}
-    assert old - PROOFS.keys() == OF_POLICIES | OF_MORE
+    assert {*laws_of(LAW_SET, LAWS)} - PROOFS.keys() == OF_POLICIES | OF_MORE
 
 
 @pytest.mark.parametrize("law", PROOFS)
@@ -94,6 +106,27 @@ def test_a_verdict_that_no_program_shows_is_left_out() -> None:
 def test_the_programs_need_nothing_of_the_package() -> None:
     code = "import sys; import benchmarks.confirm; sys.exit('thunder_policy' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+OF_TORCH = {case.name: case for case in CASES if case.package == "torch"}
+
+
+def test_each_scheduler_of_torch_is_among_them() -> None:
+    # The first is what they are made of.
+    assert {*OF_TORCH} == {*lr_scheduler.__all__} - {"LRScheduler"}
+
+
+@pytest.mark.parametrize("name", OF_TORCH)
+@pytest.mark.filterwarnings("ignore::UserWarning")  # what torch warns of is in the table
+def test_the_row_of_torch_is_what_the_suite_says_and_each_program_shows_it(name: str) -> None:
+    results = results_of(OF_TORCH[name])
+    broken = [result for result in results if result.status == "failed"]
+    shown = {("torch", name, result.law) for result in broken}
+    if IS_README_TORCH:
+        assert row(OF_TORCH[name], results, shown) in PAGE.read_text(encoding="utf-8").splitlines()
+    for result in broken:
+        with pytest.raises(Broken):
+            exec(result.reproduction or "", {"make": partial(partial, OF_TORCH[name].build())})
 
 
 def test_the_table_has_each_case_and_the_laws_that_there_are() -> None:
