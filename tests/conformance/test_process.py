@@ -10,6 +10,7 @@ import json
 import locale
 import logging
 import os
+import pickle
 import random
 import signal
 import subprocess
@@ -29,8 +30,14 @@ from test_programs import HERE
 from thunder_policy.conformance import LAWS, Subject, check_policy
 from thunder_policy.conformance.checks import examine
 from thunder_policy.conformance.isolation import held_in, isolated
+from thunder_policy.conformance.runs import NotApplicable
 from thunder_policy.conformance.settings import SETTINGS, process, put_back
-from thunder_policy.conformance.surroundings import one_of_many, racing_clock
+from thunder_policy.conformance.surroundings import (
+    _packed,
+    in_a_process,
+    one_of_many,
+    racing_clock,
+)
 
 
 class Shared:
@@ -122,6 +129,26 @@ def test_a_check_leaves_the_process_and_the_objects_as_they_were() -> None:
     assert shared.inner is inner
     assert (Registry.counts, registry.counts) == ([], [1])
     assert printed.getvalue() == ""
+
+
+def test_another_process_sends_back_what_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[int] = []
+
+    def keep() -> int:
+        kept.append(1)
+        return len(kept)
+
+    assert (in_a_process(keep), kept) == (1, [])
+    with pytest.raises(ZeroDivisionError):
+        in_a_process(lambda: 1 / 0)
+    with pytest.raises(NotApplicable, match="cannot be sent to another process"):
+        in_a_process(lambda: types.ModuleType("here"))
+    # What is run there is seen here alone.
+    assert pickle.loads(_packed(lambda: 3)) == (3, None)
+    for work in (lambda: 1 / 0, lambda: types.ModuleType("here")):
+        assert isinstance(pickle.loads(_packed(work))[1], (ZeroDivisionError, NotApplicable))
+    monkeypatch.setattr(sys, "platform", "another")
+    assert (in_a_process(keep), kept) == (1, [1])
 
 
 def test_a_model_that_a_factory_names_is_not_copied() -> None:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +125,7 @@ def test_the_row_of_torch_is_what_the_suite_says_and_each_program_shows_it(name:
         assert row(OF_TORCH[name], results, shown) in PAGE.read_text(encoding="utf-8").splitlines()
     for result in broken:
         with pytest.raises(Broken):
-            exec(result.reproduction or "", {"make": partial(partial, OF_TORCH[name].build())})
+            exec(result.reproduction or "", {"make": subject_of(OF_TORCH[name]).factory})
 
 
 def test_the_table_has_each_case_and_the_laws_that_there_are() -> None:

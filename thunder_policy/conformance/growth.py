@@ -59,8 +59,7 @@ def bytes_at_once(work: Callable[[], object]) -> int:
         work()
         return tracemalloc.get_traced_memory()[1] - before
     finally:
-        if not tracing:
-            tracemalloc.stop()
+        (tracemalloc.reset_peak if tracing else tracemalloc.stop)()
 
 
 def objects_in(scheduler: object) -> int:

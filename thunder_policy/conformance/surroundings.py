@@ -147,9 +147,9 @@ def printed() -> Generator[list[str], None, None]:
 
 
 def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
-        if stream is not None:
-            stream.flush()
+    # Where there is no console, there are no streams.
+    for stream in filter(None, (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)):
+        stream.flush()
 
 
 @contextmanager
@@ -246,7 +246,7 @@ def _racing_clocks() -> dict[int, Any]:
     def parts(convert: Callable[..., Any]) -> Callable[..., Any]:
         return lambda at=None: convert(now() + ahead() if at is None else at)
 
-    def of_one(read: Callable[[int], Any], scale: int) -> Callable[[int], Any]:
+    def of_one(read: Any, scale: int) -> Callable[[int], Any]:
         return lambda clock: read(clock) + int(ahead()) * scale
 
     now, day, moment = time.time, datetime.date, datetime.datetime
@@ -273,10 +273,9 @@ def _racing_clocks() -> dict[int, Any]:
         clocks[getattr(time, f"{name}_ns")] = nanoseconds(getattr(time, f"{name}_ns"))
     for name in ("localtime", "gmtime", "ctime"):
         clocks[getattr(time, name)] = parts(getattr(time, name))
-    for name in ("clock_gettime", "clock_gettime_ns"):
-        if hasattr(time, name):  # not on Windows
-            scale = 10**9 if name.endswith("ns") else 1
-            clocks[getattr(time, name)] = of_one(getattr(time, name), scale)
+    for name, scale in {"clock_gettime": 1, "clock_gettime_ns": 10**9}.items():
+        read = getattr(time, name, None)  # not on Windows
+        clocks[read] = of_one(read, scale)
     strftime, localtime = time.strftime, time.localtime
     clocks[strftime] = lambda form, at=None: strftime(form, at or localtime(now() + ahead()))
     return {id(clock): racing for clock, racing in clocks.items()}
