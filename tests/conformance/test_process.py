@@ -9,6 +9,7 @@ import io
 import json
 import locale
 import logging
+import math
 import os
 import pickle
 import random
@@ -31,7 +32,14 @@ from thunder_policy.conformance import LAWS, Subject, check_policy
 from thunder_policy.conformance.checks import examine
 from thunder_policy.conformance.isolation import held_in, isolated
 from thunder_policy.conformance.runs import NotApplicable
-from thunder_policy.conformance.settings import SETTINGS, process, put_back
+from thunder_policy.conformance.settings import (
+    SETTINGS,
+    defined,
+    patched,
+    process,
+    put_back,
+    unpatch,
+)
 from thunder_policy.conformance.surroundings import (
     _packed,
     in_a_process,
@@ -149,6 +157,15 @@ def test_another_process_sends_back_what_it_can(monkeypatch: pytest.MonkeyPatch)
         assert isinstance(pickle.loads(_packed(work))[1], (ZeroDivisionError, NotApplicable))
     monkeypatch.setattr(sys, "platform", "another")
     assert (in_a_process(keep), kept) == (1, [1])
+
+
+def test_what_is_patched_is_named_and_put_back() -> None:
+    before = defined()
+    setattr(math, "answer", 42)  # noqa: B010  a checker knows that it has none
+    assert patched(before) == ["math.answer"]
+    unpatch(before)
+    assert not hasattr(math, "answer")
+    assert patched(before) == []
 
 
 def test_a_model_that_a_factory_names_is_not_copied() -> None:
