@@ -393,6 +393,23 @@ def test_it_is_the_closed_form_that_torch_asks_for(cls: Any) -> None:
     assert policy._get_closed_form_lr() == policy.lr_at(2)
 
 
+class Told(Multiply):
+    """A Multiply with a `get_lr` of its own, and the `lr_at` that goes with it."""
+
+    def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+        return self.lr_at(self.last_epoch)
+
+    def lr_at(self, epoch: Any) -> list[float]:
+        return [start / (1 + epoch) for start in self.base_lrs]
+
+
+@pytest.mark.spec("V22", "S10")
+def test_a_subclass_with_a_closed_form_of_its_own_is_asked_for_that() -> None:
+    policy = Told({}, lr_init=6.0)(sgd(0.1))
+    advance(policy, 2)
+    assert policy._get_closed_form_lr() == policy.lr_at(2) == [2.0]
+
+
 class Falling(Policy):
     """A custom policy whose lrs depend on those before."""
 

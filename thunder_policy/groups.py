@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from functools import cache
 from operator import itemgetter
 from typing import Any
@@ -51,15 +52,6 @@ def _held(group: ParamGroup, option: str, at: At, i: int) -> Any:
         return group["betas"][0]  # as torch's cyclic schedulers have it
     has = ", ".join(key for key, value in group.items() if type(value) in (int, float))
     raise ValueError(f"{at(i)}: the param group has no {option}; it has {has or 'no numbers'}")
-
-
-def hold(groups: Sequence[ParamGroup], option: str, values: Sequence[object]) -> None:
-    """Put a value into each group, in the place of what it holds."""
-    for group, value in zip(groups, values):
-        if option in group:
-            group[option] = value
-        else:
-            group["betas"] = (value, *group["betas"][1:])
 
 
 def copy_of(value: Any) -> Any:
@@ -114,6 +106,9 @@ def places(before: Sequence[Params], groups: Sequence[ParamGroup]) -> list[int |
     return [next((at[id(p)] for p in group["params"] if id(p) in at), None) for group in groups]
 
 
+Writes = tuple[Sequence[ParamGroup], str, Sequence[Any], Sequence[Any], Sequence[Any]]
+
+
 def write(
     groups: Sequence[ParamGroup],
     option: str,
@@ -121,7 +116,18 @@ def write(
     at: At,
     left_alone: Collection[int] = (),
 ) -> None:
-    """Write one value into each group: into all of them, or none.
+    """Write one value into each group, as `fitted` has it."""
+    put(*fitted(groups, option, values, at, left_alone))
+
+
+def fitted(
+    groups: Sequence[ParamGroup],
+    option: str,
+    values: Any,
+    at: At,
+    left_alone: Collection[int] = (),
+) -> Writes:
+    """Return what `put` is to write for one value a group, or refuse all.
 
     A number replaces a number. A tensor stays the same object and is filled in place
     (pytorch#107076, #120934).
@@ -139,44 +145,69 @@ def write(
     """
     if type(values) is not list or len(values) != len(groups):
         _check_sequence(values, len(groups), at)
-    for group, value in zip(groups, values):
-        if (
-            type(value) is not float
-            or type(group.get(option)) is not float
-            or value - value != 0.0
-            or left_alone
-        ):
-            # As soon as one is no finite float for a float, each is looked at more closely.
-            lrs, fills = _fitting(groups, option, values, at, left_alone)
-            hold(groups, option, lrs)
-            _fill(fills)
-            break
-    else:
+    # The second short cut: finite floats for groups that all hold floats. As soon as one is
+    # something else, or a group is to be left alone, each is looked at.
+    if not left_alone:
         for group, value in zip(groups, values):
-            group[option] = value
+            if type(value) is not float or type(group.get(option)) is not float or value - value:
+                break
+        else:
+            return groups, option, values, (), ()
+    return _fitted(groups, option, values, at, left_alone)
 
 
-def _fitting(
+def _fitted(
     groups: Sequence[ParamGroup],
     option: str,
     values: Sequence[Any],
     at: At,
     left_alone: Collection[int],
-) -> tuple[list[Any], list[tuple[Tensor, Any]]]:
-    """Return what each group is to hold, and the tensors among that with what goes into each."""
+) -> Writes:
     lrs = held(groups, option, at)
-    fills: list[tuple[int, Any]] = []
+    fills: dict[int, Any] = {}
     for i, (lr, value) in enumerate(zip(lrs, values)):
         if i in left_alone:
             continue
         if isinstance(lr, Tensor):
-            fills.append((i, _filling(value, lr, i, option, at)))
+            fills[i] = _filling(value, lr, i, option, at)
         else:
             what = f"{at(i)}: the {option}"
             number(lr, what)
             lrs[i] = real(value, what, any_shape=True)
-    _part(groups, option, lrs)
-    return lrs, [(lrs[i], value) for i, value in fills]
+    initial_lrs = _parted(groups, option, lrs)
+    live = {*map(id, lrs)}
+    for i, value in fills.items():
+        if isinstance(value, Tensor):  # none is read once it is written
+            value = value.clone() if id(value) in live else value
+            fills[i] = value.detach().reshape(lrs[i].shape)
+    return groups, option, lrs, initial_lrs, [(lrs[i], value) for i, value in fills.items()]
+
+
+def put(
+    groups: Sequence[ParamGroup],
+    option: str,
+    lrs: Sequence[Any],
+    initial_lrs: Sequence[tuple[ParamGroup, Tensor]] = (),
+    fills: Sequence[tuple[Tensor, Any]] = (),
+) -> None:
+    """Write what was `fitted`; a second time that changes nothing more."""
+    for group, lr in zip(groups, lrs):
+        if option in group:
+            group[option] = lr
+        else:
+            group["betas"] = (lr, *group["betas"][1:])
+    if fills:
+        for group, initial_lr in initial_lrs:
+            group["initial_lr"] = initial_lr
+        _fill(fills)
+
+
+def finished(writes: Writes) -> bool:
+    """Finish a `put` that was interrupted, as what a tensor held may be lost; tell if it could."""
+    with suppress(Exception):
+        put(*writes)
+        return True
+    return False
 
 
 def _check_sequence(values: Any, n: int, at: At) -> None:
@@ -236,46 +267,43 @@ def is_fillable(value: Tensor) -> bool:
     )
 
 
-def _part(groups: Sequence[ParamGroup], option: str, lrs: list[Any]) -> None:
+def _parted(
+    groups: Sequence[ParamGroup], option: str, lrs: list[Any]
+) -> list[tuple[ParamGroup, Tensor]]:
     """Give tensors that share memory one each: the first keeps it, the others become clones.
 
-    An ``initial_lr`` too, which SequentialLR makes the lr of a group.
+    An ``initial_lr`` too, which SequentialLR makes the lr of a group: those clones are returned.
     """
     initial: list[Any] = [group.get("initial_lr") for group in groups] if option == "lr" else []
     tensors: list[Any] = [one for one in (*lrs, *initial) if isinstance(one, Tensor)]
     if len(tensors) < 2 or (
         {*map(type, tensors)} == {Tensor} and len({*map(Tensor.data_ptr, tensors)}) == len(tensors)
     ):
-        return
+        return []
     taken: set[object] = set()
-    for key, values in ((option, lrs), ("initial_lr", initial)):
+    clones: list[dict[int, Tensor]] = []
+    for values in (lrs, initial):
+        clones.append({})
         for i, value in enumerate(values):
             if isinstance(value, Tensor):
                 memory = (value.device, value.data_ptr()) if has_data(value) else id(value)
                 if memory in taken:
                     with torch.inference_mode(False):  # else it could not be written later
-                        values[i] = copy_of(value)
-                    hold([groups[i]], key, [values[i]])
+                        clones[-1][i] = copy_of(value)
                 taken.add(memory)
+    for i, clone in clones[0].items():
+        lrs[i] = clone
+    return [(groups[i], clone) for i, clone in clones[1].items()]
 
 
-def _fill(pairs: list[tuple[Tensor, Any]]) -> None:
+def _fill(fills: Sequence[tuple[Tensor, Any]]) -> None:
     """Fill tensors; on accelerators by two ops a device and dtype, however many there are."""
     far: list[tuple[Tensor, Any]] = []
-    live = {id(tensor) for tensor, _ in pairs}
-    for tensor, value in pairs:
+    for tensor, value in fills:
         if on_host(tensor):
             tensor.fill_(value)
-        elif isinstance(value, Tensor):
-            kept = value.clone() if id(value) in live else value  # none is read once written
-            far.append((tensor, kept.detach().reshape(tensor.shape)))
         else:
             far.append((tensor, value))
-    if far:
-        _fill_far(far)
-
-
-def _fill_far(far: list[tuple[Tensor, Any]]) -> None:
     for batch in groupby(lambda pair: (pair[0].device, pair[0].dtype, type(pair[1])), far).values():
         tensors, values = map(list, zip(*batch))
         if isinstance(values[0], Tensor):

@@ -636,73 +636,61 @@ class _ByCall(MappingPolicy[ScheduleFn]):
         plain = self._is_closed() and type(self)._values_at is _ByCall._values_at
         self._asks_one = plain and callable(self.mapping) and not self._overridden
 
-    def _values_at(self, epoch: int, starts: Sequence[Any]) -> list[Any]:
-        return self._lrs(self._numbers(epoch, len(starts)), starts)
+    def _step_by_call(self, epoch: int) -> None:
+        """Go to an epoch and write what the one callable gives: the second short cut.
 
-    def _lrs(self, numbers: list[Any], starts: Sequence[Any]) -> list[Any]:
-        """Return the lr of each group from what its callable gives."""
-        if not self._multiplies and None not in numbers:
-            return numbers
-        return [*map(self._changed, starts, numbers)]
+        A finite float goes into groups that all hold floats. Left to the path is everything else,
+        with what it gave, as it is called once a step: other numbers, tensors, groups that came or
+        went. It may load the optimizer, so the groups are looked at when it has answered.
+        """
+        schedule: Any = self.mapping
+        before, writes = self.last_epoch, None
+        try:
+            self.last_epoch = epoch
+            number = schedule(epoch)
+            param_groups, lrs = self.optimizer.param_groups, self.base_lrs
+            if type(number) is float and len(param_groups) == len(lrs):
+                lrs = [lr * number for lr in lrs] if self._multiplies else [number] * len(lrs)
+                kinds = {type(group.get(self.option)) for group in param_groups}
+                if kinds == {float} and math.isfinite(sum(lrs)):
+                    writes = param_groups, self.option, lrs, (), ()
+                    groups.put(*writes)
+                    return
+            self.last_epoch = before
+        except BaseException as error:
+            if not (writes and groups.finished(writes)):
+                add_note(error, self._where(epoch, 0))
+                self.last_epoch = before
+            raise
+        starts = self._starts_now
+        self._update_lr(lrs=lambda: self._values_at(epoch, starts(), lambda _: number))
 
-    def _numbers(self, epoch: int, n: int) -> list[Any]:
+    def _values_at(self, epoch: int, starts: Sequence[Any], schedule: Any = None) -> list[Any]:
+        numbers = self._numbers(schedule or self.mapping, epoch, len(starts))
+        if starts[0] is None or (isinstance(self.mapping, list) and None in numbers):
+            return [*map(self._changed, starts, numbers)]
+        if self._multiplies:
+            return [start * number for start, number in zip(starts, numbers)]
+        return numbers
+
+    def _numbers(self, mapping: Any, epoch: int, n: int) -> list[Any]:
         """Call each callable once: a number for each of n groups, None for one that has none."""
-        mapping: Any = self.mapping
-        several = mapping if isinstance(mapping, list) else [mapping]
-        if isinstance(mapping, ByName):
-            several = self._mappings(n)
+        several = [mapping]
+        if isinstance(mapping, list):
+            several = self._mappings(n) if isinstance(mapping, ByName) else mapping
         numbers: list[Any] = []
         try:
             # No juxt: that hides which one raised, and turns StopIteration into RuntimeError.
             for schedule in several:
                 number = None if schedule is None else schedule(epoch)
                 if (type(number) is not float or number - number != 0.0) and schedule is not None:
-                    number = self._real(number, epoch, len(numbers))
+                    what = f"{self._where(epoch, len(numbers))}: the {self.option}"
+                    number = real(number, what, any_shape=True)
                 numbers.append(number)
         except BaseException as error:
             add_note(error, self._where(epoch, len(numbers)))
             raise
         return numbers if isinstance(mapping, list) else numbers * n
-
-    def _real(self, number: Any, epoch: int, i: int) -> float:
-        """Turn what a callable gave into a finite float, or refuse it."""
-        if type(number) is float and number - number == 0.0:
-            return number
-        return real(number, f"{self._where(epoch, i)}: the {self.option}", any_shape=True)
-
-    def _lrs_of(self, number: Any) -> list[Any]:
-        """Return the lr of each group from what the one callable gave."""
-        starts = self._starts_now()
-        return self._lrs([self._real(number, self.last_epoch, 0)] * len(starts), starts)
-
-    def _step_by_call(self, epoch: int) -> None:
-        """Go to an epoch and write what the one callable gives: the second short cut.
-
-        Finite floats go into groups that all hold floats. Left to the path is everything else, with
-        what it gave, as it is called once a step: other numbers, tensors, groups that came or went.
-        It may load the optimizer, so the groups are looked at when it has answered.
-        """
-        schedule: Any = self.mapping
-        self.last_epoch = epoch
-        try:
-            number = schedule(epoch)
-        except BaseException as error:
-            self.last_epoch = epoch - 1
-            add_note(error, self._where(epoch, 0))
-            raise
-        option, param_groups, lrs = self.option, self.optimizer.param_groups, self.base_lrs
-        if type(number) is float and len(param_groups) == len(lrs):
-            lrs = [start * number for start in lrs] if self._multiplies else [number] * len(lrs)
-            for group in param_groups:
-                if type(group.get(option)) is not float:
-                    break
-            else:
-                if math.isfinite(sum(lrs)):
-                    for group, lr in zip(param_groups, lrs):
-                        group[option] = lr
-                    return
-        self.last_epoch = epoch - 1
-        self._go_to(epoch, lambda: self._lrs_of(number))
 
     def _where(self, epoch: int, i: int) -> str:
         which = f"group {i}" if isinstance(self.mapping, list) else "all param groups"

@@ -158,13 +158,14 @@ class Plateau(_ByCall):
         Warns:
             UserWarning: At the first ``nan``.
         """
-        before = {**self._counters(), "_nan_was_said": self._nan_was_said}
+        epoch, before = self.last_epoch, {**self._counters(), "_nan_was_said": self._nan_was_said}
         try:
             if metric is not None:
                 self._look_at(_metric(metric, f"{self._at()}: the metric"))
             super().step()
         except BaseException:
-            vars(self).update(before)
+            if self.last_epoch == epoch:  # else the step is taken
+                vars(self).update(before)
             raise
 
     def _look_at(self, metric: float) -> None:
@@ -205,8 +206,8 @@ class Plateau(_ByCall):
     def _multiplies(self) -> bool:  # type: ignore[override]
         return isinstance(self.policy, Scale)
 
-    def _values_at(self, epoch: int, starts: Sequence[Any]) -> list[Any]:
-        return self._cut(super()._values_at(epoch, starts), self.cuts)
+    def _values_at(self, epoch: int, starts: Sequence[Any], schedule: Any = None) -> list[Any]:
+        return self._cut(super()._values_at(epoch, starts, schedule), self.cuts)
 
     def _cut(self, lrs: list[Any], cuts: int) -> list[Any]:
         """Cut what the policy gives each group: down to min_lr, and never up to it."""

@@ -11,7 +11,6 @@ import re
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Mapping, Sequence
-from contextlib import ExitStack
 from typing import Any, NoReturn, SupportsIndex, TypeVar
 
 from torch import Tensor
@@ -166,7 +165,7 @@ class Policy(LRScheduler, ABC):
         _check_optimizer(optimizer, type(self).__name__)
         epoch = epoch_number(last_epoch, f"{type(self).__name__}: last_epoch", least=-1) + 1
         known = self._params if optimizer is vars(self).get("optimizer") else ()
-        with states.AllOrNothing(self, optimizer):
+        with states.AllOrNothing([self, optimizer], [optimizer]):
             # A new dict: in one that vars() has made of an instance, Python 3.11 looks slowly.
             object.__setattr__(self, "__dict__", {**self.__dict__, "optimizer": optimizer})
             self._names = names_of(optimizer.param_groups)
@@ -178,7 +177,7 @@ class Policy(LRScheduler, ABC):
                 for group, start in zip(optimizer.param_groups, starts):
                     written = start if self._was_given() else groups.copy_of(group["lr"])
                     group.setdefault("initial_lr", written)
-            self._go_to(epoch, self._planned_lrs if epoch else self.get_lr)
+            self._go_to(epoch, self._planned_lrs if epoch else self.get_lr, begins=True)
             watch(optimizer)
 
     def _starts_at_binding(self, known: Sequence[groups.Params], epoch: int) -> list[float]:
@@ -253,24 +252,29 @@ class Policy(LRScheduler, ABC):
         """
         if self._step_count == 1 or epoch is not None:
             epoch = self._warn(epoch)
+        before, count = self.last_epoch, self._step_count
         # The first short cut: where no milestone comes up nothing is written, so nothing is looked
-        # at but how many groups there are. Left to the path are policies whose lrs may change at
-        # any epoch, and the step after a state was overridden (no _milestones), epoch 0 in a
-        # SequentialLR, and groups that came or went.
-        now = self.last_epoch + 1
-        usual = epoch is None and now > 0
-        if (
-            usual
-            and self._milestones is not None
-            and now not in self._milestones
-            and len(self.optimizer.param_groups) == len(self.base_lrs)
-        ):
-            self.last_epoch = now
-        elif usual and self._asks_one:
-            self._step_by_call(now)  # the second short cut, of Schedule and Scale
-        else:
-            self._update_lr(epoch)
-        self._step_count += 1
+        # at but how many groups there are. Left to the path are lrs that may change at any epoch,
+        # the step after a state was overridden, epoch 0, and groups that came or went.
+        now = before + 1
+        try:
+            if (
+                self._milestones is not None
+                and now not in self._milestones
+                and epoch is None
+                and now > 0
+                and len(self.optimizer.param_groups) == len(self.base_lrs)
+            ):
+                self.last_epoch = now
+            elif self._asks_one and epoch is None and now > 0:
+                self._step_by_call(now)  # the second short cut, of Schedule and Scale
+            else:
+                self._update_lr(epoch)
+            self._step_count = count + 1
+        except BaseException:
+            if self.last_epoch != before:
+                self._step_count = count + 1
+            raise
 
     def _warn(self, epoch: int | None) -> int | None:
         """Warn of what may be wrong with a step; return the epoch to step to, if one is given."""
@@ -289,34 +293,44 @@ class Policy(LRScheduler, ABC):
             warn(EPOCH_DEPRECATION_WARNING)
         return epoch
 
-    def _update_lr(self, epoch: int | None = None) -> None:
+    def _update_lr(self, epoch: int | None = None, lrs: Callable[[], LRs] | None = None) -> None:
         # SequentialLR calls this too, with 0.
-        lrs: Callable[[], LRs] = self._planned_lrs if self._overridden else self.get_lr
         if epoch is not None:
             lrs = getattr(self, "_get_closed_form_lr", self.get_lr)
-        self._go_to(self.last_epoch + 1 if epoch is None else epoch, lrs)
-        if self._overridden:
-            self._overridden = False
-            self._prepare_steps()
+        elif lrs is None:
+            lrs = self._planned_lrs if self._overridden else self.get_lr
+        now = self.last_epoch + 1 if epoch is None else epoch
+        same = len(self.optimizer.param_groups) == len(self.base_lrs)
+        if same and now > 0 and not self._overridden:
+            self._go_to(now, lrs)
+            return
+        with states.AllOrNothing([self], [self.optimizer]):  # more is done than one write
+            self._go_to(now, lrs, begins=True)
+            if self._overridden:
+                self._overridden = False
+                self._prepare_steps()
 
-    def _go_to(self, epoch: int, lrs: Callable[[], LRs]) -> None:
-        """Go to an epoch and write the lrs there; where that fails, stay."""
-        before, optimizer = self.last_epoch, self.optimizer
-        restarts = epoch == 0 and self._restarts()
+    def _go_to(self, epoch: int, lrs: Callable[[], LRs], begins: bool = False) -> None:
+        """Go to an epoch and write the lrs there; where that fails, stay.
+
+        What begins may have groups to take in, and starts to write.
+        """
+        before, writes = self.last_epoch, None
         try:
             self.last_epoch = epoch
-            if epoch >= 0 and (restarts or len(optimizer.param_groups) != len(self.base_lrs)):
-                with states.AllOrNothing(self, optimizer):
-                    self._take_in_groups()
-                    if restarts:
-                        self._write(self.base_lrs)
-                    self._write(lrs())
-            elif epoch >= 0:  # below, a nested SequentialLR has not begun
-                values, param_groups = lrs(), self.optimizer.param_groups
-                groups.write(param_groups, self.option, values, self._at, self._left_alone)
+            if begins:
+                if epoch < 0:  # a nested SequentialLR has not begun
+                    return
+                self._take_in_groups()
+                if epoch == 0 and self._restarts():
+                    self._write(self.base_lrs)
+            values, param_groups = lrs(), self.optimizer.param_groups
+            writes = groups.fitted(param_groups, self.option, values, self._at, self._left_alone)
+            groups.put(*writes)
         except BaseException as error:
-            add_note(error, self._at())
-            self.last_epoch = before
+            if not (writes and groups.finished(writes)):
+                add_note(error, self._at())
+                self.last_epoch = before
             raise
 
     def _was_given(self) -> bool:
@@ -419,9 +433,8 @@ class Policy(LRScheduler, ABC):
                 one finite lr a group; or it is the state of another policy or another option.
         """
         self.optimizer  # noqa: B018  an unbound policy raises here
-        with ExitStack() as stack:
-            for one in states.bound_schedulers(self):
-                stack.enter_context(states.AllOrNothing(one, one.optimizer))
+        bound = [*states.bound_schedulers(self)]
+        with states.AllOrNothing(bound, [one.optimizer for one in bound]):
             self._take_in_groups()
             attributes, lrs = self._read(state_dict)
             for name, value in attributes.items():

@@ -9,7 +9,7 @@ import copy
 import inspect
 import io
 import math
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from types import MemberDescriptorType
 from typing import Any
 
@@ -33,6 +33,7 @@ def slots(instance: object) -> list[str]:
     return [
         name
         for owner in type(instance).__mro__
+        if "__slots__" in vars(owner)
         for name, member in vars(owner).items()
         if isinstance(member, MemberDescriptorType) and hasattr(instance, name)
     ]
@@ -62,16 +63,15 @@ def bound_schedulers(value: object, known: set[int] | None = None) -> Iterator[L
 
 
 class AllOrNothing:
-    """Puts a scheduler and the param groups of an optimizer back, where what is done raises."""
+    """Puts objects, and what the groups of optimizers hold, back where what is done raises."""
 
-    def __init__(self, scheduler: Any, optimizer: Optimizer) -> None:
-        self.scheduler: Any = scheduler
-        self.attributes: dict[str, Any] = vars(scheduler).copy()
-        self.slots: dict[str, Any] = {name: getattr(scheduler, name) for name in slots(scheduler)}
-        groups: list[ParamGroup] = optimizer.param_groups
+    def __init__(self, objects: Sequence[Any], optimizers: Sequence[Optimizer]) -> None:
+        self.attributes = [(one, vars(one).copy()) for one in objects]
+        self.slots = [(one, name, getattr(one, name)) for one in objects for name in slots(one)]
+        groups: list[ParamGroup] = [group for one in optimizers for group in one.param_groups]
         self.groups: list[tuple[ParamGroup, ParamGroup]] = [(one, one.copy()) for one in groups]
-        held = [value for _, group in self.groups for value in group.values()]
-        held += [beta for _, group in self.groups for beta in group.get("betas", ())]
+        held = [value for group in groups for value in group.values()]
+        held += [beta for group in groups for beta in group.get("betas", ())]
         lrs = [value for value in held if isinstance(value, Tensor) and is_fillable(value)]
         self.tensors: list[tuple[Tensor, Tensor]] = [(lr, copy_of(lr)) for lr in lrs]
 
@@ -81,12 +81,14 @@ class AllOrNothing:
     def __exit__(self, error: object, *_: object) -> None:
         if error is None:
             return
-        self.scheduler.__dict__ = self.attributes
-        for name, value in self.slots.items():
-            setattr(self.scheduler, name, value)
+        for one, attributes in self.attributes:
+            one.__dict__ = attributes
+        for one, name, value in self.slots:
+            setattr(one, name, value)
         for group, before in self.groups:
-            group.clear()
             group.update(before)
+            for key in group.keys() - before.keys():
+                del group[key]
         for tensor, value in self.tensors:
             tensor.copy_(value)
 

@@ -31,7 +31,7 @@ from test_programs import HERE
 from thunder_policy.conformance import LAWS, Subject, check_policy
 from thunder_policy.conformance.checks import examine
 from thunder_policy.conformance.isolation import held_in, isolated
-from thunder_policy.conformance.runs import NotApplicable
+from thunder_policy.conformance.runs import Broken, NotApplicable, refuses
 from thunder_policy.conformance.settings import (
     SETTINGS,
     defined,
@@ -151,12 +151,18 @@ def test_another_process_sends_back_what_it_can(monkeypatch: pytest.MonkeyPatch)
         in_a_process(lambda: 1 / 0)
     with pytest.raises(NotApplicable, match="cannot be sent to another process"):
         in_a_process(lambda: types.ModuleType("here"))
+    with pytest.raises(NotApplicable, match="no answer"):
+        in_a_process(lambda: time.sleep(60), seconds=0.1)
     # What is run there is seen here alone.
     assert pickle.loads(_packed(lambda: 3)) == (3, None)
     for work in (lambda: 1 / 0, lambda: types.ModuleType("here")):
         assert isinstance(pickle.loads(_packed(work))[1], (ZeroDivisionError, NotApplicable))
     monkeypatch.setattr(sys, "platform", "another")
     assert (in_a_process(keep), kept) == (1, [1])
+
+
+def test_a_failure_without_an_error_of_a_policy_is_no_refusal() -> None:
+    assert not refuses(Broken("the lr", 1.0, 2.0))
 
 
 def test_what_is_patched_is_named_and_put_back() -> None:

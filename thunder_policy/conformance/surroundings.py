@@ -11,9 +11,12 @@ import io
 import os
 import pickle
 import random
+import select
+import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from itertools import count
@@ -30,6 +33,7 @@ from .settings import process, put_back
 
 Result = TypeVar("Result")
 
+NO_ANSWER = "a copy of this process gives no answer"
 SURROUNDINGS = ("no_grad", "inference_mode", "a default dtype of float64", "another thread")
 
 
@@ -70,10 +74,11 @@ def _in_a_thread(work: Callable[[], Result]) -> Result:
     return done[0]
 
 
-def in_a_process(work: Callable[[], Result]) -> Result:
+def in_a_process(work: Callable[[], Result], seconds: float = 60.0) -> Result:
     """Do some work in a copy of this process: nothing of it is left here but what it returns.
 
-    Where the system has no such copies it is done here.
+    Where the system has no such copies it is done here. One that does not answer in time is ended:
+    it may wait for a thread, of which a copy of a process has none.
 
     Example:
         >>> kept = []
@@ -84,14 +89,19 @@ def in_a_process(work: Callable[[], Result]) -> Result:
         return work()
     read, write = os.pipe()
     drawn = random.getstate()
-    if not (child := os.fork()):  # pragma: no cover  it is another process
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12, of threads
+        child = os.fork()
+    if not child:  # pragma: no cover  it is another process
         random.setstate(drawn)  # Python seeds it anew there
         with suppress(BaseException), open(write, "wb") as pipe:
             pipe.write(_packed(work))
         os._exit(0)
     os.close(write)
     with open(read, "rb") as pipe:
-        sent = pipe.read()
+        if not select.select([pipe], [], [], seconds)[0]:
+            os.kill(child, signal.SIGKILL)
+        sent = pipe.read() or pickle.dumps((None, NotApplicable(NO_ANSWER)))
     os.waitpid(child, 0)
     sent_back: tuple[Result, BaseException | None] = pickle.loads(sent)
     if sent_back[1] is not None:
