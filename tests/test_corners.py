@@ -8,7 +8,7 @@ import inspect
 import math
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from decimal import Decimal
 from typing import Any
@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import tensor, unchanged
+from helpers import advance, lrs, tensor, unchanged
+from strategies import Far
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import (
@@ -46,12 +47,12 @@ def sgd(*lrs: float | Tensor) -> SGD:
 
 def step(optimizer: Optimizer, scheduler: LRScheduler, steps: int = 1) -> list[Any]:
     """Step both, and return what the first group holds after each."""
-    lrs = []
+    seen = []
     for _ in range(steps):
         optimizer.step()
         scheduler.step()
-        lrs.append(optimizer.param_groups[0]["lr"])
-    return lrs
+        seen.append(optimizer.param_groups[0]["lr"])
+    return seen
 
 
 def held(optimizer: Optimizer) -> list[Any]:
@@ -917,3 +918,85 @@ class TestWarnings:
                 policy.optimizer.step()
                 policy.step(epoch)
         assert [str(warning.message)[:19] for warning in caught] == ["The epoch parameter"]
+
+
+class Forwarding(Optimizer):
+    """Wraps another one, and forwards all that is asked and set."""
+
+    def __init__(self, inner: Optimizer) -> None:
+        object.__setattr__(self, "inner", inner)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(object.__getattribute__(self, "inner"), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.inner, name, value)
+
+
+@pytest.mark.spec("B2", "S2")
+def test_where_binding_fails_what_an_optimizer_wraps_is_as_before() -> None:
+    inner = sgd(0.1)
+    with unchanged(inner), pytest.raises(ZeroDivisionError):
+        Schedule(lambda epoch: 1 / 0)(Forwarding(inner))
+
+
+@pytest.mark.spec("S16")
+@pytest.mark.parametrize("make", [Schedule, Scale])
+def test_no_group_may_be_left(make: Any) -> None:
+    optimizer = sgd(0.5)
+    policy = make(lambda epoch: 0.25)(optimizer)
+    optimizer.param_groups.clear()
+    advance(policy)
+    assert (policy.last_epoch, policy.lr_at(3)) == (1, [])
+
+
+class Answering(Policy):
+    """Answers what it is given, from epoch 1 on."""
+
+    def __init__(self, answer: Callable[[list[Any]], list[Any]]) -> None:
+        self.answer = answer
+
+    def get_lr(self) -> list[Any]:
+        held = [group["lr"] for group in self.optimizer.param_groups]
+        return self.answer(held) if self.last_epoch else held
+
+
+@pytest.mark.spec("S1", "S6")
+def test_a_tensor_of_another_class_fills_a_lr_of_any_shape_on_the_host() -> None:
+    optimizer = sgd(0.5, tensor(0.5).reshape(1))
+    policy = Answering(lambda _: [0.25, tensor(0.125).as_subclass(Far)])(optimizer)
+    advance(policy)
+    assert lrs(optimizer) == [0.25, 0.125]
+
+
+@pytest.mark.spec("S6", "X4")
+@pytest.mark.parametrize("view", [Tensor.detach, lambda lr: lr.view(())])
+def test_views_of_live_lrs_are_read_before_any_is_written(view: Any) -> None:
+    optimizer = sgd(*(tensor(lr).as_subclass(Far) for lr in (0.5, 0.25)))
+    policy = Answering(lambda held: [view(held[1]), view(held[0])])(optimizer)
+    advance(policy)
+    assert lrs(optimizer) == [0.25, 0.5]
+
+
+@pytest.mark.spec("B20", "V9")
+def test_an_initial_lr_is_apart_from_a_lr_that_is_left_alone() -> None:
+    lr = tensor(0.5)
+    optimizer = sgd(lr, 0.5)
+    optimizer.param_groups[0]["initial_lr"] = lr
+    Schedule([None, lambda epoch: 0.25])(optimizer)
+    lr.fill_(0.75)
+    assert optimizer.param_groups[0]["initial_lr"] == 0.5
+
+
+class Hooked(Schedule):
+    """Overrides what torch calls."""
+
+    def _update_lr(self, epoch: int | None = None) -> None:
+        super()._update_lr(epoch)
+
+
+@pytest.mark.spec("V16", "X1")
+def test_a_subclass_may_override_what_torch_calls() -> None:
+    policy = Hooked(lambda epoch: tensor(0.25))(sgd(0.5))
+    advance(policy)
+    assert policy.get_last_lr() == [0.25]

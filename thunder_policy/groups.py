@@ -174,12 +174,12 @@ def _fitted(
             what = f"{at(i)}: the {option}"
             number(lr, what)
             lrs[i] = real(value, what, any_shape=True)
+    live = {_memory(lr) for lr in lrs if isinstance(lr, Tensor)}
     initial_lrs = _parted(groups, option, lrs)
-    live = {*map(id, lrs)}
     for i, value in fills.items():
         if isinstance(value, Tensor):  # none is read once it is written
-            value = value.clone() if id(value) in live else value
-            fills[i] = value.detach().reshape(lrs[i].shape)
+            value = value.clone() if _memory(value) in live else value
+            fills[i] = value.detach().reshape(() if on_host(lrs[i]) else lrs[i].shape)
     return groups, option, lrs, initial_lrs, [(lrs[i], value) for i, value in fills.items()]
 
 
@@ -196,9 +196,9 @@ def put(
             group[option] = lr
         else:
             group["betas"] = (lr, *group["betas"][1:])
+    for group, initial_lr in initial_lrs:
+        group["initial_lr"] = initial_lr
     if fills:
-        for group, initial_lr in initial_lrs:
-            group["initial_lr"] = initial_lr
         _fill(fills)
 
 
@@ -286,14 +286,18 @@ def _parted(
         clones.append({})
         for i, value in enumerate(values):
             if isinstance(value, Tensor):
-                memory = (value.device, value.data_ptr()) if has_data(value) else id(value)
-                if memory in taken:
+                if _memory(value) in taken:
                     with torch.inference_mode(False):  # else it could not be written later
                         clones[-1][i] = copy_of(value)
-                taken.add(memory)
+                taken.add(_memory(value))
     for i, clone in clones[0].items():
         lrs[i] = clone
     return [(groups[i], clone) for i, clone in clones[1].items()]
+
+
+def _memory(value: Tensor) -> object:
+    """Name the memory of a tensor of one element: equal for two that share it."""
+    return (value.device, value.data_ptr()) if has_data(value) else id(value)
 
 
 def _fill(fills: Sequence[tuple[Tensor, Any]]) -> None:

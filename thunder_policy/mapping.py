@@ -663,11 +663,12 @@ class _ByCall(MappingPolicy[ScheduleFn]):
                 self.last_epoch = before
             raise
         starts = self._starts_now
-        self._update_lr(lrs=lambda: self._values_at(epoch, starts(), lambda _: number))
+        self._change_to(epoch, lambda: self._values_at(epoch, starts(), lambda _: number))
 
     def _values_at(self, epoch: int, starts: Sequence[Any], schedule: Any = None) -> list[Any]:
         numbers = self._numbers(schedule or self.mapping, epoch, len(starts))
-        if starts[0] is None or (isinstance(self.mapping, list) and None in numbers):
+        unknown = starts and starts[0] is None
+        if unknown or (isinstance(self.mapping, list) and None in numbers):
             return [*map(self._changed, starts, numbers)]
         if self._multiplies:
             return [start * number for start, number in zip(starts, numbers)]

@@ -270,10 +270,10 @@ class Policy(LRScheduler, ABC):
                 self._step_by_call(now)  # the second short cut, of Schedule and Scale
             else:
                 self._update_lr(epoch)
-            self._step_count = count + 1
+            self._step_count += 1
         except BaseException:
-            if self.last_epoch != before:
-                self._step_count = count + 1
+            if self.last_epoch != before and self._step_count == count:
+                self._step_count += 1
             raise
 
     def _warn(self, epoch: int | None) -> int | None:
@@ -293,19 +293,21 @@ class Policy(LRScheduler, ABC):
             warn(EPOCH_DEPRECATION_WARNING)
         return epoch
 
-    def _update_lr(self, epoch: int | None = None, lrs: Callable[[], LRs] | None = None) -> None:
+    def _update_lr(self, epoch: int | None = None) -> None:
         # SequentialLR calls this too, with 0.
+        lrs: Callable[[], LRs] = self._planned_lrs if self._overridden else self.get_lr
         if epoch is not None:
             lrs = getattr(self, "_get_closed_form_lr", self.get_lr)
-        elif lrs is None:
-            lrs = self._planned_lrs if self._overridden else self.get_lr
-        now = self.last_epoch + 1 if epoch is None else epoch
+        self._change_to(self.last_epoch + 1 if epoch is None else epoch, lrs)
+
+    def _change_to(self, epoch: int, lrs: Callable[[], LRs]) -> None:
+        """Go to an epoch; where more is done than one write, all of it is taken back with that."""
         same = len(self.optimizer.param_groups) == len(self.base_lrs)
-        if same and now > 0 and not self._overridden:
-            self._go_to(now, lrs)
+        if same and epoch > 0 and not self._overridden:
+            self._go_to(epoch, lrs)
             return
-        with states.AllOrNothing([self], [self.optimizer]):  # more is done than one write
-            self._go_to(now, lrs, begins=True)
+        with states.AllOrNothing([self], [self.optimizer]):
+            self._go_to(epoch, lrs, begins=True)
             if self._overridden:
                 self._overridden = False
                 self._prepare_steps()

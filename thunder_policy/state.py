@@ -81,16 +81,23 @@ class AllOrNothing:
     def __exit__(self, error: object, *_: object) -> None:
         if error is None:
             return
-        for one, attributes in self.attributes:
-            one.__dict__ = attributes
-        for one, name, value in self.slots:
-            setattr(one, name, value)
         for group, before in self.groups:
-            group.update(before)
-            for key in group.keys() - before.keys():
-                del group[key]
+            _put_back(group, before)
         for tensor, value in self.tensors:
             tensor.copy_(value)
+        for one, name, value in self.slots:
+            setattr(one, name, value)
+        for one, attributes in self.attributes:
+            if isinstance(one, Optimizer):
+                _put_back(vars(one), attributes)  # a wrapper may forward what is set, and share it
+            else:
+                one.__dict__ = attributes
+
+
+def _put_back(now: dict[str, Any], before: dict[str, Any]) -> None:
+    now.update(before)
+    for key in now.keys() - before.keys():
+        del now[key]
 
 
 def read_epoch(state: Any, option: str, who: str) -> int:
