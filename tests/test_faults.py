@@ -16,7 +16,7 @@ from strategies import Far
 from torch.optim import SGD, Optimizer
 
 import thunder_policy
-from thunder_policy import Multiply, Plateau, Policy, Scale, Schedule, Switch
+from thunder_policy import Multiply, Plateau, Policy, Scale, Schedule, Switch, groups
 
 PACKAGE = str(Path(thunder_policy.__file__).parent)
 
@@ -229,3 +229,25 @@ def test_an_exception_at_any_line_leaves_all_as_before_or_as_after(act: Any, nam
             if picture((policy, on)) == before:
                 do()
             assert outcome(policy, on) == expected, f"{kind}: raised at {lines[i]}"
+
+
+@pytest.mark.spec("S18", "P6")
+@pytest.mark.parametrize("name", ["Switch", "Schedule", "custom", "Plateau"])
+def test_what_is_interrupted_while_it_is_written_is_finished(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy, on = at_epoch(POLICIES[name](), "mixed" if name == "custom" else "float", 1)
+    twin, twin_on = at_epoch(POLICIES[name](), "mixed" if name == "custom" else "float", 1)
+    metric = [1.0] * (name == "Plateau")
+    put, interrupts = groups.put, iter([True])
+
+    def interrupted(*writes: Any) -> None:
+        put(*writes)
+        if next(interrupts, False):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(groups, "put", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        policy.step(*metric)
+    twin.step(*metric)
+    assert outcome(policy, on) == outcome(twin, twin_on)

@@ -662,8 +662,11 @@ class _ByCall(MappingPolicy[ScheduleFn]):
                 add_note(error, self._where(epoch, 0))
                 self.last_epoch = before
             raise
-        starts = self._starts_now
-        self._change_to(epoch, lambda: self._values_at(epoch, starts(), lambda _: number))
+
+        def answer(_: int) -> Any:
+            return number
+
+        self._change_to(epoch, lambda: self._values_at(epoch, self._starts_now(), answer))
 
     def _values_at(self, epoch: int, starts: Sequence[Any], schedule: Any = None) -> list[Any]:
         numbers = self._numbers(schedule or self.mapping, epoch, len(starts))

@@ -66,8 +66,12 @@ class AllOrNothing:
     """Puts objects, and what the groups of optimizers hold, back where what is done raises."""
 
     def __init__(self, objects: Sequence[Any], optimizers: Sequence[Optimizer]) -> None:
-        self.attributes = [(one, vars(one).copy()) for one in objects]
-        self.slots = [(one, name, getattr(one, name)) for one in objects for name in slots(one)]
+        self.attributes: list[tuple[Any, dict[str, Any]]] = [
+            (one, vars(one).copy()) for one in objects
+        ]
+        self.slots: list[tuple[Any, str, Any]] = [
+            (one, name, getattr(one, name)) for one in objects for name in slots(one)
+        ]
         groups: list[ParamGroup] = [group for one in optimizers for group in one.param_groups]
         self.groups: list[tuple[ParamGroup, ParamGroup]] = [(one, one.copy()) for one in groups]
         held = [value for group in groups for value in group.values()]
