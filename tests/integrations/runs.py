@@ -166,22 +166,33 @@ def environment() -> dict[str, str]:
 def torchrun(script: str, folder: Path, processes: int, *arguments: str) -> list[dict[Any, Any]]:
     """Start a script of this folder in several processes, and return what each of them reported.
 
-    Where gloo is torn down, torch 2.13 aborts with signal 6 now and then, whatever the script has
-    done; only then is it started again.
+    Where gloo is torn down, torch 2.13 aborts with signal 6 now and then, or one process waits for
+    ever, whatever the script has done; only then is it started again.
     """
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += [f"--nproc-per-node={processes}", str(HERE / "scripts" / script), *arguments]
     for _ in range(4):
         reports = Path(tempfile.mkdtemp(dir=folder))
-        result = subprocess.run(
-            [*command, str(reports)], env=environment(), capture_output=True, text=True, timeout=300
-        )
-        if result.returncode == 0:
+        with subprocess.Popen(
+            [*command, str(reports)],
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            try:
+                out, err = process.communicate(timeout=120)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                out, err = process.communicate()
+                continue
+        if process.returncode == 0:
             return [torch.load(reports / f"{rank}.pt") for rank in range(processes)]
-        failure = FAILURE.search(result.stderr)
+        failure = FAILURE.search(err)
         if failure is None or int(failure[1]) != -signal.SIGABRT:
             break
-    pytest.fail(f"{' '.join(command)} failed:\n{result.stdout}\n{result.stderr}")
+    pytest.fail(f"{' '.join(command)} failed:\n{out}\n{err}")
 
 
 def report(values: dict[Any, Any]) -> None:
