@@ -9,7 +9,7 @@ import copy
 import inspect
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Generic, Literal, SupportsIndex
@@ -288,36 +288,37 @@ class MappingPolicy(Policy, Generic[M]):
             starts = super()._starts_at_binding(known, epoch)
         else:
             starts = [*per_group(self.lr_init, len(lrs), "lr_init")]
-        doubts: list[str] = []
+        doubt: str | None = None
         for i, mapping in enumerate(self._mappings(len(lrs))):
             depends = mapping is not None and self._depends_on_start(mapping, epoch)
             if mapping is None or (self._by_default and not depends):
                 starts[i] = self._number(lrs[i], i)
-            elif depends and not doubts:
-                doubts += self._doubts(lrs[i], i, epoch)
-        for doubt in doubts:
+            elif depends and not doubt:
+                doubt = self._doubt(lrs[i], i, epoch)
+        if doubt:
             warn(f"{type(self).__name__}, {doubt}")
         return starts
 
-    def _doubts(self, lr: Any, i: int, epoch: int) -> Iterator[str]:
+    def _doubt(self, lr: Any, i: int, epoch: int) -> str | None:
         """Say what may be wrong with what a group starts from, and how to say what is meant."""
         recorded = self.optimizer.param_groups[i].get("initial_lr")
         if self._by_default:
-            if not any(self._is_default(one, i) for one in (lr, recorded) if one is not None):
-                yield (
-                    f"group {i}: lr_init was not given, so it starts from {DEFAULT_LR_INIT}, and "
-                    f"not from the group's lr, {float(lr)!r}: give lr_init=None to start from "
-                    "that, or lr_init=1e-3"
-                )
-            return
+            if any(self._is_default(one, i) for one in (lr, recorded) if one is not None):
+                return None
+            return (
+                f"group {i}: lr_init was not given, so it starts from {DEFAULT_LR_INIT}, and not "
+                f"from the group's lr, {float(lr)!r}: give lr_init=None to start from that, or "
+                "lr_init=1e-3"
+            )
         trained = epoch > 0 and self.optimizer.state
         if self.lr_init is None and self.option == "lr" and recorded is None and trained:
-            yield (
+            return (
                 f"group {i}: epoch {epoch} is computed from the group's lr, "
                 f"{self._number(lr, i)!r}, as it has no initial_lr; and as the optimizer was "
                 "trained, that may be a lr of a schedule: give lr_init, or bind before the state "
                 "of the optimizer is loaded"
             )
+        return None
 
     def _is_default(self, lr: Any, i: int) -> bool:
         """Tell whether a lr is the default of lr_init, as its dtype holds that, or has no data."""
