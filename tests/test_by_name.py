@@ -373,7 +373,10 @@ def test_a_custom_policy_and_a_plateau_know_names() -> None:
 
 
 @pytest.mark.spec("N1", "N6")
-@each_kind
+@pytest.mark.parametrize(
+    "kind",
+    ["Scale", *(pytest.param(one, marks=pytest.mark.slow) for one in RULES if one != "Scale")],
+)
 def test_the_laws_of_the_conformance_suite(kind: str) -> None:
     """By a scheduler that names the groups which the suite makes."""
 

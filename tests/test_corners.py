@@ -796,23 +796,6 @@ class TestErrors:
         notes = ["Schedule at epoch 0, group 1"] if hasattr(raised.value, "add_note") else []
         assert getattr(raised.value, "__notes__", []) == notes
 
-    @pytest.mark.spec("S1", "S12")
-    @pytest.mark.parametrize("cls", [Schedule, Scale])
-    def test_a_group_that_a_callable_adds_is_taken_in_by_that_step(
-        self, cls: type[Schedule]
-    ) -> None:
-        def adds(epoch: int) -> float:
-            if epoch == 3 and len(optimizer.param_groups) == 1:
-                optimizer.add_param_group({"params": [nn.Parameter(torch.zeros(1))], "lr": 0.5})
-            return 1 / (1 + epoch)
-
-        optimizer = sgd(0.5)
-        policy = cls(adds)(optimizer)
-        step(optimizer, policy, 2)
-        step(optimizer, policy)
-        assert (policy.last_epoch, policy.base_lrs) == (3, [policy.base_lrs[0], 0.5])
-        assert held(optimizer) == policy.lr_at(3)
-
     @pytest.mark.spec("S1", "S2")
     @pytest.mark.parametrize(
         "policy",
@@ -986,17 +969,3 @@ def test_an_initial_lr_is_apart_from_a_lr_that_is_left_alone() -> None:
     Schedule([None, lambda epoch: 0.25])(optimizer)
     lr.fill_(0.75)
     assert optimizer.param_groups[0]["initial_lr"] == 0.5
-
-
-class Hooked(Schedule):
-    """Overrides what torch calls."""
-
-    def _update_lr(self, epoch: int | None = None) -> None:
-        super()._update_lr(epoch)
-
-
-@pytest.mark.spec("V16", "X1")
-def test_a_subclass_may_override_what_torch_calls() -> None:
-    policy = Hooked(lambda epoch: tensor(0.25))(sgd(0.5))
-    advance(policy)
-    assert policy.get_last_lr() == [0.25]

@@ -118,14 +118,14 @@ class Runs(RuleBasedStateMachine):
         )
         return replace(model, epoch=epoch, count=model.count + 1, lrs=after)
 
-    def loaded(self, file: Model, model: Model) -> Model:
-        """The model of a run into which the policy's state is loaded, at last."""
+    def loaded(self, file: Model, model: Model, held: tuple[float, ...]) -> Model:
+        """The model of a run into which the policy's state is loaded, over what groups hold."""
         alone = self.case.left_alone
         lrs, starts = (
             tuple(here if alone(i) else there for i, (there, here) in enumerate(pairs))
             for pairs in (
                 zip(file.lrs, model.lrs, strict=True),
-                zip(file.starts, model.seen().starts, strict=True),
+                zip(file.starts, held, strict=True),
             )
         )
         return replace(file, lrs=lrs, starts=starts, initial=model.initial)
@@ -167,9 +167,11 @@ class Runs(RuleBasedStateMachine):
         fresh = self.bound(fresh)
         with pytest.warns(UserWarning, match="lr_init was") if self.warns(file, fresh) else quiet():
             resume(checkpoint.file, self.optimizer, self.policy, order)
+        first = "optimizer" in order and order.index("optimizer") < order.index("policy")
+        held = file.lrs if first else fresh.lrs
         if order[0] == "bind" and "optimizer" in order:
             fresh = replace(fresh, lrs=file.lrs, initial=file.initial)
-        self.model = self.loaded(file, fresh)
+        self.model = self.loaded(file, fresh, held)
 
     @rule(checkpoint=checkpoints)
     def load_in_place(self, checkpoint: Checkpoint) -> None:
@@ -181,7 +183,7 @@ class Runs(RuleBasedStateMachine):
         said = pytest.warns(UserWarning, match="lr_init was") if warns else quiet()
         with said, self.tensors_stay():
             resume(checkpoint.file, self.optimizer, self.policy, ["policy"])
-        self.model = self.loaded(file, self.model)
+        self.model = self.loaded(file, self.model, self.model.lrs)
 
     @rule(how=st.sampled_from(["call", "set_optimizer"]))
     def bind_again(self, how: str) -> None:

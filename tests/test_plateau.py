@@ -892,7 +892,13 @@ SUBJECTS: dict[str, Subject] = {
 
 
 @pytest.mark.spec("P6", "P7", "P8", "X1")
-@pytest.mark.parametrize("name", SUBJECTS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name == "with metrics" else pytest.param(name, marks=pytest.mark.slow)
+        for name in SUBJECTS
+    ],
+)
 def test_it_keeps_the_laws_of_the_conformance_suite(name: str) -> None:
     results = check_policy(SUBJECTS[name], on_fail="collect")
     # torch 2.6 begins the second of a SequentialLR by step(0), which is a metric here.

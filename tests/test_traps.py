@@ -624,7 +624,6 @@ def test_a_copy_remembers_that_the_optimizer_has_stepped(steps: int) -> None:
 def no_gc() -> Iterator[None]:
     """The cycle collector off, so that only reference counts free anything."""
     sgd(torch.tensor(1.0)).step()  # the first step of a process imports modules, and leaves cycles
-    gc.collect()
     gc.disable()
     yield
     gc.enable()

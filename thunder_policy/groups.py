@@ -7,9 +7,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from contextlib import suppress
 from functools import cache
+from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
@@ -21,8 +22,8 @@ from torch.nn import Parameter
 from .checks import real, short
 
 ParamGroup = dict[str, Any]
-Params = tuple[Tensor, ...]
-
+# The params and the name of a group, by which it is known when others come or go.
+Known = tuple[tuple[Tensor, ...], Any]
 
 # Says who asks and when, for an error: of all groups, or of the one at a place.
 At = Callable[..., str]
@@ -85,40 +86,29 @@ def number(value: Any, what: str) -> Any:
         raise ValueError(str(error)) from None
 
 
-def params_of(groups: Sequence[ParamGroup]) -> list[Params]:
-    """Return the params of each group, by which it is known again."""
-    return [tuple(group["params"]) for group in groups]
+def known(groups: Sequence[ParamGroup]) -> list[Known]:
+    """Return what each group is known again by."""
+    return [(tuple(group["params"]), group.get("name")) for group in groups]
 
 
-def places(before: Sequence[Params], groups: Sequence[ParamGroup]) -> list[int | None]:
+def places(known: Sequence[Known], groups: Sequence[ParamGroup]) -> list[int | None]:
     """Return the place that each group had before; ``None`` for one that came.
 
-    Args:
-        before: The params that each group had.
-        groups: The groups that there are now. As many as before are the same, each in its place.
+    As many as before are the same, each in its place.
     """
-    if len(groups) == len(before):
+    if len(groups) == len(known):
         return [*range(len(groups))]
-    filled = [i for i, params in enumerate(before) if params]
-    if len(groups) == len(filled) < len(before) and all(group["params"] for group in groups):
+    filled = [i for i, (params, _) in enumerate(known) if params]
+    if len(groups) == len(filled) < len(known) and all(group["params"] for group in groups):
         return [*filled]  # DeepSpeed drops empty groups, ZeRO replaces params (transformers#43692)
-    at = {id(param): i for i, params in enumerate(before) for param in params}
+    at = {id(param): i for i, (params, _) in enumerate(known) for param in params}
     return [next((at[id(p)] for p in group["params"] if id(p) in at), None) for group in groups]
 
 
-# The arguments of `put`.
-Writes = tuple[Sequence[ParamGroup], str, Sequence[Any], Sequence[Any], Sequence[Any]]
-
-
-def write(
-    groups: Sequence[ParamGroup],
-    option: str,
-    values: Any,
-    at: At,
-    left_alone: Collection[int] = (),
-) -> None:
-    """Write one value into each group, as `fitted` has it."""
-    put(*fitted(groups, option, values, at, left_alone))
+# A group, a key of it, and what it is to hold there.
+Assignment = tuple[ParamGroup, str, Any]
+# What `put` writes: groups with a key and a value each, and tensors with what they are filled with.
+Writes = tuple[Sequence[ParamGroup], Iterable[str], Sequence[Any], Sequence[tuple[Tensor, Any]]]
 
 
 def fitted(
@@ -126,7 +116,7 @@ def fitted(
     option: str,
     values: Any,
     at: At,
-    left_alone: Collection[int] = (),
+    left_alone: Container[int] = (),
 ) -> Writes:
     """Return what `put` is to write for one value a group, or refuse all.
 
@@ -146,15 +136,21 @@ def fitted(
     """
     if type(values) is not list or len(values) != len(groups):
         _check_sequence(values, len(groups), at)
-    # The rule: finite floats for groups that all hold floats. As soon as one is something else, or
-    # a group is to be left alone, each is looked at: that takes several times as long.
-    if not left_alone:
-        for group, value in zip(groups, values):
-            if type(value) is not float or type(group.get(option)) is not float or value - value:
-                break
-        else:
-            return groups, option, values, (), ()
+    # The second short cut: finite floats for groups that all hold floats. Left to the path is all
+    # else, as soon as one group or value is something else, or a group is to be left alone.
+    if not left_alone and _all_floats(groups, option, values):
+        return groups, repeat(option), values, ()
     return _fitted(groups, option, values, at, left_alone)
+
+
+def _all_floats(groups: Sequence[ParamGroup], option: str, values: Sequence[Any]) -> bool:
+    for value in values:
+        if type(value) is not float or value - value != 0.0:  # nan or inf
+            return False
+    for group in groups:  # noqa: SIM110  a generator takes four times as long for one group
+        if type(group.get(option)) is not float:
+            return False
+    return True
 
 
 def _fitted(
@@ -162,43 +158,73 @@ def _fitted(
     option: str,
     values: Sequence[Any],
     at: At,
-    left_alone: Collection[int],
+    left_alone: Container[int],
 ) -> Writes:
-    lrs = held(groups, option, at)
-    fills: dict[int, Any] = {}
-    for i, (lr, value) in enumerate(zip(lrs, values)):
+    numbers: list[Assignment] = []
+    tensors: dict[int, Any] = {}
+    for i, (lr, value) in enumerate(zip(held(groups, option, at), values)):
         if i in left_alone:
             continue
         if isinstance(lr, Tensor):
-            fills[i] = _filling(value, lr, i, option, at)
+            tensors[i] = value
         else:
             what = f"{at(i)}: the {option}"
             number(lr, what)
-            lrs[i] = real(value, what, any_shape=True)
-    live = {_memory(lr) for lr in lrs if isinstance(lr, Tensor)}
-    initial_lrs = _parted(groups, option, lrs)
+            numbers.append(assignment(groups[i], option, real(value, what, any_shape=True)))
+    clones, fills = _fitted_tensors(groups, option, tensors, at)
+    written, keys, lrs = zip(*numbers, *clones) if numbers or clones else ((), (), ())
+    return written, keys, lrs, fills
+
+
+def assignment(group: ParamGroup, option: str, value: Any) -> Assignment:
+    """Return where a value goes: ``momentum`` may be the first of ``betas``."""
+    if option in group:
+        return group, option, value
+    return group, "betas", (value, *group["betas"][1:])
+
+
+def _fitted_tensors(
+    groups: Sequence[ParamGroup], option: str, values: dict[int, Any], at: At
+) -> tuple[list[Assignment], list[tuple[Tensor, Any]]]:
+    """Fit values for the groups that hold tensors, by place.
+
+    Of tensors that share memory the first keeps it, and the others become clones: an ``initial_lr``
+    too, which SequentialLR makes the lr of a group.
+    """
+    lrs = held(groups, option, at)
+    fills = {i: _filling(value, lrs[i], i, option, at) for i, value in values.items()}
+    initial = [group.get("initial_lr") for group in groups] if option == "lr" else []
+    taken: set[object] = set()
+    clones: list[Assignment] = []
+    for i, value in enumerate([*lrs, *initial]):
+        if not isinstance(value, Tensor):
+            continue
+        if _memory(value) in taken:
+            with torch.inference_mode(False):  # else it could not be written later
+                clone = copy_of(value)
+            group = groups[i % len(groups)]
+            if i >= len(lrs):
+                clones.append((group, "initial_lr", clone))
+            else:
+                lrs[i] = clone
+                clones.append(assignment(group, option, clone))
+        taken.add(_memory(value))
     for i, value in fills.items():
         if isinstance(value, Tensor):  # none is read once it is written
-            value = value.clone() if _memory(value) in live else value
+            value = value.clone() if _memory(value) in taken else value
             fills[i] = value.detach().reshape(() if on_host(lrs[i]) else lrs[i].shape)
-    return groups, option, lrs, initial_lrs, [(lrs[i], value) for i, value in fills.items()]
+    return clones, [(lrs[i], value) for i, value in fills.items()]
 
 
 def put(
     groups: Sequence[ParamGroup],
-    option: str,
-    lrs: Sequence[Any],
-    initial_lrs: Sequence[tuple[ParamGroup, Tensor]] = (),
+    keys: Iterable[str],
+    values: Sequence[Any],
     fills: Sequence[tuple[Tensor, Any]] = (),
 ) -> None:
     """Write what was `fitted`; a second time that changes nothing more."""
-    for group, lr in zip(groups, lrs):
-        if option in group:
-            group[option] = lr
-        else:
-            group["betas"] = (lr, *group["betas"][1:])
-    for group, initial_lr in initial_lrs:
-        group["initial_lr"] = initial_lr
+    for group, key, value in zip(groups, keys, values):
+        group[key] = value
     if fills:
         _fill(fills)
 
@@ -268,36 +294,10 @@ def is_fillable(value: Tensor) -> bool:
     )
 
 
-def _parted(
-    groups: Sequence[ParamGroup], option: str, lrs: list[Any]
-) -> list[tuple[ParamGroup, Tensor]]:
-    """Give tensors that share memory one each: the first keeps it, the others become clones.
-
-    An ``initial_lr`` too, which SequentialLR makes the lr of a group: those clones are returned.
-    """
-    initial: list[Any] = [group.get("initial_lr") for group in groups] if option == "lr" else []
-    tensors: list[Any] = [one for one in (*lrs, *initial) if isinstance(one, Tensor)]
-    if len(tensors) < 2 or (
-        {*map(type, tensors)} == {Tensor} and len({*map(Tensor.data_ptr, tensors)}) == len(tensors)
-    ):
-        return []
-    taken: set[object] = set()
-    clones: list[dict[int, Tensor]] = []
-    for values in (lrs, initial):
-        clones.append({})
-        for i, value in enumerate(values):
-            if isinstance(value, Tensor):
-                if _memory(value) in taken:
-                    with torch.inference_mode(False):  # else it could not be written later
-                        clones[-1][i] = copy_of(value)
-                taken.add(_memory(value))
-    for i, clone in clones[0].items():
-        lrs[i] = clone
-    return [(groups[i], clone) for i, clone in clones[1].items()]
-
-
 def _memory(value: Tensor) -> object:
     """Name the memory of a tensor of one element: equal for two that share it."""
+    if on_host(value):
+        return value.data_ptr()
     return (value.device, value.data_ptr()) if has_data(value) else id(value)
 
 

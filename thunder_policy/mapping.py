@@ -8,10 +8,10 @@ from __future__ import annotations
 import copy
 import inspect
 import math
+import operator
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from itertools import repeat
 from typing import TYPE_CHECKING, Any, Generic, Literal, SupportsIndex
 
 import torch
@@ -208,6 +208,8 @@ class MappingPolicy(Policy, Generic[M]):
     def _mappings(self, n: int) -> list[Any]:
         """Return one mapping for each of n groups: the same one n times, the list, or by name."""
         mapping: Any = self.mapping
+        if not isinstance(mapping, list):
+            return [mapping] * n
         if isinstance(mapping, ByName) and is_bound(self):
             mapping = mapping.of(self._names_now(), type(self).__name__)
         return per_group(mapping, n, "mappings")
@@ -277,24 +279,27 @@ class MappingPolicy(Policy, Generic[M]):
         """Tell whether any lr of a group from an epoch on depends on what it starts from."""
         return True
 
+    def _depend(self, n: int, epoch: int) -> list[bool]:
+        """Tell of each of n groups whether any lr of it from an epoch on depends on its start."""
+        each_one = self._mappings(n)
+        return [one is not None and self._depends_on_start(one, epoch) for one in each_one]
+
     def _check_counts(self, n: int) -> None:
         self._mappings(n)
         per_group(self.lr_init, n, "lr_init")
 
-    def _starts_at_binding(self, known: Sequence[groups.Params], epoch: int) -> list[float]:
+    def _starts_at_binding(self, known: Sequence[groups.Known], epoch: int) -> list[float]:
         lrs = self._held()
         self._check_counts(len(lrs))
+        starts = [*per_group(self.lr_init, len(lrs), "lr_init")]
+        depend = self._depend(len(lrs), epoch)
         if self.lr_init is None:
             starts = super()._starts_at_binding(known, epoch)
-        else:
-            starts = [*per_group(self.lr_init, len(lrs), "lr_init")]
-        doubt: str | None = None
-        for i, mapping in enumerate(self._mappings(len(lrs))):
-            depends = mapping is not None and self._depends_on_start(mapping, epoch)
-            if mapping is None or (self._by_default and not depends):
-                starts[i] = self._number(lrs[i], i)
-            elif depends and not doubt:
-                doubt = self._doubt(lrs[i], i, epoch)
+        elif self._by_default:
+            own = [self._number(lr, i) for i, lr in enumerate(lrs)]
+            starts = [start if one else lr for start, lr, one in zip(starts, own, depend)]
+        doubts = (self._doubt(lrs[i], i, epoch) for i, one in enumerate(depend) if one)
+        doubt = next(filter(None, doubts), None)
         if doubt:
             warn(f"{type(self).__name__}, {doubt}")
         return starts
@@ -335,13 +340,15 @@ class MappingPolicy(Policy, Generic[M]):
     def _prepare_steps(self) -> None:
         mapping: Any = self.mapping
         several: list[Any] = mapping if isinstance(mapping, list) else []
-        closed = self._is_closed()
-        self._left_alone = {}
+        self._left_alone = ()
         if None in several:
-            places = enumerate(zip(self._mappings(len(self.base_lrs)), self._held()))
-            self._left_alone = {i: self._number(lr, i) for i, (one, lr) in places if one is None}
-            self.base_lrs = [self._left_alone.get(i, lr) for i, lr in enumerate(self.base_lrs)]
-        by_epoch = closed and not self._overridden and not epochs.is_callable(mapping)
+            each_one = self._mappings(len(self.base_lrs))
+            self._left_alone = [i for i, one in enumerate(each_one) if one is None]
+            lrs, starts = self._held(), [*self.base_lrs]
+            for i in self._left_alone:
+                starts[i] = self._number(lrs[i], i)
+            self.base_lrs = starts
+        by_epoch = self._is_closed() and not epochs.is_callable(mapping)
         self._milestones = (merge(*several) if several else mapping) if by_epoch else None
 
     def prepare_state_dict(self, *keys: str) -> dict[str, Any]:
@@ -369,17 +376,9 @@ class MappingPolicy(Policy, Generic[M]):
             return self._read_epoch(state), self._planned_lrs
         attributes, lrs = super()._read(state)
         plan = self._read_plan(state)
-        starts = attributes.get("base_lrs", self.base_lrs)
-        planned, values = self._values_at_saved_epoch(state, attributes["last_epoch"], starts)
-        pairs = {
-            "mapping": (plan.get("mapping", self.mapping), self.mapping),
-            "lr_init": self._starts_to_compare(plan.get("lr_init"), starts, [*lrs()]),
-            f"the {self.option} at epoch {attributes['last_epoch']}": (planned, values),
-        }
         differ = [
             f"{name} was {short(was)} and is {short(now)}"
-            for name, (was, now) in pairs.items()
-            if was != now
+            for name, was, now in self._differences(attributes | plan, lrs(), state)
         ]
         if differ:
             warn(
@@ -393,8 +392,6 @@ class MappingPolicy(Policy, Generic[M]):
 
     # What a warning adds to "What was saved counts".
     _but: str = ""
-    # Whether a number of the mapping is a factor, and no lr.
-    _multiplies: bool = False
 
     def _read_plan(self, state: dict[str, Any]) -> dict[str, Any]:
         """Return the mapping and lr_init of a state, as they are written in a policy."""
@@ -404,7 +401,7 @@ class MappingPolicy(Policy, Generic[M]):
             saved: Any = epochs.unpaired(state["mapping"], what.format("mapping"))
             one_each = saved
             if isinstance(saved, ByName):
-                one_each = saved.of(self._names, type(self).__name__)
+                one_each = saved.of(self._names_now(), type(self).__name__)
             each_saved = per_group(one_each, n, "mappings")
             both_by_name = isinstance(saved, ByName) and isinstance(self.mapping, ByName)
             same = saved == self.mapping or (not both_by_name and each_saved == self._mappings(n))
@@ -417,34 +414,28 @@ class MappingPolicy(Policy, Generic[M]):
             plan["lr_init"] = lr_init
         return plan
 
-    def _starts_to_compare(self, lr_init: Any, starts: list[float], lrs: Sequence[Any]) -> Any:
-        """Return the saved lr_init and the one written here, or the starts where one is None.
-
-        They are the same for a group of which no value depends on them.
-        """
-        n = len(starts)
-        here, there = self.base_lrs, starts
-        if lr_init is not None and self.lr_init is not None:
-            here, there = per_group(self.lr_init, n, "lr_init"), per_group(lr_init, n, "lr_init")
-            lrs = there
+    def _differences(
+        self, saved: dict[str, Any], lrs: Sequence[Any], state: dict[str, Any]
+    ) -> Iterator[tuple[str, Any, Any]]:
+        """Say where the plan of a state is not what is written here: its name, and both."""
+        epoch, n = saved["last_epoch"], len(self.base_lrs)
+        starts = saved.get("base_lrs", self.base_lrs)
+        if saved.get("mapping", self.mapping) != self.mapping:
+            yield "mapping", saved["mapping"], self.mapping
+        was, now = starts, self.base_lrs
+        if saved.get("lr_init") is not None and self.lr_init is not None:
+            was, now = (per_group(one, n, "") for one in (saved["lr_init"], self.lr_init))
+            lrs = was
         # A group that was bound after the optimizer was loaded starts from the saved lr.
-        close = self._are_close(here, there), self._are_close(here, lrs)
-        depends = [one is not None and self._depends_on_start(one, 0) for one in self._mappings(n)]
-        quads = zip(here, there, depends, map(any, zip(*close)))
-        return there, [now if depend and not same else was for now, was, depend, same in quads]
-
-    def _values_at_saved_epoch(
-        self, state: dict[str, Any], epoch: int, starts: list[float]
-    ) -> tuple[Any, Any]:
-        """Return what callables gave at the saved epoch, and give; the same but for rounding."""
-        if "_planned" not in state or not self._is_closed():
-            return None, None
-        saved = states.read_lrs(state, "_planned", len(starts), type(self).__name__)
-        values = saved
-        with suppress(Exception):  # the next step says so
-            values = self._values_at(epoch, starts)
-        close = self._are_close(values, saved)
-        return saved, [was if same else now for now, was, same in zip(values, saved, close)]
+        known = map(max, zip(self._are_close(now, was), self._are_close(now, lrs)))
+        if any(depends and not same for depends, same in zip(self._depend(n, 0), known)):
+            yield "lr_init", was, now
+        if "_planned" in state and self._is_closed():
+            was = now = states.read_lrs(state, "_planned", n, type(self).__name__)
+            with suppress(Exception):  # the next step says so
+                now = self._values_at(epoch, starts)
+            if not all(self._are_close(now, was)):
+                yield f"the {self.option} at epoch {epoch}", was, now
 
     def _are_close(self, some: Sequence[float], others: Sequence[float]) -> list[bool]:
         """Tell whether numbers are the same but for rounding, their own and that of the group."""
@@ -469,13 +460,7 @@ class MappingPolicy(Policy, Generic[M]):
             "_overridden": epoch >= 0,
         }
 
-    def _changed(self, lr: Any, number: Any) -> Any:
-        """Return what a number of the mapping makes of a lr; None is one that is not known."""
-        if number is None or (lr is None and self._multiplies):
-            return lr
-        return lr * number if self._multiplies else number
-
-    # What the lrs at an epoch are from some starts, of which None is one that is not known.
+    # What the lrs at an epoch are from some starts.
     _values_at: Callable[[int, Sequence[Any]], list[Any]]
 
     def lr_at(self, epoch: SupportsIndex) -> list[float]:
@@ -483,21 +468,22 @@ class MappingPolicy(Policy, Generic[M]):
         if not self._is_closed():
             return super().lr_at(epoch)
         epoch = epoch_number(epoch, f"{type(self).__name__}: the epoch")
-        values = self._values_at(epoch, self._starts_now())
         where = f"{type(self).__name__} at epoch {epoch}, group %d: the {self.option}"
-        if None in values:
-            raise ValueError(
-                f"{where % values.index(None)} depends on the optimizer: call policy(optimizer) "
-                "first, or give lr_init"
-            )
-        return [real(value, where % i) for i, value in enumerate(values)]
+        starts = self._starts_now() if is_bound(self) else self._starts_given(epoch, where)
+        return [real(value, where % i) for i, value in enumerate(self._values_at(epoch, starts))]
 
-    def _starts_now(self) -> list[Any]:
-        if is_bound(self) or not self._is_closed():
-            return super()._starts_now()
+    def _starts_given(self, epoch: int, where: str) -> list[Any]:
+        """Return what each group starts from, as far as the lrs at an epoch depend on that."""
         n = [*self._counts(), 1][0]
-        pairs = zip(self._mappings(n), per_group(self.lr_init, n, "lr_init"))
-        return [None if mapping is None else start for mapping, start in pairs]
+        starts = per_group(self.lr_init, n, "lr_init")
+        trios = zip(starts, self._mappings(n), self._depend(n, epoch))
+        for i, (start, mapping, depends) in enumerate(trios):
+            if mapping is None or (start is None and depends):
+                raise ValueError(
+                    f"{where % i} depends on the optimizer: call policy(optimizer) first, or give "
+                    "lr_init"
+                )
+        return [0.0 if start is None else start for start in starts]
 
     @property
     def _get_closed_form_lr(self) -> Callable[[], LRs]:
@@ -515,20 +501,16 @@ class _ByEpoch(MappingPolicy[EpochMapping]):
     mapping: dict[int, float] | list[dict[int, float]]  # type: ignore[assignment]
     current_mapping: list[dict[int, float]] | None  # type: ignore[assignment]
     _checked = staticmethod(epochs.epoch_mapping)
+    # What a number of the mapping makes of a lr.
+    _changed: Callable[[Any, float], Any]
 
     def get_lr(self) -> LRs:  # type: ignore[override, unused-ignore]
         """Compute the lrs to be written at ``last_epoch``: one a param group."""
-        now, mapping = self.last_epoch, self.mapping
-        several = isinstance(mapping, list)
-        each_one = self._mappings(len(self.optimizer.param_groups)) if several else repeat(mapping)
-        param_groups = self.optimizer.param_groups
-        lrs = groups.held(param_groups, self.option, self._at) if now else self._starts_now()
-        return [
-            (lr * one[now] if self._multiplies else one[now])
-            if now in one
-            else (lr if type(lr) is float else groups.read(lr))
-            for lr, one in zip(lrs, each_one)
-        ]
+        now, param_groups = self.last_epoch, self.optimizer.param_groups
+        lrs = groups.held(param_groups, self.option, self._at) if now > 0 else self._starts_now()
+        pairs = zip(lrs, self._mappings(len(lrs)))
+        # What stands is read: a tensor that is multiplied stays one, and rounds as torch's do.
+        return [self._changed(lr, one[now]) if now in one else groups.read(lr) for lr, one in pairs]
 
     def _values_at(self, epoch: int, starts: Sequence[Any]) -> list[Any]:
         return [lrs[-1] for _, lrs in self._paths(epoch, starts)]
@@ -561,6 +543,10 @@ class Switch(_ByEpoch):
     """
 
     _policy = "Switch"
+
+    @staticmethod
+    def _changed(lr: Any, number: float) -> float:
+        return number
 
     def __init__(
         self,
@@ -598,7 +584,7 @@ class Multiply(_ByEpoch):
     """
 
     _policy = "Multiply"
-    _multiplies = True
+    _changed = staticmethod(operator.mul)
 
     def __init__(
         self,
@@ -617,85 +603,45 @@ class _ByCall(MappingPolicy[ScheduleFn]):
     last_epoch: int
     mapping: ScheduleFn | list[ScheduleFn | None]  # type: ignore[assignment]
     _checked = staticmethod(epochs.schedule_or_none)
+    # Whether what a callable gives is a factor, and no lr.
+    _multiplies: bool = False
     _but = ", but for the callables, which are those written here from the next step on"
 
     def get_lr(self) -> LRs:  # type: ignore[override, unused-ignore]
         """Compute the lrs to be written at ``last_epoch``: one a param group."""
-        starts = self.base_lrs
-        if len(starts) != len(self.optimizer.param_groups):
-            starts = self._starts_now()
-        lrs = self._values_at(self.last_epoch, starts)
-        return self._with_lrs_left_alone(lrs) if self._left_alone else lrs
-
-    def _with_lrs_left_alone(self, lrs: list[Any]) -> list[Any]:
-        for i in self._left_alone:
-            lrs[i] = groups.read(self._held()[i])
+        lrs = self._values_at(self.last_epoch, self._starts_now())
+        if self._left_alone:
+            held = self._held()
+            for i in self._left_alone:
+                lrs[i] = groups.read(held[i])
         return lrs
 
-    def _prepare_steps(self) -> None:
-        super()._prepare_steps()
-        plain = self._is_closed() and type(self)._values_at is _ByCall._values_at
-        self._asks_one = plain and callable(self.mapping) and not self._overridden
-
-    def _step_by_call(self, epoch: int) -> None:
-        """Go to an epoch and write what the one callable gives: the second short cut.
-
-        A finite float goes into groups that all hold floats. Left to the path is everything else,
-        with what it gave, as it is called once a step: other numbers, tensors, groups that came or
-        went. It may load the optimizer, so the groups are looked at when it has answered.
-        """
-        schedule: Any = self.mapping
-        before, writes = self.last_epoch, None
-        try:
-            self.last_epoch = epoch
-            number = schedule(epoch)
-            param_groups, lrs = self.optimizer.param_groups, self.base_lrs
-            if type(number) is float and len(param_groups) == len(lrs):
-                lrs = [lr * number for lr in lrs] if self._multiplies else [number] * len(lrs)
-                kinds = {type(group.get(self.option)) for group in param_groups}
-                if kinds == {float} and math.isfinite(sum(lrs)):
-                    writes = param_groups, self.option, lrs, (), ()
-                    groups.put(*writes)
-                    return
-            self.last_epoch = before
-        except BaseException as error:
-            if not (writes and groups.finished(writes)):
-                add_note(error, self._where(epoch, 0))
-                self.last_epoch = before
-            raise
-
-        def answer(_: int) -> Any:
-            return number
-
-        self._change_to(epoch, lambda: self._values_at(epoch, self._starts_now(), answer))
-
-    def _values_at(self, epoch: int, starts: Sequence[Any], schedule: Any = None) -> list[Any]:
-        numbers = self._numbers(schedule or self.mapping, epoch, len(starts))
-        unknown = starts and starts[0] is None
-        if unknown or (isinstance(self.mapping, list) and None in numbers):
-            return [*map(self._changed, starts, numbers)]
+    def _values_at(self, epoch: int, starts: Sequence[Any]) -> list[Any]:
         if self._multiplies:
-            return [start * number for start, number in zip(starts, numbers)]
-        return numbers
+            factors = self._numbers(epoch, [1.0] * len(starts))
+            return [start * factor for start, factor in zip(starts, factors)]
+        return self._numbers(epoch, starts)
 
-    def _numbers(self, mapping: Any, epoch: int, n: int) -> list[Any]:
-        """Call each callable once: a number for each of n groups, None for one that has none."""
-        several = [mapping]
-        if isinstance(mapping, list):
-            several = self._mappings(n) if isinstance(mapping, ByName) else mapping
-        numbers: list[Any] = []
+    def _numbers(self, epoch: int, others: Sequence[Any]) -> list[Any]:
+        """Call each callable once: a number for each group, or another for one that has none."""
+        if not isinstance(self.mapping, list):
+            return [self._number_of(self.mapping, epoch, 0)] * len(others)
+        pairs = enumerate(zip(self._mappings(len(others)), others))
+        return [
+            other if schedule is None else self._number_of(schedule, epoch, i)
+            for i, (schedule, other) in pairs
+        ]
+
+    def _number_of(self, schedule: ScheduleFn, epoch: int, i: int) -> float:
         try:
             # No juxt: that hides which one raised, and turns StopIteration into RuntimeError.
-            for schedule in several:
-                number = None if schedule is None else schedule(epoch)
-                if (type(number) is not float or number - number != 0.0) and schedule is not None:
-                    what = f"{self._where(epoch, len(numbers))}: the {self.option}"
-                    number = real(number, what, any_shape=True)
-                numbers.append(number)
+            number = schedule(epoch)
+            if type(number) is float and number - number == 0.0:
+                return number
+            return real(number, f"{self._where(epoch, i)}: the {self.option}", any_shape=True)
         except BaseException as error:
-            add_note(error, self._where(epoch, len(numbers)))
+            add_note(error, self._where(epoch, i))
             raise
-        return numbers if isinstance(mapping, list) else numbers * n
 
     def _where(self, epoch: int, i: int) -> str:
         which = f"group {i}" if isinstance(self.mapping, list) else "all param groups"

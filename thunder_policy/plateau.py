@@ -18,7 +18,7 @@ from torch import Tensor
 from .aliases import Integer, Number, ScheduleFn
 from .call_order import warn
 from .checks import cure_of_text, each, epoch_number, non_negative, one_of, per_group, real, short
-from .groups import Params
+from .groups import Known
 from .mapping import Scale, Schedule, _ByCall
 from .names import ByName
 from .policy import LRs, Policy, is_bound
@@ -138,7 +138,7 @@ class Plateau(_ByCall):
         self.num_bad_epochs = self.cooldown_counter = self.cuts = 0
         self._nan_was_said = False
 
-    def _starts_at_binding(self, known: Sequence[Params], epoch: int) -> list[float]:
+    def _starts_at_binding(self, known: Sequence[Known], epoch: int) -> list[float]:
         self._start_over()  # no metric is known; a binding that fails puts all back
         return super()._starts_at_binding(known, epoch)
 
@@ -206,8 +206,8 @@ class Plateau(_ByCall):
     def _multiplies(self) -> bool:  # type: ignore[override]
         return isinstance(self.policy, Scale)
 
-    def _values_at(self, epoch: int, starts: Sequence[Any], schedule: Any = None) -> list[Any]:
-        return self._cut(super()._values_at(epoch, starts, schedule), self.cuts)
+    def _values_at(self, epoch: int, starts: Sequence[Any]) -> list[Any]:
+        return self._cut(super()._values_at(epoch, starts), self.cuts)
 
     def _cut(self, lrs: list[Any], cuts: int) -> list[Any]:
         """Cut what the policy gives each group: down to min_lr, and never up to it."""

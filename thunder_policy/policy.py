@@ -10,7 +10,7 @@ import copy
 import re
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, NoReturn, SupportsIndex, TypeVar
 
 from torch import Tensor
@@ -22,7 +22,6 @@ from . import state as states
 from .aliases import Integer
 from .call_order import warn, warn_of_order, was_stepped, watch
 from .checks import add_note, epoch_number, short
-from .names import names_of
 
 AnyPolicy = TypeVar("AnyPolicy", bound="Policy")
 LRs = Sequence[float | Tensor]
@@ -90,17 +89,12 @@ class Policy(LRScheduler, ABC):
     _plan_keys: Container[object] = ()
 
     # What a binding sets beside optimizer and base_lrs.
-    # The params of each group, by which it is known again when others come or go.
-    _params: Sequence[groups.Params] = ()
-    # The names of the groups: the state of an optimizer may have none.
-    _names: Sequence[Any] = ()
+    # What each group is known again by: its state of an optimizer may have no name.
+    _known: Sequence[groups.Known] = ()
     # The only epochs at which a lr changes, where they are known.
     _milestones: Container[int] | None = None
-    # Whether one callable gives what all groups get, and how a step then goes.
-    _asks_one: bool = False
-    _step_by_call: Callable[[int], None]
-    # The places of the groups that are never written, and what these held.
-    _left_alone: Mapping[int, float] = {}
+    # The places of the groups that are never written.
+    _left_alone: Sequence[int] = ()
     # Whether a state was overridden, so that the next step goes by the plan again.
     _overridden: bool = False
     # The optimizer that a call of the bound policy left before it was used.
@@ -164,30 +158,29 @@ class Policy(LRScheduler, ABC):
         """
         _check_optimizer(optimizer, type(self).__name__)
         epoch = epoch_number(last_epoch, f"{type(self).__name__}: last_epoch", least=-1) + 1
-        known = self._params if optimizer is vars(self).get("optimizer") else ()
+        known = self._known if optimizer is vars(self).get("optimizer") else ()
         with states.AllOrNothing([self, optimizer], [optimizer]):
             # A new dict: in one that vars() has made of an instance, Python 3.11 looks slowly.
             object.__setattr__(self, "__dict__", {**self.__dict__, "optimizer": optimizer})
-            self._names = names_of(optimizer.param_groups)
-            self._params = groups.params_of(optimizer.param_groups)
-            self.base_lrs = starts = self._starts_at_binding(known, epoch)
-            self._step_count, self._overridden, self._left = 1, False, None
+            self._known = groups.known(optimizer.param_groups)
+            self.base_lrs = self._starts_at_binding(known, epoch)
+            self._overridden, self._left = False, None
             self._prepare_steps()
             if self.option == "lr":
-                for group, start in zip(optimizer.param_groups, starts):
+                for group, start in zip(optimizer.param_groups, self.base_lrs):
                     written = start if self._was_given() else groups.copy_of(group["lr"])
                     group.setdefault("initial_lr", written)
-            self._go_to(epoch, self._planned_lrs if epoch else self.get_lr, begins=True)
+            self._begin(epoch, 1, self._planned_lrs if epoch else self.get_lr)
             watch(optimizer)
 
-    def _starts_at_binding(self, known: Sequence[groups.Params], epoch: int) -> list[float]:
+    def _starts_at_binding(self, known: Sequence[groups.Known], epoch: int) -> list[float]:
         """Return what each group is to start from: its ``initial_lr``, or what it holds.
 
         Of groups that the policy knows from before, what they started from.
         """
         return self._starts(known, "initial_lr" if self.option == "lr" else self.option)
 
-    def _starts(self, known: Sequence[groups.Params], key: str) -> list[float]:
+    def _starts(self, known: Sequence[groups.Known], key: str) -> list[float]:
         """Return what each group started from; one that is not known starts from what it holds."""
         param_groups = self.optimizer.param_groups
         trios = zip(param_groups, self._held(), groups.places(known, param_groups))
@@ -209,30 +202,26 @@ class Policy(LRScheduler, ABC):
         """Refuse n param groups, where something was given for another number of them."""
 
     def _starts_now(self) -> list[Any]:
-        """Return what each of the groups that there are started from, or refuse to guess."""
-        if not is_bound(self):
-            raise ValueError(
-                f"{type(self).__name__}: the {self.option} depends on where the param groups "
-                "start: call policy(optimizer) first, or simulate(policy, ...) for made-up groups"
-            )
+        """Return what each of the groups that there are started from."""
         n = len(self.optimizer.param_groups)
         if n == len(self.base_lrs):
             return self.base_lrs
         self._check_counts(n)
-        return self._starts(self._params, self.option)
+        return self._starts(self._known, self.option)
 
     def _names_now(self) -> list[Any]:
         """Return the name of each group, or the one it had: an optimizer's state may have none."""
         param_groups = self.optimizer.param_groups
-        places = groups.places(self._params, param_groups)
-        known = [None if place is None else self._names[place] for place in places]
+        places = groups.places(self._known, param_groups)
+        known = [None if place is None else self._known[place][1] for place in places]
         return [group.get("name", name) for group, name in zip(param_groups, known)]
 
     def _take_in_groups(self) -> None:
         """Take in the param groups that came, and forget those that went (pytorch#104361)."""
         if len(self.optimizer.param_groups) != len(self.base_lrs):
-            self.base_lrs, self._names = self._starts_now(), self._names_now()
-            self._params = groups.params_of(self.optimizer.param_groups)
+            self.base_lrs, names = self._starts_now(), self._names_now()
+            params = [params for params, _ in groups.known(self.optimizer.param_groups)]
+            self._known = [*zip(params, names)]
             self._prepare_steps()
 
     def step(self, epoch: int | None = None) -> None:
@@ -252,29 +241,16 @@ class Policy(LRScheduler, ABC):
         """
         if self._step_count == 1 or epoch is not None:
             epoch = self._warn(epoch)
-        before, count = self.last_epoch, self._step_count
-        # The first short cut: where no milestone comes up nothing is written, so nothing is looked
-        # at but how many groups there are. Left to the path are lrs that may change at any epoch,
-        # the step after a state was overridden, epoch 0, and groups that came or went.
-        now = before + 1
-        try:
-            if (
-                self._milestones is not None
-                and now not in self._milestones
-                and epoch is None
-                and now > 0
-                and len(self.optimizer.param_groups) == len(self.base_lrs)
-            ):
-                self.last_epoch = now
-            elif self._asks_one and epoch is None and now > 0:
-                self._step_by_call(now)  # the second short cut, of Schedule and Scale
-            else:
-                self._update_lr(epoch)
-            self._step_count += 1
-        except BaseException:
-            if self.last_epoch != before and self._step_count == count:
-                self._step_count += 1
-            raise
+        now, count = self.last_epoch + 1, self._step_count + 1
+        same = len(self.optimizer.param_groups) == len(self.base_lrs)
+        if epoch is not None or now <= 0 or not same or self._overridden:
+            self._update_lr(epoch, count)
+        elif self._milestones is None or now in self._milestones:
+            self._go_to(now, count, self.get_lr)
+        else:
+            # The first short cut: where no milestone comes up nothing is written, so nothing is
+            # looked at. Left to the path are lrs that may change at any epoch.
+            self.last_epoch, self._step_count = now, count
 
     def _warn(self, epoch: int | None) -> int | None:
         """Warn of what may be wrong with a step; return the epoch to step to, if one is given."""
@@ -293,46 +269,42 @@ class Policy(LRScheduler, ABC):
             warn(EPOCH_DEPRECATION_WARNING)
         return epoch
 
-    def _update_lr(self, epoch: int | None = None) -> None:
+    def _update_lr(self, epoch: int | None = None, count: int | None = None) -> None:
         # SequentialLR calls this too, with 0.
         lrs: Callable[[], LRs] = self._planned_lrs if self._overridden else self.get_lr
         if epoch is not None:
             lrs = getattr(self, "_get_closed_form_lr", self.get_lr)
-        self._change_to(self.last_epoch + 1 if epoch is None else epoch, lrs)
+        epoch = self.last_epoch + 1 if epoch is None else epoch
+        count = self._step_count if count is None else count
+        if epoch < 0:  # a nested SequentialLR has not begun
+            self.last_epoch, self._step_count = epoch, count
+        else:
+            self._begin(epoch, count, lrs)
 
-    def _change_to(self, epoch: int, lrs: Callable[[], LRs]) -> None:
-        """Go to an epoch; where more is done than one write, all of it is taken back with that."""
-        same = len(self.optimizer.param_groups) == len(self.base_lrs)
-        if same and epoch > 0 and not self._overridden:
-            self._go_to(epoch, lrs)
-            return
+    def _begin(self, epoch: int, count: int, lrs: Callable[[], LRs]) -> None:
+        """Go to an epoch where more is done than one write, and take all back with that."""
         with states.AllOrNothing([self], [self.optimizer]):
-            self._go_to(epoch, lrs, begins=True)
+            self.last_epoch = epoch
+            self._take_in_groups()
+            if epoch == 0 and self._restarts():
+                self._write(self.base_lrs)
+            self._go_to(epoch, count, lrs)
             if self._overridden:
                 self._overridden = False
                 self._prepare_steps()
 
-    def _go_to(self, epoch: int, lrs: Callable[[], LRs], begins: bool = False) -> None:
-        """Go to an epoch and write the lrs there; where that fails, stay.
-
-        What begins may have groups to take in, and starts to write.
-        """
-        before, writes = self.last_epoch, None
+    def _go_to(self, epoch: int, count: int, lrs: Callable[[], LRs]) -> None:
+        """Go to an epoch and write the lrs there; where that fails, stay."""
+        before, writes = (self.last_epoch, self._step_count), None
         try:
-            self.last_epoch = epoch
-            if begins:
-                if epoch < 0:  # a nested SequentialLR has not begun
-                    return
-                self._take_in_groups()
-                if epoch == 0 and self._restarts():
-                    self._write(self.base_lrs)
+            self.last_epoch, self._step_count = epoch, count
             values, param_groups = lrs(), self.optimizer.param_groups
             writes = groups.fitted(param_groups, self.option, values, self._at, self._left_alone)
             groups.put(*writes)
         except BaseException as error:
             if not (writes and groups.finished(writes)):
                 add_note(error, self._at())
-                self.last_epoch = before
+                self.last_epoch, self._step_count = before
             raise
 
     def _was_given(self) -> bool:
@@ -345,7 +317,7 @@ class Policy(LRScheduler, ABC):
 
     def _write(self, lrs: LRs) -> None:
         param_groups = self.optimizer.param_groups
-        groups.write(param_groups, self.option, lrs, self._at, self._left_alone)
+        groups.put(*groups.fitted(param_groups, self.option, lrs, self._at, self._left_alone))
 
     def _at(self, group: int | None = None) -> str:
         """Say who and when, for an error, and of which group."""
@@ -383,6 +355,11 @@ class Policy(LRScheduler, ABC):
                 is not known yet: that of a group of the optimizer.
         """
         epoch = epoch_number(epoch, f"{type(self).__name__}: the epoch")
+        if not is_bound(self):
+            raise ValueError(
+                f"{type(self).__name__}: the {self.option} depends on where the param groups "
+                "start: call policy(optimizer) first, or simulate(policy, ...) for made-up groups"
+            )
         return dry_run.stepped(self, epoch + 1, dry_run.stand_in(self, self._starts_now()))[-1]
 
     def state_dict(self) -> dict[str, Any]:
@@ -533,9 +510,8 @@ class Policy(LRScheduler, ABC):
 
 # What torch or a binding sets, which is no attribute of a custom policy's own.
 BINDING = frozenset(
-    {"optimizer", "base_lrs", "last_epoch", "option", "_step_count", "_params", "_milestones"}
-    | {"_names", "_asks_one", "_left_alone", "_overridden", "_left"}
-    | {"_is_initial", "_get_lr_called_within_step"}
+    {"optimizer", "base_lrs", "last_epoch", "option", "_step_count", "_known", "_milestones"}
+    | {"_left_alone", "_overridden", "_left", "_is_initial", "_get_lr_called_within_step"}
 )
 
 

@@ -92,10 +92,7 @@ class AllOrNothing:
         for one, name, value in self.slots:
             setattr(one, name, value)
         for one, attributes in self.attributes:
-            if isinstance(one, Optimizer):
-                _put_back(vars(one), attributes)  # a wrapper may forward what is set, and share it
-            else:
-                one.__dict__ = attributes
+            _put_back(vars(one), attributes)  # a wrapper may forward what is set, and share it
 
 
 def _put_back(now: dict[str, Any], before: dict[str, Any]) -> None:
