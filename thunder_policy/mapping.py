@@ -617,20 +617,17 @@ class _ByCall(MappingPolicy[ScheduleFn]):
         return lrs
 
     def _values_at(self, epoch: int, starts: Sequence[Any]) -> list[Any]:
-        if self._multiplies:
-            factors = self._numbers(epoch, [1.0] * len(starts))
-            return [start * factor for start, factor in zip(starts, factors)]
-        return self._numbers(epoch, starts)
-
-    def _numbers(self, epoch: int, others: Sequence[Any]) -> list[Any]:
-        """Call each callable once: a number for each group, or another for one that has none."""
         if not isinstance(self.mapping, list):
-            return [self._number_of(self.mapping, epoch, 0)] * len(others)
-        pairs = enumerate(zip(self._mappings(len(others)), others))
-        return [
-            other if schedule is None else self._number_of(schedule, epoch, i)
-            for i, (schedule, other) in pairs
-        ]
+            number = self._number_of(self.mapping, epoch, 0)
+            if self._multiplies:
+                return [start * number for start in starts]
+            return [number] * len(starts)
+        lrs = [*starts]
+        for i, schedule in enumerate(self._mappings(len(lrs))):
+            if schedule is not None:
+                number = self._number_of(schedule, epoch, i)
+                lrs[i] = lrs[i] * number if self._multiplies else number
+        return lrs
 
     def _number_of(self, schedule: ScheduleFn, epoch: int, i: int) -> float:
         try:
