@@ -969,3 +969,80 @@ def test_an_initial_lr_is_apart_from_a_lr_that_is_left_alone() -> None:
     Schedule([None, lambda epoch: 0.25])(optimizer)
     lr.fill_(0.75)
     assert optimizer.param_groups[0]["initial_lr"] == 0.5
+
+
+class Sub(torch.Tensor):
+    """A tensor that nobody knows how to read."""
+
+
+@pytest.mark.spec("B19", "B20")
+def test_memory_is_shared_with_a_tensor_of_another_class_too() -> None:
+    shared = tensor(0.125)
+    optimizer = sgd(shared, shared.as_subclass(Sub))
+    policy = Schedule([lambda _: 0.5, lambda _: 0.25])(optimizer)
+    assert [float(lr) for lr in policy.get_last_lr()] == [0.5, 0.25]
+    optimizer = sgd(tensor(0.125).as_subclass(Sub))
+    [group] = optimizer.param_groups
+    group["initial_lr"] = group["lr"].as_subclass(torch.Tensor)
+    Schedule(lambda _: 0.5)(optimizer)
+    assert (float(group["lr"]), float(group["initial_lr"])) == (0.5, 0.125)
+
+
+@pytest.mark.spec("B20", "B22", "V9")
+def test_a_start_without_data_is_apart_from_the_initial_lr_that_is_written() -> None:
+    optimizer = sgd(0.5, torch.tensor(0.5, device="meta"))
+    policy = Scale([lambda _: 0.5, None], lr_init=0.25)(optimizer)
+    assert optimizer.param_groups[1]["initial_lr"] is not policy.base_lrs[1]
+
+
+@pytest.mark.spec("S2", "S15")
+@pytest.mark.skipif(not hasattr(BaseException, "add_note"), reason="Python 3.10 has no notes")
+def test_groups_that_cannot_be_taken_in_are_an_error_that_says_when() -> None:
+    optimizer = sgd(0.5, 0.5)
+    policy = Switch([{0: 0.5}, {0: 0.5}])(optimizer)
+    optimizer.step()
+    optimizer.add_param_group({"params": [nn.Parameter(torch.zeros(1))], "lr": 0.5})
+    with pytest.raises(ValueError, match="Got 2 mappings and 3 param groups") as raised:
+        policy.step()
+    assert raised.value.__notes__ == ["Switch at epoch 1"]
+
+
+@pytest.mark.spec("S2", "S3")
+def test_the_first_group_that_cannot_hold_its_lr_is_named() -> None:
+    class Ends(Policy):
+        def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+            return [math.nan if self.last_epoch else 0.5] * 2
+
+    optimizer = sgd(tensor(0.5), 0.5)
+    policy = Ends()(optimizer)
+    optimizer.step()
+    with pytest.raises(ValueError, match="group 0: the lr must be finite"):
+        policy.step()
+    with pytest.raises(ValueError, match="group 1: the lr cannot be written"):
+        Switch({2: 0.5}, lr_init=0.5)(sgd(0.5, torch.tensor([0.5, 0.25])))
+
+
+@pytest.mark.spec("V21")
+def test_a_custom_policy_of_no_groups_has_no_lr_at() -> None:
+    class Same(Policy):
+        def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+            return [0.5 for _ in self.optimizer.param_groups]
+
+    policy = Same()(sgd(0.5))
+    policy.optimizer.param_groups.clear()
+    with pytest.raises(ValueError, match="empty parameter list"):
+        policy.lr_at(2)
+
+
+@pytest.mark.spec("S1")
+def test_get_lr_sees_the_step_counted_as_in_torch() -> None:
+    class Counts(Policy):
+        def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+            counts.append(self._step_count)
+            return [0.5]
+
+    counts: list[int] = []
+    optimizer = sgd(0.5)
+    policy = Counts()(optimizer)
+    step(optimizer, policy, 2)
+    assert counts == [1, 2, 3]

@@ -13,7 +13,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from .groups import assignment, held, put
+from .groups import assignment, held
 from .names import ByName
 from .state import attributes, bound_schedulers
 
@@ -33,7 +33,9 @@ def stand_in(policy: Policy, starts: Sequence[float]) -> Optimizer:
     for group in groups:
         new.append({**group, "params": [torch.zeros(1, device="cpu", requires_grad=True)]})
         new[-1].pop("initial_lr", None)
-    put(*zip(*(assignment(group, policy.option, start) for group, start in zip(new, starts))))
+    for one, start in zip(new, starts):
+        _, key, value = assignment(one, policy.option, start)
+        one[key] = value
     optimizer = Optimizer(new, {"lr": 0.0})
     vars(optimizer)["_opt_called"] = True  # no warning that nobody calls its step
     return optimizer

@@ -92,21 +92,21 @@ def in_steps(one: Any, k: int) -> Any:
 
 def path(
     mapping: Mapping[int, float],
-    start: float | None,
+    start: Any,
     until: int,
-    changed: Callable[[Any, float], Any],
+    apply: Callable[[Any, float], Any],
 ) -> tuple[list[int], list[Any]]:
     """Return 0 and the epochs at which the lr changes, up to one, and the lr from each of them on.
 
     Args:
         mapping: Epoch to what changes the lr there.
-        start: The lr before the first change; None if that is not known.
+        start: The lr before the first change.
         until: The last epoch.
-        changed: What a value makes of a lr.
+        apply: What makes a lr of the one before, and of a value.
     """
     epochs = [epoch for epoch in sorted(mapping) if epoch <= until]
     values: list[Any] = [start, *(mapping[epoch] for epoch in epochs)]
-    return [0, *epochs], [*accumulate(values, changed)]
+    return [0, *epochs], [*accumulate(values, apply)]
 
 
 def is_callable(mapping: object) -> bool:

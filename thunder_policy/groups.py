@@ -91,23 +91,24 @@ def known(groups: Sequence[ParamGroup]) -> list[Known]:
     return [(tuple(group["params"]), group.get("name")) for group in groups]
 
 
-def places(known: Sequence[Known], groups: Sequence[ParamGroup]) -> list[int | None]:
+def places(before: Sequence[Known], groups: Sequence[ParamGroup]) -> list[int | None]:
     """Return the place that each group had before; ``None`` for one that came.
 
     As many as before are the same, each in its place.
     """
-    if len(groups) == len(known):
+    if len(groups) == len(before):
         return [*range(len(groups))]
-    filled = [i for i, (params, _) in enumerate(known) if params]
-    if len(groups) == len(filled) < len(known) and all(group["params"] for group in groups):
+    filled = [i for i, (params, _) in enumerate(before) if params]
+    if len(groups) == len(filled) < len(before) and all(group["params"] for group in groups):
         return [*filled]  # DeepSpeed drops empty groups, ZeRO replaces params (transformers#43692)
-    at = {id(param): i for i, (params, _) in enumerate(known) for param in params}
+    at = {id(param): i for i, (params, _) in enumerate(before) for param in params}
     return [next((at[id(p)] for p in group["params"] if id(p) in at), None) for group in groups]
 
 
 # A group, a key of it, and what it is to hold there.
 Assignment = tuple[ParamGroup, str, Any]
 # What `put` writes: groups with a key and a value each, and tensors with what they are filled with.
+# All of it can be gone through twice.
 Writes = tuple[Sequence[ParamGroup], Iterable[str], Sequence[Any], Sequence[tuple[Tensor, Any]]]
 
 
@@ -136,8 +137,9 @@ def fitted(
     """
     if type(values) is not list or len(values) != len(groups):
         _check_sequence(values, len(groups), at)
-    # The second short cut: finite floats for groups that all hold floats. Left to the path is all
-    # else, as soon as one group or value is something else, or a group is to be left alone.
+    # A short cut beside that of `Policy.step`: finite floats for groups that all hold floats. What
+    # follows would take four times as long. Left to it is all else: as soon as one group or value
+    # is something else, or a group is to be left alone.
     if not left_alone and _all_floats(groups, option, values):
         return groups, repeat(option), values, ()
     return _fitted(groups, option, values, at, left_alone)
@@ -160,20 +162,26 @@ def _fitted(
     at: At,
     left_alone: Container[int],
 ) -> Writes:
+    lrs = held(groups, option, at)
     numbers: list[Assignment] = []
-    tensors: dict[int, Any] = {}
-    for i, (lr, value) in enumerate(zip(held(groups, option, at), values)):
+    fills: dict[int, Any] = {}
+    for i, (lr, value) in enumerate(zip(lrs, values)):
         if i in left_alone:
             continue
         if isinstance(lr, Tensor):
-            tensors[i] = value
+            fills[i] = _filling(value, lr, i, option, at)
         else:
             what = f"{at(i)}: the {option}"
             number(lr, what)
             numbers.append(assignment(groups[i], option, real(value, what, any_shape=True)))
-    clones, fills = _fitted_tensors(groups, option, tensors, at)
-    written, keys, lrs = zip(*numbers, *clones) if numbers or clones else ((), (), ())
-    return written, keys, lrs, fills
+    live = {_memory(lr) for lr in lrs if isinstance(lr, Tensor)}
+    numbers += _parted(groups, option, lrs)
+    for i, value in fills.items():
+        if isinstance(value, Tensor):  # none is read once it is written
+            value = value.clone() if _memory(value) in live else value
+            fills[i] = value.detach().reshape(() if on_host(lrs[i]) else lrs[i].shape)
+    written, keys, new = zip(*numbers) if numbers else ((), (), ())
+    return written, keys, new, [(lrs[i], value) for i, value in fills.items()]
 
 
 def assignment(group: ParamGroup, option: str, value: Any) -> Assignment:
@@ -183,37 +191,38 @@ def assignment(group: ParamGroup, option: str, value: Any) -> Assignment:
     return group, "betas", (value, *group["betas"][1:])
 
 
-def _fitted_tensors(
-    groups: Sequence[ParamGroup], option: str, values: dict[int, Any], at: At
-) -> tuple[list[Assignment], list[tuple[Tensor, Any]]]:
-    """Fit values for the groups that hold tensors, by place.
+def _parted(groups: Sequence[ParamGroup], option: str, lrs: list[Any]) -> list[Assignment]:
+    """Give tensors that share memory one each: the first keeps it, the others become clones.
 
-    Of tensors that share memory the first keeps it, and the others become clones: an ``initial_lr``
-    too, which SequentialLR makes the lr of a group.
+    An ``initial_lr`` too, which SequentialLR makes the lr of a group. The clones are put among the
+    lrs, and returned with their places in the groups.
     """
-    lrs = held(groups, option, at)
-    fills = {i: _filling(value, lrs[i], i, option, at) for i, value in values.items()}
-    initial = [group.get("initial_lr") for group in groups] if option == "lr" else []
     taken: set[object] = set()
     clones: list[Assignment] = []
-    for i, value in enumerate([*lrs, *initial]):
-        if not isinstance(value, Tensor):
-            continue
-        if _memory(value) in taken:
-            with torch.inference_mode(False):  # else it could not be written later
-                clone = copy_of(value)
-            group = groups[i % len(groups)]
-            if i >= len(lrs):
-                clones.append((group, "initial_lr", clone))
-            else:
-                lrs[i] = clone
-                clones.append(assignment(group, option, clone))
-        taken.add(_memory(value))
-    for i, value in fills.items():
-        if isinstance(value, Tensor):  # none is read once it is written
-            value = value.clone() if _memory(value) in taken else value
-            fills[i] = value.detach().reshape(() if on_host(lrs[i]) else lrs[i].shape)
-    return clones, [(lrs[i], value) for i, value in fills.items()]
+    for i, (group, lr) in enumerate(zip(groups, lrs)):
+        if _is_taken(lr, taken):
+            lrs[i] = _writable_clone(lr)
+            clones.append(assignment(group, option, lrs[i]))
+    clones += [
+        (group, "initial_lr", _writable_clone(group["initial_lr"]))
+        for group in groups
+        if option == "lr" and _is_taken(group.get("initial_lr"), taken)
+    ]
+    return clones
+
+
+def _is_taken(value: object, taken: set[object]) -> bool:
+    """Tell whether an earlier tensor has the memory of a value, and note that it is taken."""
+    if not isinstance(value, Tensor):
+        return False
+    before = len(taken)
+    taken.add(_memory(value))
+    return len(taken) == before
+
+
+def _writable_clone(value: Tensor) -> Tensor:
+    with torch.inference_mode(False):  # else it could not be written later
+        return value.detach().clone()
 
 
 def put(
@@ -296,9 +305,9 @@ def is_fillable(value: Tensor) -> bool:
 
 def _memory(value: Tensor) -> object:
     """Name the memory of a tensor of one element: equal for two that share it."""
-    if on_host(value):
-        return value.data_ptr()
-    return (value.device, value.data_ptr()) if has_data(value) else id(value)
+    if not on_host(value) and not has_data(value):
+        return id(value)
+    return value.data_ptr() if value.is_cpu else (value.device, value.data_ptr())
 
 
 def _fill(fills: Sequence[tuple[Tensor, Any]]) -> None:

@@ -288,16 +288,16 @@ class MappingPolicy(Policy, Generic[M]):
         self._mappings(n)
         per_group(self.lr_init, n, "lr_init")
 
-    def _starts_at_binding(self, known: Sequence[groups.Known], epoch: int) -> list[float]:
+    def _starts_at_binding(self, before: Sequence[groups.Known], epoch: int) -> list[float]:
         lrs = self._held()
         self._check_counts(len(lrs))
         starts = [*per_group(self.lr_init, len(lrs), "lr_init")]
         depend = self._depend(len(lrs), epoch)
         if self.lr_init is None:
-            starts = super()._starts_at_binding(known, epoch)
+            starts = super()._starts_at_binding(before, epoch)
         elif self._by_default:
-            own = [self._number(lr, i) for i, lr in enumerate(lrs)]
-            starts = [start if one else lr for start, lr, one in zip(starts, own, depend)]
+            rows = enumerate(zip(starts, lrs, depend))
+            starts = [start if one else self._number(lr, i) for i, (start, lr, one) in rows]
         doubts = (self._doubt(lrs[i], i, epoch) for i, one in enumerate(depend) if one)
         doubt = next(filter(None, doubts), None)
         if doubt:
@@ -343,7 +343,7 @@ class MappingPolicy(Policy, Generic[M]):
         self._left_alone = ()
         if None in several:
             each_one = self._mappings(len(self.base_lrs))
-            self._left_alone = [i for i, one in enumerate(each_one) if one is None]
+            self._left_alone = frozenset(i for i, one in enumerate(each_one) if one is None)
             lrs, starts = self._held(), [*self.base_lrs]
             for i in self._left_alone:
                 starts[i] = self._number(lrs[i], i)
@@ -427,8 +427,8 @@ class MappingPolicy(Policy, Generic[M]):
             was, now = (per_group(one, n, "") for one in (saved["lr_init"], self.lr_init))
             lrs = was
         # A group that was bound after the optimizer was loaded starts from the saved lr.
-        known = map(max, zip(self._are_close(now, was), self._are_close(now, lrs)))
-        if any(depends and not same for depends, same in zip(self._depend(n, 0), known)):
+        close = map(any, zip(self._are_close(now, was), self._are_close(now, lrs)))
+        if any(depends and not same for depends, same in zip(self._depend(n, 0), close)):
             yield "lr_init", was, now
         if "_planned" in state and self._is_closed():
             was = now = states.read_lrs(state, "_planned", n, type(self).__name__)
@@ -502,15 +502,15 @@ class _ByEpoch(MappingPolicy[EpochMapping]):
     current_mapping: list[dict[int, float]] | None  # type: ignore[assignment]
     _checked = staticmethod(epochs.epoch_mapping)
     # What a number of the mapping makes of a lr.
-    _changed: Callable[[Any, float], Any]
+    _apply: Callable[[Any, float], Any]
 
     def get_lr(self) -> LRs:  # type: ignore[override, unused-ignore]
         """Compute the lrs to be written at ``last_epoch``: one a param group."""
         now, param_groups = self.last_epoch, self.optimizer.param_groups
-        lrs = groups.held(param_groups, self.option, self._at) if now > 0 else self._starts_now()
+        lrs = groups.held(param_groups, self.option, self._at) if now else self._starts_now()
         pairs = zip(lrs, self._mappings(len(lrs)))
         # What stands is read: a tensor that is multiplied stays one, and rounds as torch's do.
-        return [self._changed(lr, one[now]) if now in one else groups.read(lr) for lr, one in pairs]
+        return [self._apply(lr, one[now]) if now in one else groups.read(lr) for lr, one in pairs]
 
     def _values_at(self, epoch: int, starts: Sequence[Any]) -> list[Any]:
         return [lrs[-1] for _, lrs in self._paths(epoch, starts)]
@@ -518,7 +518,7 @@ class _ByEpoch(MappingPolicy[EpochMapping]):
     def _paths(self, until: int, starts: Sequence[Any]) -> list[tuple[list[int], list[Any]]]:
         """Return the `epochs.path` of each group up to an epoch."""
         pairs = zip(self._mappings(len(starts)), starts)
-        return [epochs.path(mapping, start, until, self._changed) for mapping, start in pairs]
+        return [epochs.path(mapping, start, until, self._apply) for mapping, start in pairs]
 
 
 class Switch(_ByEpoch):
@@ -545,7 +545,7 @@ class Switch(_ByEpoch):
     _policy = "Switch"
 
     @staticmethod
-    def _changed(lr: Any, number: float) -> float:
+    def _apply(lr: Any, number: float) -> float:
         return number
 
     def __init__(
@@ -584,7 +584,7 @@ class Multiply(_ByEpoch):
     """
 
     _policy = "Multiply"
-    _changed = staticmethod(operator.mul)
+    _apply = staticmethod(operator.mul)
 
     def __init__(
         self,

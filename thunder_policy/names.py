@@ -60,8 +60,3 @@ class ByName(list[Any]):
 
     def __repr__(self) -> str:
         return repr(dict(zip(self.names, self)))
-
-
-def names_of(groups: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """Return the name of each param group; None for one that has none."""
-    return [group.get("name") for group in groups]

@@ -138,9 +138,9 @@ class Plateau(_ByCall):
         self.num_bad_epochs = self.cooldown_counter = self.cuts = 0
         self._nan_was_said = False
 
-    def _starts_at_binding(self, known: Sequence[Known], epoch: int) -> list[float]:
+    def _starts_at_binding(self, before: Sequence[Known], epoch: int) -> list[float]:
         self._start_over()  # no metric is known; a binding that fails puts all back
-        return super()._starts_at_binding(known, epoch)
+        return super()._starts_at_binding(before, epoch)
 
     def step(self, metric: SupportsFloat | None = None) -> None:  # type: ignore[override, unused-ignore]  # pyright: ignore[reportIncompatibleMethodOverride]
         """Go on to the next epoch, and look at a metric of the one that ends, if there is one.
@@ -214,7 +214,7 @@ class Plateau(_ByCall):
         groups = zip(lrs, self._mappings(len(lrs)), per_group(self.min_lr, len(lrs), "min_lr"))
         new: list[Any] = []
         for lr, mapping, least in groups:
-            if lr is None or mapping is None:
+            if mapping is None:
                 new.append(lr)
             elif isinstance(lr, Tensor):  # a start that has no data
                 new.append(torch.minimum(lr, (lr * self.factor**cuts).clamp(min=least)))

@@ -10,7 +10,7 @@ import copy
 import re
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from typing import Any, NoReturn, SupportsIndex, TypeVar
 
 from torch import Tensor
@@ -89,12 +89,12 @@ class Policy(LRScheduler, ABC):
     _plan_keys: Container[object] = ()
 
     # What a binding sets beside optimizer and base_lrs.
-    # What each group is known again by: its state of an optimizer may have no name.
+    # What each group is known again by, its name too, as the state of an optimizer may have none.
     _known: Sequence[groups.Known] = ()
     # The only epochs at which a lr changes, where they are known.
     _milestones: Container[int] | None = None
     # The places of the groups that are never written.
-    _left_alone: Sequence[int] = ()
+    _left_alone: Collection[int] = ()
     # Whether a state was overridden, so that the next step goes by the plan again.
     _overridden: bool = False
     # The optimizer that a call of the bound policy left before it was used.
@@ -158,32 +158,32 @@ class Policy(LRScheduler, ABC):
         """
         _check_optimizer(optimizer, type(self).__name__)
         epoch = epoch_number(last_epoch, f"{type(self).__name__}: last_epoch", least=-1) + 1
-        known = self._known if optimizer is vars(self).get("optimizer") else ()
+        before = self._known if optimizer is vars(self).get("optimizer") else ()
         with states.AllOrNothing([self, optimizer], [optimizer]):
             # A new dict: in one that vars() has made of an instance, Python 3.11 looks slowly.
             object.__setattr__(self, "__dict__", {**self.__dict__, "optimizer": optimizer})
             self._known = groups.known(optimizer.param_groups)
-            self.base_lrs = self._starts_at_binding(known, epoch)
+            self.base_lrs = self._starts_at_binding(before, epoch)
             self._overridden, self._left = False, None
             self._prepare_steps()
             if self.option == "lr":
                 for group, start in zip(optimizer.param_groups, self.base_lrs):
-                    written = start if self._was_given() else groups.copy_of(group["lr"])
+                    written = groups.copy_of(start if self._was_given() else group["lr"])
                     group.setdefault("initial_lr", written)
-            self._begin(epoch, 1, self._planned_lrs if epoch else self.get_lr)
+            self._go_to_afresh(epoch, 1, self._planned_lrs if epoch else self.get_lr)
             watch(optimizer)
 
-    def _starts_at_binding(self, known: Sequence[groups.Known], epoch: int) -> list[float]:
+    def _starts_at_binding(self, before: Sequence[groups.Known], epoch: int) -> list[float]:
         """Return what each group is to start from: its ``initial_lr``, or what it holds.
 
         Of groups that the policy knows from before, what they started from.
         """
-        return self._starts(known, "initial_lr" if self.option == "lr" else self.option)
+        return self._starts(before, "initial_lr" if self.option == "lr" else self.option)
 
-    def _starts(self, known: Sequence[groups.Known], key: str) -> list[float]:
+    def _starts(self, before: Sequence[groups.Known], key: str) -> list[float]:
         """Return what each group started from; one that is not known starts from what it holds."""
         param_groups = self.optimizer.param_groups
-        trios = zip(param_groups, self._held(), groups.places(known, param_groups))
+        trios = zip(param_groups, self._held(), groups.places(before, param_groups))
         return [
             self._number(group.get(key, value), i) if place is None else self.base_lrs[place]
             for i, (group, value, place) in enumerate(trios)
@@ -213,15 +213,15 @@ class Policy(LRScheduler, ABC):
         """Return the name of each group, or the one it had: an optimizer's state may have none."""
         param_groups = self.optimizer.param_groups
         places = groups.places(self._known, param_groups)
-        known = [None if place is None else self._known[place][1] for place in places]
-        return [group.get("name", name) for group, name in zip(param_groups, known)]
+        before = [None if place is None else self._known[place][1] for place in places]
+        return [group.get("name", name) for group, name in zip(param_groups, before)]
 
     def _take_in_groups(self) -> None:
         """Take in the param groups that came, and forget those that went (pytorch#104361)."""
         if len(self.optimizer.param_groups) != len(self.base_lrs):
             self.base_lrs, names = self._starts_now(), self._names_now()
-            params = [params for params, _ in groups.known(self.optimizer.param_groups)]
-            self._known = [*zip(params, names)]
+            pairs = zip(groups.known(self.optimizer.param_groups), names)
+            self._known = [(params, name) for (params, _), name in pairs]
             self._prepare_steps()
 
     def step(self, epoch: int | None = None) -> None:
@@ -248,8 +248,8 @@ class Policy(LRScheduler, ABC):
         elif self._milestones is None or now in self._milestones:
             self._go_to(now, count, self.get_lr)
         else:
-            # The first short cut: where no milestone comes up nothing is written, so nothing is
-            # looked at. Left to the path are lrs that may change at any epoch.
+            # A short cut: no milestone comes up, so nothing is to be written, and no group is
+            # looked into. What may change a lr at such an epoch was taken out above.
             self.last_epoch, self._step_count = now, count
 
     def _warn(self, epoch: int | None) -> int | None:
@@ -271,27 +271,32 @@ class Policy(LRScheduler, ABC):
 
     def _update_lr(self, epoch: int | None = None, count: int | None = None) -> None:
         # SequentialLR calls this too, with 0.
-        lrs: Callable[[], LRs] = self._planned_lrs if self._overridden else self.get_lr
+        lrs: Callable[[], LRs]
         if epoch is not None:
             lrs = getattr(self, "_get_closed_form_lr", self.get_lr)
-        epoch = self.last_epoch + 1 if epoch is None else epoch
+        else:
+            epoch = self.last_epoch + 1
+            lrs = self._planned_lrs if self._overridden else self.get_lr
         count = self._step_count if count is None else count
         if epoch < 0:  # a nested SequentialLR has not begun
             self.last_epoch, self._step_count = epoch, count
         else:
-            self._begin(epoch, count, lrs)
+            self._go_to_afresh(epoch, count, lrs)
 
-    def _begin(self, epoch: int, count: int, lrs: Callable[[], LRs]) -> None:
-        """Go to an epoch where more is done than one write, and take all back with that."""
-        with states.AllOrNothing([self], [self.optimizer]):
-            self.last_epoch = epoch
+    def _go_to_afresh(self, epoch: int, count: int, lrs: Callable[[], LRs]) -> None:
+        """Go to an epoch where more is done than one write: where that fails, all is taken back."""
+
+        def afresh() -> LRs:
             self._take_in_groups()
             if epoch == 0 and self._restarts():
                 self._write(self.base_lrs)
-            self._go_to(epoch, count, lrs)
+            return lrs()
+
+        with states.AllOrNothing([self], [self.optimizer]):
+            self._go_to(epoch, count, afresh)
             if self._overridden:
                 self._overridden = False
-                self._prepare_steps()
+                self._prepare_steps()  # the optimizer may have been loaded since
 
     def _go_to(self, epoch: int, count: int, lrs: Callable[[], LRs]) -> None:
         """Go to an epoch and write the lrs there; where that fails, stay."""
