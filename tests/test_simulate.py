@@ -325,8 +325,11 @@ def test_torch_reduce_lr_on_plateau_is_given_the_metrics_that_a_plateau_is_given
         "ours": Plateau(Constant(0.1), **arguments),
         "torch": torch_schedulers.ReduceLROnPlateau(optimizer, **arguments),
     }
-    seen = simulate(both, 6, metrics=[1.0, None, 1.0, 1.0])
-    assert seen["ours"][:, 0].tolist() == seen["torch"][:, 0].tolist() == [0.1] * 4 + [0.05] * 2
+    several: list[Any] = [[1.0, None, 1.0, 1.0], torch.tensor([2.0, 1.0, 1.0, 1.0])]
+    for metrics in several:
+        seen = simulate(both, 6, metrics=metrics)
+        assert seen["ours"].equal(seen["torch"])
+        assert seen["ours"][:, 0].tolist() == [0.1] * 4 + [0.05] * 2
     assert optimizer.param_groups[0]["lr"] == 0.1
     assert simulate(both["torch"], 3)[:, 0].tolist() == [0.1] * 3
 
@@ -598,6 +601,14 @@ def test_another_number_of_groups_than_the_policy_names_is_an_error(
         ({"epochs": 3, "lr": math.nan}, ValueError, "lr must be finite, not nan"),
         ({"epochs": 3, "lr": -1}, ValueError, "lr must be at least 0, not -1"),
         ({"epochs": 3, "lr": "x"}, TypeError, "lr must be one real number, not 'x' (str)"),
+        *(
+            (
+                {"epochs": 3, "metrics": metrics},
+                TypeError,
+                f"metrics must be a list, one an epoch, not {metrics!r}",
+            )
+            for metrics in (5, None, "abc", {1: 0.5}, np.array(0.5))
+        ),
     ],
     ids=named,
 )

@@ -89,7 +89,7 @@ def simulate(
         lr: What each new group holds, where that counts. By default it is 1, and a warning says
             that the lrs are relative to it.
         metrics: For a `Plateau` or torch's ReduceLROnPlateau: the metric of each epoch, None where
-            there is none, up to an epoch of your choice.
+            there is none, up to an epoch of your choice; a list, a tuple, or an array.
 
     Returns:
         A float64 tensor of shape (epochs, groups); row t has the lrs at epoch t. For a mapping a
@@ -97,7 +97,7 @@ def simulate(
 
     Raises:
         TypeError: If ``policy`` is nothing of the kind, or what should be a number is not one, or
-            metrics are given, and nothing takes them.
+            metrics are given, and nothing takes them, or they are no list.
         ValueError: If ``epochs`` or ``lr`` is negative, ``groups`` is below 1, the policy cannot be
             bound to so many groups, or the scheduler of torch was stepped.
 
@@ -114,9 +114,10 @@ def simulate(
             raise ValueError(f"simulate: {what} must fit a tensor, not {short(n)}")
     if lr is not None:
         lr = non_negative(lr, "simulate: lr")
+    metrics = _listed(metrics)
     named = schedulers("simulate", policy)
     fed = (Plateau, ReduceLROnPlateau)
-    if len(metrics) and not any(isinstance(one, fed) for one in named.values()):
+    if metrics and not any(isinstance(one, fed) for one in named.values()):
         raise TypeError(f"simulate: metrics are for a Plateau, not for {short(policy)}")
     if lr is None and (unknown := relative(named, groups)):
         warn(f"simulate: {unknown}; give it lr=, or bind the policy first")
@@ -127,6 +128,14 @@ def simulate(
     if isinstance(policy, Mapping):
         return lrs
     return [*lrs.values()] if is_several(policy) else next(iter(lrs.values()))
+
+
+def _listed(metrics: Any) -> Metrics:
+    """Return metrics as a sequence, and refuse what is none, and text."""
+    listed = metrics.tolist() if hasattr(metrics, "tolist") else metrics
+    if not isinstance(listed, Sequence) or isinstance(listed, (str, bytes)):
+        raise TypeError(f"simulate: metrics must be a list, one an epoch, not {short(metrics)}")
+    return listed
 
 
 def schedulers(who: str, *policies: Any) -> dict[str, LRScheduler]:
