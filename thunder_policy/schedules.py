@@ -5,7 +5,8 @@ any order, without drift. Time is counted in epochs, whole or not, or in whateve
 after; `in_steps` is the same schedule at t = step / steps_per_epoch. A schedule with an end holds
 its last value past it, a periodic one goes on. One vocabulary serves them all: ``start``, ``peak``,
 ``end`` and ``value`` are learning rates, ``start`` that of time 0; ``gamma`` is a factor, and
-``epochs`` when ``end`` is reached. Only what is not of these has an entry under Args.
+``epochs`` when ``end`` is reached. What is not of these is in the formula, or has an entry under
+Args.
 
     >>> decay = Cosine(start=0.1, end=0.0, epochs=90)
     >>> decay(0), decay(90), decay(10**9)
@@ -25,8 +26,8 @@ class, the argument and the value.
 To add a schedule is to write one class, as the example of `ScheduleFunction` does.
 """
 
-# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
-# pyright: reportUnnecessaryIsInstance=false
+# pyright: reportPrivateUsage=false, reportUnknownArgumentType=false
+# pyright: reportUnknownVariableType=false, reportUnnecessaryIsInstance=false
 
 from __future__ import annotations
 
@@ -48,7 +49,7 @@ __all__ = [
     "warmup",
 ]  # fmt: skip
 
-FOREVER = 10**100  # No later time is told from it.
+LARGEST = 10**100  # of times and counts; no later time is told from it
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,11 @@ class ScheduleFunction(ABC):
     def __post_init__(self) -> None:
         """Check the fields by name, and keep them as plain numbers."""
         for field in fields(self):
-            if check := _CHECKS.get(field.name):
-                value = check(getattr(self, field.name), f"{type(self).__name__}: {field.name}")
+            value, what = getattr(self, field.name), f"{type(self).__name__}: {field.name}"
+            if field.name in _CHECKS and not (value is None and field.default is None):
+                value = _CHECKS[field.name](value, what)
+                if isinstance(value, int) and value > LARGEST:
+                    raise ValueError(f"{what} must be at most {LARGEST:g}, not {short(value)}")
                 object.__setattr__(self, field.name, value)
 
     def __call__(self, epoch: float | SupportsIndex) -> float:
@@ -96,7 +100,7 @@ class ScheduleFunction(ABC):
         """
         if type(epoch) is not int or epoch < 0:
             epoch = _time(epoch, f"{type(self).__name__}: the epoch")
-        return self._at(epoch if epoch <= FOREVER else FOREVER)
+        return self._at(epoch if epoch <= LARGEST else LARGEST)
 
     @abstractmethod
     def _at(self, t: float) -> float:
@@ -107,37 +111,19 @@ class ScheduleFunction(ABC):
         if isinstance(other, ScheduleFunction):
             return Product(self, other)
         number: Any = other
-        if not isinstance(number, Real):
-            return NotImplemented
-        return Product(self, Constant(other))
+        return Product(self, Constant(other)) if isinstance(number, Real) else NotImplemented
 
     __rmul__ = __mul__
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: object, handler: Callable[[Any], Any]) -> Any:
-        from .configs import pydantic_schema
-
-        # One of a class that is known is told from its fields, as every dataclass is.
-        return pydantic_schema(cls) if cls is ScheduleFunction else handler(source)
 
     def then(self, schedule: ScheduleFunction, *, at: float) -> Then:
         """Go on with another schedule from a time on; it starts at its own time 0.
 
         In a chain each `at` counts from the beginning of the whole, like SequentialLR's milestones.
-
-        Example:
-            >>> [*map(Constant(0.1).then(Linear(0.1, 0.0, epochs=2), at=3), range(6))]
-            [0.1, 0.1, 0.1, 0.1, 0.05, 0.0]
         """
         return Then(self, schedule, at)
 
     def clamp(self, min: float | None = None, max: float | None = None) -> Clamp:
-        """Keep the learning rate between two bounds, of which either may be left out.
-
-        Example:
-            >>> [*map(Exponential(0.1, gamma=0.5).clamp(min=0.03), range(4))]
-            [0.1, 0.05, 0.03, 0.03]
-        """
+        """Keep the learning rate between two bounds, of which either may be left out."""
         return Clamp(self, min, max)
 
     def in_steps(self, steps_per_epoch: SupportsIndex) -> ScheduleFunction:
@@ -151,22 +137,93 @@ class ScheduleFunction(ABC):
 
         Returns:
             The schedule in steps; with 1 the schedule itself.
-
-        Example:
-            >>> Cosine(0.1, 0.0, epochs=90).in_steps(500)(45_000)
-            0.0
         """
         k = count(steps_per_epoch, f"{type(self).__name__}: steps_per_epoch")
         return self if k == 1 else InSteps(self, k)
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: Callable[[Any], Any]) -> Any:
+        from .configs import pydantic_schema
+
+        # One of a class that is known is told from its fields, as every dataclass is.
+        return pydantic_schema(cls) if cls is ScheduleFunction else handler(source)
+
+
+@dataclass(frozen=True)
+class Product(ScheduleFunction):
+    """Two schedules multiplied, as by `*`: lr = left(t) * right(t).
+
+    Source: torch ChainedScheduler, for schedulers that multiply.
+
+    Example:
+        >>> [*map(Linear(0.0, 1.0, epochs=2) * Step(0.1, step_size=2, gamma=0.5), range(5))]
+        [0.0, 0.05, 0.05, 0.05, 0.025]
+    """
+
+    left: ScheduleFunction
+    right: ScheduleFunction
+
+    def _at(self, t: float) -> float:
+        left, right = self.left._at(t), self.right._at(t)
+        # Where one is 0, the other may be inf, which stands for a large number.
+        return left * right if left and right else 0.0
+
+
+@dataclass(frozen=True)
+class Then(ScheduleFunction):
+    """One schedule after another: lr = first(t) before `at`, second(t - at) from it on.
+
+    Source: torch SequentialLR and optax join_schedules.
+
+    Example:
+        >>> [*map(Constant(0.1).then(Linear(0.1, 0.0, epochs=2), at=3), range(6))]
+        [0.1, 0.1, 0.1, 0.1, 0.05, 0.0]
+    """
+
+    first: ScheduleFunction
+    second: ScheduleFunction
+    at: float
+
+    def _at(self, t: float) -> float:
+        since = _since(t, self.at)
+        return self.first._at(t) if since < 0 else self.second._at(since)
+
+
+@dataclass(frozen=True)
+class Clamp(ScheduleFunction):
+    """A schedule kept between bounds: lr = min(max, max(min, schedule(t))); one may be None.
+
+    Raises:
+        ValueError: both bounds are None, or min is above max.
+
+    Example:
+        >>> [*map(Exponential(0.1, gamma=0.5).clamp(min=0.03), range(4))]
+        [0.1, 0.05, 0.03, 0.03]
+    """
+
+    schedule: ScheduleFunction
+    min: float | None = None
+    max: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.min is None and self.max is None:
+            raise ValueError("Clamp: min and max are both None: give at least one of them")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"Clamp: min must not be above max: {self.min!r} > {self.max!r}")
+
+    def _at(self, t: float) -> float:
+        lr = max(self.schedule._at(t), self.min or 0.0)
+        return lr if self.max is None else min(lr, self.max)
+
 
 @dataclass(frozen=True)
 class InSteps(ScheduleFunction):
-    """A schedule counted in steps, what `in_steps` returns: lr = schedule(t / steps_per_epoch).
+    """A schedule counted in steps: lr = schedule(t / steps_per_epoch).
 
     Example:
-        >>> [*map(InSteps(Step(0.1, step_size=0.5, gamma=0.1), steps_per_epoch=4), range(4))]
-        [0.1, 0.1, 0.010000000000000002, 0.010000000000000002]
+        >>> [*map(Linear(0.1, 0.0, epochs=1).in_steps(4), range(6))]
+        [0.1, 0.07500000000000001, 0.05, 0.025, 0.0, 0.0]
     """
 
     schedule: ScheduleFunction
@@ -180,6 +237,36 @@ class InSteps(ScheduleFunction):
         """Return the schedule counted in parts of a step."""
         k = count(steps_per_epoch, "InSteps: steps_per_epoch")
         return self.schedule.in_steps(self.steps_per_epoch * k)
+
+
+def warmup(epochs: float, schedule: ScheduleFunction, *, start: float = 0.0) -> ScheduleFunction:
+    """Put a linear warm-up before a schedule, which then starts at its own time 0.
+
+    lr = start + (schedule(0) - start) * t / epochs before `epochs`, then schedule(t - epochs).
+    Source: transformers' get_cosine_schedule_with_warmup and its like, optax
+    warmup_cosine_decay_schedule. For a warm-up of another shape, write that:
+    `Cosine(0, 0.1, epochs=5).then(schedule, at=5)`. To warm up over the first epochs of a schedule
+    that is not put off, multiply: `Linear(0, 1, epochs=5) * schedule`.
+
+    Args:
+        epochs: length of the warm-up; after 0 epochs the schedule comes back as it is.
+        schedule: what follows; give it the epochs that are left.
+        start: lr of the first step, which with 0 changes no weight. To waste none, give it the
+            peak / n: `warmup(n - 1, schedule, start=peak / n)` has peak * (t + 1) / n at step t.
+
+    Returns:
+        The joined schedule.
+
+    Example:
+        >>> s = warmup(2, Cosine(0.1, 0.0, epochs=2))
+        >>> [round(s(t), 6) for t in range(5)]
+        [0.0, 0.05, 0.1, 0.05, 0.0]
+    """
+    _schedule(schedule, "warmup: schedule")
+    start = non_negative(start, "warmup: start")
+    if _time(epochs, "warmup: epochs") == 0:
+        return schedule
+    return Linear(start, schedule(0), epochs).then(schedule, at=epochs)
 
 
 @dataclass(frozen=True)
@@ -204,10 +291,7 @@ class Step(ScheduleFunction):
     """Multiply by gamma every `step_size` epochs: lr = start * gamma^floor(t / step_size).
 
     Take it to repeat a recipe of the years before cosines, as those of ResNets. Source: torch
-    StepLR, which divides by zero for a `step_size` of 0: here that is a ValueError.
-
-    Args:
-        step_size: epochs between two steps.
+    StepLR.
 
     Example:
         >>> [*map(Step(0.1, step_size=2, gamma=0.5), range(5))]
@@ -227,8 +311,7 @@ class MultiStep(ScheduleFunction):
     """Multiply by gamma at each milestone: lr = start * gamma^(number of milestones <= t).
 
     Take it where you know when the loss no longer falls. One milestone given twice counts twice.
-    Source: torch MultiStepLR, which is silent about milestones that it never meets, 30.5 or -1:
-    here the first step from 30.5 on has the new value, and -1 is an error.
+    Source: torch MultiStepLR.
 
     Args:
         milestones: epochs in any order; kept as a sorted tuple.
@@ -255,9 +338,6 @@ class Exponential(ScheduleFunction):
     before. Source: torch ExponentialLR, where `step_size` is 1, and optax exponential_decay. With
     gamma above 1 the value leaves the range of a float in the end and is inf: see `clamp`.
 
-    Args:
-        step_size: epochs in which the learning rate is multiplied by gamma once.
-
     Example:
         >>> [*map(Exponential(0.1, gamma=0.25, step_size=2), range(4))]
         [0.1, 0.05, 0.025, 0.0125]
@@ -275,18 +355,14 @@ class Exponential(ScheduleFunction):
 class InverseSqrt(ScheduleFunction):
     """Decay with the square root of time: lr = start * sqrt(timescale / (timescale + t)).
 
-    Take it after a warm-up where the length of the run is open. Source: Vaswani et al., Attention
-    Is All You Need (2017), https://arxiv.org/abs/1706.03762. transformers'
-    get_inverse_sqrt_schedule is `warmup(n, InverseSqrt(lr, timescale=n))`; with
+    It has halved at t = 3 * timescale. Take it after a warm-up where the length of the run is open.
+    Source: Vaswani et al., Attention Is All You Need (2017), https://arxiv.org/abs/1706.03762.
+    transformers' get_inverse_sqrt_schedule is `warmup(n, InverseSqrt(lr, timescale=n))`; with
     lr = (d_model * n) ** -0.5 that is the paper's, known as Noam.
 
-    Args:
-        timescale: the learning rate has halved after three times as many epochs.
-
     Example:
-        >>> s = InverseSqrt(0.1, timescale=1)
-        >>> s(0), s(3)
-        (0.1, 0.05)
+        >>> [*map(InverseSqrt(0.1, timescale=1), (0, 3, 15))]
+        [0.1, 0.05, 0.025]
     """
 
     start: float
@@ -300,12 +376,9 @@ class InverseSqrt(ScheduleFunction):
 class InverseTime(ScheduleFunction):
     """Decay with time: lr = start * timescale / (timescale + t).
 
-    Take it for plain SGD where theory asks for it: its sum is infinite and that of its squares is
-    not. Source: Robbins and Monro (1951), and Keras InverseTimeDecay, where `timescale` is
-    decay_steps / decay_rate.
-
-    Args:
-        timescale: the learning rate has halved after as many epochs.
+    It has halved at t = timescale. Take it for plain SGD where theory asks for it: its sum is
+    infinite and that of its squares is not. Source: Robbins and Monro (1951), and Keras
+    InverseTimeDecay, where `timescale` is decay_steps / decay_rate.
 
     Example:
         >>> [*map(InverseTime(1.0, timescale=1), range(4))]
@@ -321,17 +394,13 @@ class InverseTime(ScheduleFunction):
 
 @dataclass(frozen=True)
 class Power(ScheduleFunction):
-    """Stay at the peak, then decay with a power of time: lr = peak * min(1, timescale / t)^power.
+    """Stay at the peak until `timescale`, then decay with a power of time.
 
-    Take it to pretrain where one peak should suit runs and batches of any size: the decay goes by
-    tokens, whatever the length of the run. Source: Shen et al., Power Scheduler (2024),
-    https://arxiv.org/abs/2408.13359, by which lr = min(peak, a * batch * tokens^b): `power` is -b,
-    about 0.51, and `timescale * tokens an epoch` is (peak / (a * batch))^(1 / b). The paper warms
-    up before, and cools down at the end.
-
-    Args:
-        timescale: until when it stays there.
-        power: how fast it falls then.
+    lr = peak * min(1, timescale / t)^power. Take it to pretrain where one peak should suit runs and
+    batches of any size: the decay goes by tokens, whatever the length of the run. Source: Shen et
+    al., Power Scheduler (2024), https://arxiv.org/abs/2408.13359, by which
+    lr = min(peak, a * batch * tokens^b): `power` is -b, about 0.51, and `timescale * tokens an
+    epoch` is (peak / (a * batch))^(1 / b). The paper warms up before, and cools down at the end.
 
     Example:
         >>> [*map(Power(1.0, timescale=2, power=1), range(5))]
@@ -343,25 +412,22 @@ class Power(ScheduleFunction):
     power: float = 0.51
 
     def _at(self, t: float) -> float:
-        if t <= self.timescale:
-            return self.peak
-        return self.peak * math.pow(self.timescale / t, self.power)
+        return self.peak * math.pow(self.timescale / max(t, self.timescale), self.power)
 
 
 @dataclass(frozen=True)
 class _FromTo(ScheduleFunction):
-    """What goes from `start` to `end` in some epochs, and stays there; the formula is `_way`."""
+    """What goes from `start` to `end` in some epochs, and stays there, as `_between` says."""
 
     start: float
     end: float
     epochs: float
 
     def _at(self, t: float) -> float:
-        left = _since(self.epochs, t)
-        return self._way(self.start, self.end, t, left) if left > 0 else self.end
+        return _phases(t, self.start, [(self.epochs, self, self.end)])
 
     @abstractmethod
-    def _way(self, start: float, end: float, since: float, left: float) -> float:
+    def _between(self, start: float, end: float, since: float, left: float) -> float:
         """Compute the formula so long after its start and before its end."""
 
 
@@ -369,28 +435,25 @@ class _FromTo(ScheduleFunction):
 class Linear(_FromTo):
     """Go from start to end along a line: lr = start + (end - start) * t / epochs.
 
-    Take it to fine-tune, and to train for a length that is known. Source: torch LinearLR, which
-    with `total_iters=0` never leaves its start: here `epochs` is above 0.
+    Take it to fine-tune, and to train for a length that is known. Source: torch LinearLR.
 
     Example:
         >>> [*map(Linear(0.0, 1.0, epochs=4), range(6))]
         [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
     """
 
-    def _way(self, start: float, end: float, since: float, left: float) -> float:
-        return _linear(start, end, since, left)
+    def _between(self, start: float, end: float, since: float, left: float) -> float:
+        epochs = since + left
+        return start * (left / epochs) + end * (since / epochs)
 
 
 @dataclass(frozen=True)
 class Polynomial(_FromTo):
     """Go from start to end as a power: lr = end + (start - end) * (1 - t / epochs)^power.
 
-    Take it with power 0.9 for segmentation, with 2 where most of the run should be at low lrs.
-    Source: torch PolynomialLR, where `end` is 0, and optax polynomial_schedule. torch never leaves
-    its start with `power=0` or `total_iters=0`: here both are errors.
-
-    Args:
-        power: 1 is a line; above 1 most of the way is gone early, below 1 late.
+    With power 1 it is a line; above 1 most of the way is gone early, below 1 late. Take it with
+    power 0.9 for segmentation, with 2 where most of the run should be at low lrs. Source: torch
+    PolynomialLR, where `end` is 0, and optax polynomial_schedule.
 
     Example:
         >>> [*map(Polynomial(1.0, 0.0, epochs=4, power=2), range(6))]
@@ -399,7 +462,7 @@ class Polynomial(_FromTo):
 
     power: float = 1.0
 
-    def _way(self, start: float, end: float, since: float, left: float) -> float:
+    def _between(self, start: float, end: float, since: float, left: float) -> float:
         return _power(start, end, since, left, self.power)
 
 
@@ -407,12 +470,10 @@ class Polynomial(_FromTo):
 class OneMinusPower(_FromTo):
     """Go from start to end as 1 - p^power: lr = end + (start - end) * (1 - (t / epochs)^power).
 
-    Take it to cool down at the end of a run at a constant lr: "1-sqrt", which is power 0.5, came
-    out best there. Source: Hägele et al., Scaling Laws and Compute-Optimal Training (2024),
+    With power 1 it is a line; below 1 most of the way is gone early, above 1 late. Take it to cool
+    down at the end of a run at a constant lr: "1-sqrt", which is power 0.5, came out best there.
+    Source: Hägele et al., Scaling Laws and Compute-Optimal Training (2024),
     https://arxiv.org/abs/2405.18392.
-
-    Args:
-        power: 1 is a line; below 1 most of the way is gone early, above 1 late.
 
     Example:
         >>> [round(OneMinusPower(1.0, 0.0, epochs=4)(t), 4) for t in range(6)]
@@ -421,7 +482,7 @@ class OneMinusPower(_FromTo):
 
     power: float = 0.5
 
-    def _way(self, start: float, end: float, since: float, left: float) -> float:
+    def _between(self, start: float, end: float, since: float, left: float) -> float:
         return _power(end, start, left, since, self.power)  # a power, seen from the end
 
 
@@ -432,18 +493,20 @@ class Geometric(_FromTo):
     Take it to find a lr by going up through all of them, and as the decay of the paper on WSD.
     Source: Hu et al., MiniCPM (2024), https://arxiv.org/abs/2404.06395, and numpy.geomspace.
 
+    Raises:
+        ValueError: start or end is 0.
+
     Example:
         >>> [*map(Geometric(1.0, 0.0625, epochs=4), range(6))]
         [1.0, 0.5, 0.25, 0.125, 0.0625, 0.0625]
     """
 
     def __post_init__(self) -> None:
-        """Check the fields."""
         super().__post_init__()
-        for name in ("start", "end"):
-            _positive(getattr(self, name), f"{type(self).__name__}: {name}")
+        _positive(self.start, "Geometric: start")
+        _positive(self.end, "Geometric: end")
 
-    def _way(self, start: float, end: float, since: float, left: float) -> float:
+    def _between(self, start: float, end: float, since: float, left: float) -> float:
         epochs = since + left
         return math.pow(start, left / epochs) * math.pow(end, since / epochs)
 
@@ -454,17 +517,17 @@ class Cosine(_FromTo):
 
     lr = end + (start - end) * (1 + cos(pi * t / epochs)) / 2. Take it to train once for a length
     that is known. Source: Loshchilov and Hutter, SGDR (2017), https://arxiv.org/abs/1608.03983, and
-    torch CosineAnnealingLR, which past `T_max` climbs again: this one stays at `end`, and
-    `CosineRestarts` is the periodic one.
+    torch CosineAnnealingLR.
 
     Example:
-        >>> s = Cosine(0.1, 0.0, epochs=90)
-        >>> [round(s(t), 6) for t in (0, 30, 60, 90, 120)]
+        >>> [round(Cosine(0.1, 0.0, epochs=90)(t), 6) for t in (0, 30, 60, 90, 120)]
         [0.1, 0.075, 0.025, 0.0, 0.0]
     """
 
-    def _way(self, start: float, end: float, since: float, left: float) -> float:
-        return _cos(start, end, since, left)
+    def _between(self, start: float, end: float, since: float, left: float) -> float:
+        quarter, epochs = math.pi / 2, since + left
+        down, up = math.sin(quarter * (left / epochs)), math.sin(quarter * (since / epochs))
+        return start * (down * down) + end * (up * up)
 
 
 @dataclass(frozen=True)
@@ -479,8 +542,124 @@ class REX(_FromTo):
         [1.0, 0.8571, 0.6667, 0.4, 0.0, 0.0]
     """
 
-    def _way(self, start: float, end: float, since: float, left: float) -> float:
-        return _linear(start, end, since / 2, left)
+    def _between(self, start: float, end: float, since: float, left: float) -> float:
+        return _LINE._between(start, end, since / 2, left)
+
+
+@dataclass(frozen=True, init=False)
+class Piecewise(ScheduleFunction):
+    """Straight lines between points; the first and the last value hold outside of them.
+
+    lr = x + (y - x) * (t - a) / (b - a) between the neighbours (a, x) and (b, y). Take it for any
+    other shape. Source: optax piecewise_interpolate_schedule, with learning rates in place of
+    factors.
+
+    Args:
+        points: `{epoch: lr}`, or pairs, in any order; kept as a sorted tuple of pairs.
+
+    Example:
+        >>> [*map(Piecewise({0: 0.0, 2: 0.5, 6: 0.0}), range(8))]
+        [0.0, 0.25, 0.5, 0.375, 0.25, 0.125, 0.0, 0.0]
+    """
+
+    points: tuple[tuple[float, float], ...]
+
+    def __init__(
+        self,
+        points: Mapping[int, float] | Mapping[float, float] | Iterable[tuple[float, float]],
+    ) -> None:
+        """Take a mapping or pairs; what reads and writes fields by their types finds pairs."""
+        object.__setattr__(self, "points", points)
+        self.__post_init__()
+
+    def _at(self, t: float) -> float:
+        i = bisect_right(self.points, (t, math.inf))
+        (a, x), (b, y) = self.points[max(i - 1, 0)], self.points[min(i, len(self.points) - 1)]
+        return _LINE._between(x, y, t - a, b - t) if x != y else x
+
+
+@dataclass(frozen=True)
+class OneCycle(ScheduleFunction):
+    """Go up to the peak in the first part of a run, then far below the start: the 1cycle policy.
+
+    lr goes from peak / div_factor at epoch 0 to peak at pct_start * epochs, and on to
+    peak / div_factor / final_div_factor at `epochs`. With three phases it is back at its start at
+    2 * pct_start * epochs in between. Take it for a short run at a high peak. Source: Smith and
+    Topin, Super-Convergence (2018), https://arxiv.org/abs/1708.07120, and torch OneCycleLR.
+
+    Args:
+        pct_start: part of it on the way up, below 1; with three phases at most 0.5.
+        div_factor: how many times higher the peak is than the start.
+        final_div_factor: how many times higher the start is than the end.
+        anneal: shape of a phase, "cos" or "linear", or "1-sqrt" as in `WSD`.
+        three_phase: go back to the start before the end, as in the paper.
+
+    Example:
+        >>> s = OneCycle(1.0, epochs=6, pct_start=0.5, div_factor=4, anneal="linear")
+        >>> [round(s(t), 4) for t in range(8)]
+        [0.25, 0.5, 0.75, 1.0, 0.6667, 0.3333, 0.0, 0.0]
+    """
+
+    peak: float
+    epochs: float
+    _: KW_ONLY
+    pct_start: float = 0.3
+    div_factor: float = 25.0
+    final_div_factor: float = 1e4
+    anneal: Literal["cos", "linear", "1-sqrt"] = "cos"
+    three_phase: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pct_start >= 1 or (self.three_phase and self.pct_start > 0.5):
+            limit = "at most 0.5 with three phases" if self.three_phase else "below 1"
+            raise ValueError(f"OneCycle: pct_start must be {limit}, not {self.pct_start!r}")
+
+    def _at(self, t: float) -> float:
+        start, shape = self.peak / self.div_factor, _SHAPES[self.anneal]
+        up, end = self.pct_start * self.epochs, start / self.final_div_factor
+        back = [(2 * up, shape, start)] if self.three_phase else []
+        return _phases(t, start, [(up, shape, self.peak), *back, (self.epochs, shape, end)])
+
+
+@dataclass(frozen=True)
+class WSD(ScheduleFunction):
+    """Warm-up, stable, decay: go up to the peak along a line, stay there, go down to the end.
+
+    With p the part of the decay gone by, lr = end + (peak - end) * d, where d is
+    (1 + cos(pi * p)) / 2 for "cos", 1 - p for "linear" and 1 - sqrt(p) for "1-sqrt". The end is
+    reached at epoch `warmup + stable + decay`, and held. So a run of exactly that many epochs,
+    which are numbered from 0, does not train at it: its last epoch is still above.
+
+    Take it to pretrain for a length that is open, and to branch the decays off one run. For another
+    decay, or a stable part that is not constant, write the parts with `warmup` and `then`. Source:
+    Hu et al., MiniCPM (2024), https://arxiv.org/abs/2404.06395; for "1-sqrt" Hägele et al., Scaling
+    Laws and Compute-Optimal Training (2024), https://arxiv.org/abs/2405.18392; transformers'
+    get_wsd_schedule.
+
+    Args:
+        warmup, stable, decay: epochs of each part, of which 0 leaves one out.
+        anneal: shape of the decay, "cos", "linear" or "1-sqrt".
+
+    Example:
+        >>> [*map(WSD(1.0, warmup=2, stable=3, decay=4, anneal="linear"), range(10))]
+        [0.0, 0.5, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0]
+    """
+
+    peak: float
+    warmup: float
+    stable: float
+    decay: float
+    _: KW_ONLY
+    start: float = 0.0
+    end: float = 0.0
+    anneal: Literal["cos", "linear", "1-sqrt"] = "cos"
+
+    def _at(self, t: float) -> float:
+        stable = self.warmup + self.stable
+        decay = stable + self.decay, _SHAPES[self.anneal], self.end
+        to_peak = (self.warmup, _LINE, self.peak), (stable, _LINE, self.peak)
+        return _phases(t, self.start, [*to_peak, decay])
 
 
 @dataclass(frozen=True)
@@ -517,101 +696,11 @@ class CosineRestarts(ScheduleFunction):
     cycle_limit: int | None = None
 
     def _at(self, t: float) -> float:
-        if self.T_mult == 1:
-            cycle, since = _cycle(t, self.T_0)
-            left = self.T_0 - since
-        else:
-            begins = _restarts(self.T_0, self.T_mult)
-            cycle = bisect_right(begins, t if type(t) is int else _latest(t)) - 1
-            since, left = _since(t, begins[cycle]), begins[cycle + 1] - t
+        cycle, since, length = _cycle(t, self.T_0, self.T_mult)
         if self.cycle_limit is not None and cycle >= self.cycle_limit:
             return self.end
-        start, decay = self.start, self.cycle_decay
-        return _cos(start if decay == 1 else _geometric(start, decay, cycle), self.end, since, left)
-
-
-@dataclass(frozen=True, init=False)
-class Piecewise(ScheduleFunction):
-    """Straight lines between points; the first and the last value hold outside of them.
-
-    lr = x + (y - x) * (t - a) / (b - a) between the neighbours (a, x) and (b, y). Take it for any
-    other shape. Source: optax piecewise_interpolate_schedule, with learning rates in place of
-    factors.
-
-    Args:
-        points: `{epoch: lr}`, or pairs, in any order; kept as a sorted tuple of pairs.
-
-    Example:
-        >>> [*map(Piecewise({0: 0.0, 2: 0.5, 6: 0.0}), range(8))]
-        [0.0, 0.25, 0.5, 0.375, 0.25, 0.125, 0.0, 0.0]
-    """
-
-    points: tuple[tuple[float, float], ...]
-
-    def __init__(
-        self,
-        points: Mapping[int, float] | Mapping[float, float] | Iterable[tuple[float, float]],
-    ) -> None:
-        """Take a mapping or pairs; what reads and writes fields by their types finds pairs."""
-        object.__setattr__(self, "points", points)
-        self.__post_init__()
-
-    def _at(self, t: float) -> float:
-        i = bisect_right(self.points, (t, math.inf))
-        if 0 < i < len(self.points):
-            (a, x), (b, y) = self.points[i - 1 : i + 1]
-            return _linear(x, y, t - a, b - t)
-        return self.points[i - 1 if i else 0][1]
-
-
-@dataclass(frozen=True)
-class OneCycle(ScheduleFunction):
-    """Go up to the peak in the first part of a run, then far below the start: the 1cycle policy.
-
-    lr goes from peak / div_factor at epoch 0 to peak at pct_start * epochs, and on to
-    peak / div_factor / final_div_factor at `epochs`. With three phases it is back at its start at
-    2 * pct_start * epochs in between. Take it for a short run at a high peak.
-
-    Source: Smith and Topin, Super-Convergence (2018), https://arxiv.org/abs/1708.07120, and torch
-    OneCycleLR, which is a step early at the peak and at the end, divides by zero where
-    pct_start * total_steps is 1, leaves out the way up where it is less, and fails after the end.
-
-    Args:
-        pct_start: part of it on the way up, below 1; with three phases at most 0.5.
-        div_factor: how many times higher the peak is than the start.
-        final_div_factor: how many times higher the start is than the end.
-        anneal: shape of a phase, "cos" or "linear", or "1-sqrt" as in `WSD`.
-        three_phase: go back to the start before the end, as in the paper.
-
-    Example:
-        >>> s = OneCycle(1.0, epochs=6, pct_start=0.5, div_factor=4, anneal="linear")
-        >>> [round(s(t), 4) for t in range(8)]
-        [0.25, 0.5, 0.75, 1.0, 0.6667, 0.3333, 0.0, 0.0]
-    """
-
-    peak: float
-    epochs: float
-    _: KW_ONLY
-    pct_start: float = 0.3
-    div_factor: float = 25.0
-    final_div_factor: float = 1e4
-    anneal: Literal["cos", "linear", "1-sqrt"] = "cos"
-    three_phase: bool = False
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        super().__post_init__()
-        if self.pct_start >= 1 or (self.three_phase and self.pct_start > 0.5):
-            limit = "at most 0.5 with three phases" if self.three_phase else "below 1"
-            raise ValueError(f"OneCycle: pct_start must be {limit}, not {self.pct_start!r}")
-
-    def _at(self, t: float) -> float:
-        start, shape = self.peak / self.div_factor, _SHAPES[self.anneal]
-        up, end = self.pct_start * self.epochs, start / self.final_div_factor
-        phases = [(up, shape, self.peak), (self.epochs, shape, end)]
-        if self.three_phase:
-            phases.insert(1, (2 * up, shape, start))
-        return _phases(t, start, phases)
+        top = _geometric(self.start, self.cycle_decay, cycle)
+        return _WAVE._between(top, self.end, since, length - since)
 
 
 @dataclass(frozen=True)
@@ -621,8 +710,7 @@ class Triangular(ScheduleFunction):
     The height goes from 0 to 1 in `up` epochs and back in `down`. The scale is 1 for "triangular",
     1 / 2^(cycles done) for "triangular2", gamma^t for "exp_range". Take it to search a range of lrs
     while training. Source: Smith, Cyclical Learning Rates (2017),
-    https://arxiv.org/abs/1506.01186, and torch CyclicLR, whose place in the cycle comes from a
-    rounded quotient and blurs as the run gets longer.
+    https://arxiv.org/abs/1506.01186, and torch CyclicLR.
 
     Args:
         up: epochs on the way up; 0 begins each cycle at its tip.
@@ -644,7 +732,6 @@ class Triangular(ScheduleFunction):
     gamma: float = 1.0
 
     def __post_init__(self) -> None:
-        """Check the fields."""
         super().__post_init__()
         if self.up + self.down == 0:
             raise ValueError("Triangular: up and down must not both be 0: give one of them epochs")
@@ -654,158 +741,13 @@ class Triangular(ScheduleFunction):
             raise ValueError(f"Triangular: gamma must be at most 1, not {self.gamma!r}")
 
     def _at(self, t: float) -> float:
-        cycle, since = _cycle(t, self.up + self.down)
-        to_tip = _since(self.up, since)
-        if to_tip > 0:
-            lr = _linear(self.start, self.peak, since, to_tip)
-        else:
-            lr = _linear(self.peak, self.start, -to_tip, self.up + self.down - since)
-        if self.mode == "triangular":
-            return lr
-        gamma, times = (0.5, cycle) if self.mode == "triangular2" else (self.gamma, t)
-        scale = _geometric(1.0, gamma, times)
-        return self.start * (1 - scale) + lr * scale
-
-
-@dataclass(frozen=True)
-class WSD(ScheduleFunction):
-    """Warm-up, stable, decay: go up to the peak along a line, stay there, go down to the end.
-
-    With p the part of the decay gone by, lr = end + (peak - end) * d, where d is
-    (1 + cos(pi * p)) / 2 for "cos", 1 - p for "linear" and 1 - sqrt(p) for "1-sqrt". The end is
-    reached at epoch `warmup + stable + decay`, and held. So a run of exactly that many epochs,
-    which are numbered from 0, does not train at it: its last epoch is still above.
-
-    Take it to pretrain for a length that is open, and to branch the decays off one run. For another
-    decay, or a stable part that is not constant, write the parts with `warmup` and `then`. Source:
-    Hu et al., MiniCPM (2024), https://arxiv.org/abs/2404.06395; for "1-sqrt" Hägele et al., Scaling
-    Laws and Compute-Optimal Training (2024), https://arxiv.org/abs/2405.18392; transformers'
-    get_wsd_schedule.
-
-    Args:
-        warmup: epochs of warm-up; 0 begins at the peak.
-        stable: epochs at the peak.
-        decay: epochs of decay.
-        anneal: shape of the decay, "cos", "linear" or "1-sqrt".
-
-    Example:
-        >>> [*map(WSD(1.0, warmup=2, stable=3, decay=4, anneal="linear"), range(10))]
-        [0.0, 0.5, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0]
-    """
-
-    peak: float
-    warmup: float
-    stable: float
-    decay: float
-    _: KW_ONLY
-    start: float = 0.0
-    end: float = 0.0
-    anneal: Literal["cos", "linear", "1-sqrt"] = "cos"
-
-    def _at(self, t: float) -> float:
-        stable = self.warmup + self.stable
-        decay = stable + self.decay, _SHAPES[self.anneal], self.end
-        phases = (self.warmup, _linear, self.peak), (stable, _flat, self.peak), decay
-        return _phases(t, self.start, phases)
-
-
-@dataclass(frozen=True)
-class Then(ScheduleFunction):
-    """One schedule after another, what `ScheduleFunction.then` returns.
-
-    lr = first(t) before `at`, second(t - at) from it on. Source: torch SequentialLR and optax
-    join_schedules.
-
-    Example:
-        >>> Then(Constant(0.1), Constant(0.01), at=30)(30)
-        0.01
-    """
-
-    first: ScheduleFunction
-    second: ScheduleFunction
-    at: float
-
-    def _at(self, t: float) -> float:
-        since = _since(t, self.at)
-        return self.first._at(t) if since < 0 else self.second._at(since)
-
-
-@dataclass(frozen=True)
-class Product(ScheduleFunction):
-    """Two schedules multiplied, what `left * right` returns: lr = left(t) * right(t).
-
-    Source: torch ChainedScheduler, for schedulers that multiply.
-
-    Example:
-        >>> [*map(Linear(0.0, 1.0, epochs=2) * Step(0.1, step_size=2, gamma=0.5), range(5))]
-        [0.0, 0.05, 0.05, 0.05, 0.025]
-    """
-
-    left: ScheduleFunction
-    right: ScheduleFunction
-
-    def _at(self, t: float) -> float:
-        left, right = self.left._at(t), self.right._at(t)
-        # Where one is 0, the other may be inf, which stands for a large number.
-        return left * right if left and right else 0.0
-
-
-@dataclass(frozen=True)
-class Clamp(ScheduleFunction):
-    """A schedule kept between bounds, what `ScheduleFunction.clamp` returns.
-
-    lr = min(max, max(min, schedule(t))), without a bound that is None.
-
-    Example:
-        >>> Clamp(Exponential(1e-3, gamma=10), max=0.5)(10**6)
-        0.5
-    """
-
-    schedule: ScheduleFunction
-    min: float | None = None
-    max: float | None = None
-
-    def __post_init__(self) -> None:
-        """Check the fields."""
-        super().__post_init__()
-        if self.min is None and self.max is None:
-            raise ValueError("Clamp: min and max are both None: give at least one of them")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"Clamp: min must not be above max: {self.min!r} > {self.max!r}")
-
-    def _at(self, t: float) -> float:
-        lr = max(self.schedule._at(t), self.min or 0.0)
-        return lr if self.max is None else min(lr, self.max)
-
-
-def warmup(epochs: float, schedule: ScheduleFunction, *, start: float = 0.0) -> ScheduleFunction:
-    """Put a linear warm-up before a schedule, which then starts at its own time 0.
-
-    lr = start + (schedule(0) - start) * t / epochs before `epochs`, then schedule(t - epochs).
-    Source: transformers' get_cosine_schedule_with_warmup and its like, optax
-    warmup_cosine_decay_schedule. For a warm-up of another shape, write that:
-    `Cosine(0, 0.1, epochs=5).then(schedule, at=5)`. To warm up over the first epochs of a schedule
-    that is not put off, multiply: `Linear(0, 1, epochs=5) * schedule`.
-
-    Args:
-        epochs: length of the warm-up; after 0 epochs the schedule comes back as it is.
-        schedule: what follows; give it the epochs that are left.
-        start: lr of the first step, which with 0 changes no weight. To waste none, give it the
-            peak / n: `warmup(n - 1, schedule, start=peak / n)` has peak * (t + 1) / n at step t.
-
-    Returns:
-        The joined schedule.
-
-    Example:
-        >>> s = warmup(2, Cosine(0.1, 0.0, epochs=2))
-        >>> [round(s(t), 6) for t in range(5)]
-        [0.0, 0.05, 0.1, 0.05, 0.0]
-    """
-    _schedule(schedule, "warmup: schedule")
-    start = non_negative(start, "warmup: start")
-    if _time(epochs, "warmup: epochs") == 0:
-        return schedule
-    return Linear(start, schedule(0), epochs).then(schedule, at=epochs)
+        cycle, since, length = _cycle(t, self.up + self.down)
+        # gamma is 1 in the other modes.
+        scale = math.pow(0.5, cycle) if self.mode == "triangular2" else math.pow(self.gamma, t)
+        tip = _LINE._between(self.start, self.peak, scale, 1 - scale)
+        if (left := _since(self.up, since)) > 0:
+            return _LINE._between(self.start, tip, since, left)
+        return _LINE._between(tip, self.start, -left, length - since)
 
 
 # Times. What is due at t = 0.3 is due where 0.1 + 0.2 has come to, too.
@@ -833,54 +775,49 @@ def _latest(t: float) -> float:
     return t + SAME + 2 * PART * t
 
 
-def _cycle(t: float, length: float) -> tuple[int, float]:
-    """Return how many cycles of some length are over, and the time since the last one was."""
-    if type(t) is int and type(length) is int:
-        return divmod(t, length)
-    cycle = int(_latest(t) // length)
-    since = t - cycle * length
-    return cycle, since if since > 0 else 0
+def _cycle(t: float, length: float, factor: int = 1) -> tuple[int, float, float]:
+    """Return how many cycles are over, the time since the last one was, and how long the next is.
+
+    Args:
+        t: now.
+        length: that of the first cycle.
+        factor: how many times longer each is than the one before.
+    """
+    latest = t if type(t) is type(length) is int else _latest(t)
+    if factor == 1:
+        cycle = int(latest // length)
+        begin = cycle * length
+    else:
+        begins = _restarts(length, factor)
+        cycle = bisect_right(begins, latest) - 1
+        begin, length = begins[cycle], begins[cycle + 1] - begins[cycle]
+    since = _since(t, begin)
+    return cycle, since if since > 0 else 0, length
 
 
 @lru_cache
-def _restarts(length: float, factor: int) -> tuple[float, ...]:
+def _restarts(length: float, factor: int) -> list[float]:
     """Return when cycles begin of which the first has a length and each is longer by a factor."""
     begins: list[float] = [0]
-    while begins[-1] <= FOREVER:
-        begins.append(_whole(length * ((factor ** len(begins) - 1) // (factor - 1))))
-    return tuple(begins)
+    while begins[-1] <= LARGEST:
+        begins.append(_whole(begins[-1] * factor + length))
+    return begins
 
 
 # The ways from one value to another, `since` epochs after the first and `left` epochs before the
 # second. Each is a sum of positive terms with weights that are precise at both ends. The formula of
 # the books, 1 + cos(pi * t / epochs), is 0 in floats for the last 3 of 10^9 epochs.
 
-_Way = Callable[[float, float, float, float], float]
 
-
-def _phases(t: float, lr: float, phases: Iterable[tuple[float, _Way, float]]) -> float:
+def _phases(t: float, lr: float, phases: Iterable[tuple[float, _FromTo, float]]) -> float:
     """Go through phases, of which each has its end, its way there, and the lr where it arrives."""
     begin: float = 0
-    for end, way, to in phases:
-        if t < end and (left := _since(end, t)):
-            return way(lr, to, _since(t, begin) if begin else t, left)
+    for end, shape, to in phases:
+        if (left := _since(end, t)) > 0:
+            since = _since(t, begin) if begin else t
+            return shape._between(lr, to, since, left) if lr != to else to
         begin, lr = end, to
     return lr
-
-
-def _flat(start: float, end: float, since: float, left: float) -> float:
-    return end
-
-
-def _linear(start: float, end: float, since: float, left: float) -> float:
-    epochs = since + left
-    return start * (left / epochs) + end * (since / epochs)
-
-
-def _cos(start: float, end: float, since: float, left: float) -> float:
-    quarter, epochs = math.pi / 2, since + left
-    down, up = math.sin(quarter * (left / epochs)), math.sin(quarter * (since / epochs))
-    return start * (down * down) + end * (up * up)
 
 
 def _power(start: float, end: float, since: float, left: float, power: float) -> float:
@@ -894,13 +831,6 @@ def _power(start: float, end: float, since: float, left: float, power: float) ->
     return start * math.pow(rest, power) - end * math.expm1(power * log)
 
 
-_SHAPES: dict[str, _Way] = {
-    "cos": _cos,
-    "linear": _linear,
-    "1-sqrt": lambda start, end, since, left: _power(end, start, left, since, 0.5),
-}
-
-
 def _geometric(start: float, gamma: float, n: float) -> float:
     """Compute start * gamma^n, and its limit where a float overflows."""
     try:
@@ -910,7 +840,7 @@ def _geometric(start: float, gamma: float, n: float) -> float:
 
 
 # The checks, by the names of the fields. Each takes a value and what it is, for the message, and
-# returns it in the form in which it is kept.
+# returns it in the form in which it is kept. A field that is None by default may be that.
 
 
 def _time(value: Any, what: str) -> float:
@@ -918,16 +848,16 @@ def _time(value: Any, what: str) -> float:
     return _whole(int(value) if isinstance(value, Integral) else number)
 
 
-def _length(value: Any, what: str) -> float:
-    if _positive(value, what) <= SAME:
-        raise ValueError(f"{what} must be above {SAME:g}, not {short(value)}: closer times are one")
-    return _time(value, what)
-
-
 def _positive(value: Any, what: str) -> float:
     if (number := real(value, what)) <= 0:
         raise ValueError(f"{what} must be above 0, not {short(value)}")
     return number
+
+
+def _length(value: Any, what: str) -> float:
+    if _positive(value, what) <= SAME:
+        raise ValueError(f"{what} must be above {SAME:g}, not {short(value)}: closer times are one")
+    return _time(value, what)
 
 
 def _milestones(value: Any, what: str) -> tuple[float, ...]:
@@ -962,26 +892,23 @@ def _flag(value: Any, what: str) -> bool:
     return value
 
 
-def _or_none(check: Callable[[Any, str], Any]) -> Callable[[Any, str], object]:
-    return lambda value, what: None if value is None else check(value, what)
-
-
 _CHECKS: dict[str, Callable[[Any, str], object]] = {
-    **dict.fromkeys(("start", "peak", "end", "value", "gamma"), non_negative),
+    **dict.fromkeys(("start", "peak", "end", "value", "gamma", "min", "max"), non_negative),
     **dict.fromkeys(("pct_start", "cycle_decay"), non_negative),
     **dict.fromkeys(("power", "div_factor", "final_div_factor"), _positive),
     **dict.fromkeys(("epochs", "step_size", "timescale", "T_0"), _length),
-    **dict.fromkeys(("T_mult", "steps_per_epoch"), count),
+    **dict.fromkeys(("T_mult", "cycle_limit", "steps_per_epoch"), count),
     **dict.fromkeys(("at", "warmup", "stable", "decay", "up", "down"), _time),
-    **dict.fromkeys(("min", "max"), _or_none(non_negative)),
     **dict.fromkeys(("first", "second", "left", "right", "schedule"), _schedule),
-    "cycle_limit": _or_none(count),
-    "anneal": lambda value, what: one_of(value, ("cos", "linear", "1-sqrt"), what),
+    "anneal": lambda value, what: one_of(value, (*_SHAPES,), what),
     "mode": lambda value, what: one_of(value, ("triangular", "triangular2", "exp_range"), what),
     "three_phase": _flag,
     "milestones": _milestones,
     "points": _points,
 }
+
+_LINE, _WAVE = Linear(0, 1, epochs=1), Cosine(0, 1, epochs=1)
+_SHAPES: dict[str, _FromTo] = {"cos": _WAVE, "linear": _LINE, "1-sqrt": OneMinusPower(0, 1, 1)}
 
 # Nothing needs the marker any more, and typing.get_type_hints of Python 3.10 stumbles over it.
 for _cls in (CosineRestarts, OneCycle, Triangular, WSD):
