@@ -254,9 +254,6 @@ def warmup(epochs: float, schedule: ScheduleFunction, *, start: float = 0.0) -> 
         start: lr of the first step, which with 0 changes no weight. To waste none, give it the
             peak / n: `warmup(n - 1, schedule, start=peak / n)` has peak * (t + 1) / n at step t.
 
-    Returns:
-        The joined schedule.
-
     Example:
         >>> s = warmup(2, Cosine(0.1, 0.0, epochs=2))
         >>> [round(s(t), 6) for t in range(5)]
@@ -776,13 +773,7 @@ def _latest(t: float) -> float:
 
 
 def _cycle(t: float, length: float, factor: int = 1) -> tuple[int, float, float]:
-    """Return how many cycles are over, the time since the last one was, and how long the next is.
-
-    Args:
-        t: now.
-        length: that of the first cycle.
-        factor: how many times longer each is than the one before.
-    """
+    """Return how many cycles are over, the time since the last, and how long the next one is."""
     latest = t if type(t) is type(length) is int else _latest(t)
     if factor == 1:
         cycle = int(latest // length)
