@@ -805,8 +805,7 @@ def _phases(t: float, lr: float, phases: Iterable[tuple[float, _FromTo, float]])
     begin: float = 0
     for end, shape, to in phases:
         if (left := _since(end, t)) > 0:
-            since = _since(t, begin) if begin else t
-            return shape._between(lr, to, since, left) if lr != to else to
+            return shape._between(lr, to, _since(t, begin), left) if lr != to else to
         begin, lr = end, to
     return lr
 
