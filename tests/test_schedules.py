@@ -175,6 +175,7 @@ BY_HAND: list[tuple[ScheduleFunction, list[float]]] = [
     (Triangular(0.0, 1.0, up=2, down=0), [0.0, 0.5, 0.0, 0.5]),
     (Triangular(0.0, 1.0, up=0, down=2), [1.0, 0.5, 1.0, 0.5]),
     (Triangular(1.0, 0.0, up=2, down=2), [1.0, 0.5, 0.0, 0.5, 1.0]),
+    (Triangular(1.0, 1e-9, up=1, down=1), [1.0, 1e-9, 1.0]),
     (
         Triangular(1.0, 3.0, up=1, down=1, mode="triangular2"),
         [1.0, 3.0, 1.0, 2.0, 1.0, 1.5, 1.0],
@@ -389,6 +390,7 @@ def test_in_the_sample_of_decimals_no_jump_is_a_step_late(k: int) -> None:
             for schedule in (Step(1.0, part, 0.99), MultiStep(1.0, [part * due], 0.99)):
                 before, now = (schedule.in_steps(k)(t) for t in (step - 1, step))
                 assert now < before
+        assert Triangular(0.0, 0.1, up=part, down=1).in_steps(k)(tenths * k // 10) == 0.1
 
 
 @st.composite
@@ -518,6 +520,9 @@ def test_growth_without_bound_ends_in_infinity_and_clamp_bounds_it() -> None:
     assert Exponential(0.0, gamma=1.1)(10**400) == 0.0
     assert Step(0.1, 1, gamma=0.5)(10**400) == 0.0
     assert Exponential(0.1, gamma=1.0)(10**400) == 0.1
+    # The last restart of all may come with the last time.
+    longer = math.isqrt(10**101) + 10**36
+    assert CosineRestarts(1.0, 0.0, T_0=0.1, T_mult=longer)(10**400) == 1.0
 
 
 def test_a_schedule_cannot_be_changed() -> None:

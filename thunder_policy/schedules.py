@@ -790,8 +790,8 @@ def _cycle(t: float, length: float, factor: int = 1) -> tuple[int, float, float]
 def _restarts(length: float, factor: int) -> list[float]:
     """Return when cycles begin of which the first has a length and each is longer by a factor."""
     begins: list[float] = [0]
-    while begins[-1] <= LARGEST:
-        begins.append(_whole(begins[-1] * factor + length))
+    while begins[-1] < 2 * LARGEST:
+        begins.append(begins[-1] * factor + length)
     return begins
 
 
