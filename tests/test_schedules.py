@@ -520,6 +520,7 @@ def test_growth_without_bound_ends_in_infinity_and_clamp_bounds_it() -> None:
     assert Exponential(0.0, gamma=1.1)(10**400) == 0.0
     assert Step(0.1, 1, gamma=0.5)(10**400) == 0.0
     assert Exponential(0.1, gamma=1.0)(10**400) == 0.1
+    assert Cosine(1.0, 0.0, epochs=10**100)(10**400) == 0.0
     # The last restart of all may come with the last time.
     longer = math.isqrt(10**101) + 10**36
     assert CosineRestarts(1.0, 0.0, T_0=0.1, T_mult=longer)(10**400) == 1.0
