@@ -412,12 +412,12 @@ def plot(
     if ax is None:
         ax = pyplot.subplots(layout="constrained")[1]
     for name, lrs in trajectories.items():
-        draw(ax, name, lrs if per_group else lrs[:, :1], _names(named[name]))
+        draw(ax, name, lrs if per_group else lrs[:, :1], labels(named[name]))
     finish(ax, quantity(named))
     return ax
 
 
-def _names(policy: LRScheduler) -> Sequence[object]:
+def labels(policy: LRScheduler) -> Sequence[object]:
     """Return the names of the groups, where a policy goes by them."""
     if not isinstance(policy, MappingPolicy) or not isinstance(policy.mapping, ByName):
         return ()
