@@ -447,8 +447,8 @@ def test_several_are_compared_by_name(
     text = "{'smooth': Cosine(1, 0, 4), 'two': [Constant(1), Constant(2)], 'steps': Switch({0: 1})}"
     command = ["preview", text, "--epochs", "2"]
     lines = printed(capsys, *command)
-    assert table(lines)[0] == ["milestone", "smooth", "two group_0, steps", "two group_1"]
-    assert "Each line is drawn with the number of its column, counted from 0." in lines
+    assert table(lines)[0] == ["milestone", "0: smooth", "1: two group_0, steps", "2: two group_1"]
+    assert "Each line is drawn with the number of its heading." in lines
     columns = ["smooth", "two group_0", "two group_1", "steps"]
     assert printed(capsys, *command, "--csv")[0] == ",".join(["epoch", *columns])
     read = json.loads(printed(capsys, *command, "--json")[0])
@@ -473,6 +473,29 @@ def test_each_group_is_drawn_with_its_number(capsys: pytest.CaptureFixture[str])
     heights = [min(i for i, row in enumerate(rows) if row[x] == "2") for x in (10, 40, 70)]
     assert heights == sorted(heights, reverse=True)
     assert "Each line is drawn with the number of its param group." in lines
+
+
+def test_groups_that_have_names_are_called_by_them(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "Schedule.by_name({'head': Step(2, 1), 'body': Constant(1), 'neck': Step(2, 1)})"
+    command = ["preview", text, "--epochs", "2"]
+    lines = printed(capsys, *command)
+    assert table(lines)[0] == ["milestone", "0: groups head, neck", "1: group body"]
+    assert "Each line is drawn with the number of its heading." in lines
+    assert printed(capsys, *command, "--csv")[0] == "epoch,group_head,group_body,group_neck"
+    (line,) = printed(capsys, "preview", f"{{'one': {text}, 'two': Constant(1)}}", "--json")
+    assert json.loads(line)["columns"] == [
+        "one group_head",
+        "one group_body",
+        "one group_neck",
+        "two",
+    ]
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, file: drawn.append(figure))
+    printed(capsys, *command, "--save", str(tmp_path / "lr.png"))
+    labels = [line.get_label() for line in drawn[0].axes[0].lines]
+    assert labels == ["lr, groups head, neck", "lr, group body"]
 
 
 @pytest.mark.parametrize(
@@ -574,6 +597,7 @@ def test_json_has_the_lrs_and_the_milestones(capsys: pytest.CaptureFixture[str])
         "policy": "Switch({0: .5, 2: .25})",
         "option": "lr",
         "epochs": 4,
+        "columns": ["group_0"],
         "milestones": [0, 2],
         "lrs": [[0.5], [0.5], [0.25], [0.25]],
     }

@@ -15,7 +15,7 @@ import re
 import string
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
@@ -30,7 +30,7 @@ from .checks import short
 from .drawing import distinct, draw, finish, group_names, is_stepwise, milestones, wants_log
 from .expression import ExpressionError, load
 from .messages import cut, said
-from .simulate import option, quantity, relative, schedulers, trajectory
+from .simulate import labels, option, quantity, relative, schedulers, trajectory
 
 OK, FAILED, MISUSED = 0, 1, 2
 MAX_VALUES = 10**7
@@ -305,41 +305,42 @@ def _preview(options: argparse.Namespace) -> int:
     unknown = " ".join(relative(named).split())
     each = _simulated(named, options.epochs)
     lrs = torch.cat([*each.values()], dim=1)
-    columns = _columns(each) if isinstance(policy, Mapping) else []
+    several = isinstance(policy, Mapping)
+    columns = _columns(named, each, several)
     highest = float(lrs.abs().max())
     if highest and not 1e-300 < highest < 1e300 and not (options.csv or options.json):
         raise PolicyError(f"lrs of up to {highest:g} cannot be drawn: --csv and --json print them")
     if options.save:
-        _save(name, each if columns else {what: lrs}, what, options.save)
+        drawn = {one if several else what: labels(scheduler) for one, scheduler in named.items()}
+        _save(name, zip(drawn, each.values(), drawn.values()), what, options.save)
         print(f"saved {options.save}")
     elif options.csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(["epoch", *(columns or (f"group_{i}" for i in range(lrs.shape[1])))])
+        writer.writerow(["epoch", *columns])
         writer.writerows([epoch, *row] for epoch, row in enumerate(lrs.tolist()))
         if unknown:
             print(unknown, file=sys.stderr)
     elif options.json:
-        told = {"columns": columns, "relative": unknown}
-        values = {"milestones": milestones(lrs), "lrs": lrs.tolist()}
-        print(
-            json.dumps(
-                {"policy": name, "option": option(named), "epochs": options.epochs}
-                | {key: value for key, value in told.items() if value}
-                | values
-            )
-        )
+        told = {"policy": name, "option": option(named), "epochs": options.epochs}
+        told |= {"relative": unknown} if unknown else {}
+        values = {"columns": columns, "milestones": milestones(lrs), "lrs": lrs.tolist()}
+        print(json.dumps(told | values))
     else:
-        _draw(name, what, lrs, columns)
+        names = [] if several else labels(*named.values())
+        _draw(name, what, lrs, columns if several else [], names)
     return OK
 
 
-def _columns(each: Mapping[str, Tensor]) -> list[str]:
-    """Name the groups of several policies that are compared."""
-    return [
-        name if lrs.shape[1] == 1 else f"{name} group_{i}"
-        for name, lrs in each.items()
-        for i in range(lrs.shape[1])
-    ]
+def _columns(
+    named: Mapping[str, LRScheduler], each: Mapping[str, Tensor], several: bool
+) -> list[str]:
+    """Name the column of each group, by its policy too where several are compared."""
+    columns: list[str] = []
+    for name, lrs in each.items():
+        groups = [f"group_{label}" for label in labels(named[name]) or range(lrs.shape[1])]
+        of = [name] if len(groups) == 1 else [f"{name} {group}" for group in groups]
+        columns += of if several else groups
+    return columns
 
 
 def _simulated(named: Mapping[str, LRScheduler], epochs: int) -> dict[str, Tensor]:
@@ -358,13 +359,15 @@ def _simulated(named: Mapping[str, LRScheduler], epochs: int) -> dict[str, Tenso
     )
 
 
-def _save(name: str, each: Mapping[str, Tensor], what: str, file: Path) -> None:
+def _save(
+    name: str, drawn: Iterable[tuple[str, Tensor, Sequence[object]]], what: str, file: Path
+) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(layout="constrained")
     ax = figure.subplots()
-    for label, lrs in each.items():
-        draw(ax, label, lrs)
+    for label, lrs, names in drawn:
+        draw(ax, label, lrs, names)
     finish(ax, what)
     ax.set_title(
         textwrap.fill(cut(name, MAX_NAME), 76), family="monospace", fontsize=9, parse_math=False
@@ -372,7 +375,9 @@ def _save(name: str, each: Mapping[str, Tensor], what: str, file: Path) -> None:
     figure.savefig(file)
 
 
-def _draw(name: str, what: str, lrs: Tensor, columns: Sequence[str]) -> None:
+def _draw(
+    name: str, what: str, lrs: Tensor, columns: Sequence[str], names: Sequence[object]
+) -> None:
     """Draw the lrs and list the milestones, as wide as the terminal.
 
     Args:
@@ -380,6 +385,7 @@ def _draw(name: str, what: str, lrs: Tensor, columns: Sequence[str]) -> None:
         what: What the lrs are.
         lrs: One column a param group.
         columns: Names of the columns, where they are of several policies.
+        names: Names of the groups, where they have any.
     """
     from rich import box
     from rich.console import Console
@@ -390,16 +396,22 @@ def _draw(name: str, what: str, lrs: Tensor, columns: Sequence[str]) -> None:
     lines = distinct(lrs)
     console.print(Text(f"{what} of {cut(name, MAX_NAME)}", style="bold"))
     console.print(Text.from_ansi(_drawing(lines, min(console.width, 100))))
+    shown = [*lines.items()][:MAX_COLUMNS]
+    labeled = [
+        ", ".join(columns[i] for i in groups) if columns else group_names(groups, names)
+        for groups, _ in shown
+    ]
     if len(lines) > 1:
+        of = "param group"
+        if columns or names:
+            of = "heading"
+            labeled = [f"{_symbol(groups)}: {label}" for (groups, _), label in zip(shown, labeled)]
         letters = "; a is 10, b is 11 and so on" if lrs.shape[1] > 10 else ""
         letters += f", + is any from {len(SYMBOLS)}" if lrs.shape[1] > len(SYMBOLS) else ""
-        of = "column, counted from 0" if columns else "param group"
         console.print(f"Each line is drawn with the number of its {of}{letters}.")
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("milestone", justify="right")
-    shown = [*lines.items()][:MAX_COLUMNS]
-    for groups, _ in shown:
-        label = ", ".join(columns[i] for i in groups) if columns else group_names(groups)
+    for label in labeled:
         table.add_column(label if len(lines) > 1 else what, justify="right")
     epochs = milestones(lrs)
     for epoch in epochs[:MAX_ROWS]:
@@ -409,6 +421,11 @@ def _draw(name: str, what: str, lrs: Tensor, columns: Sequence[str]) -> None:
     for what, count in left.items():
         if count > 0:
             console.print(f"{count:,} more {what}: --csv and --json print all.")
+
+
+def _symbol(groups: tuple[int, ...]) -> str:
+    """Return what the line of some groups is drawn with."""
+    return SYMBOLS[groups[0]] if groups[0] < len(SYMBOLS) else "+"
 
 
 def _drawing(lines: dict[tuple[int, ...], Tensor], width: int) -> str:
@@ -433,8 +450,7 @@ def _drawing(lines: dict[tuple[int, ...], Tensor], width: int) -> str:
     plotext.plot_size(width, HEIGHT)
     plotext.theme("clear")
     for groups, line in zip(lines, lrs):
-        symbol = SYMBOLS[groups[0]] if groups[0] < len(SYMBOLS) else "+"
-        plotext.plot(*_points(line), marker="braille" if len(lines) == 1 else symbol)
+        plotext.plot(*_points(line), marker="braille" if len(lines) == 1 else _symbol(groups))
     plotext.yticks(ticks, labels)
     epochs = [epoch for epoch in _ticks(0, lrs.shape[1] - 1, 6) if epoch % 1 == 0]
     plotext.xticks(epochs, [f"{epoch:.0f}" for epoch in epochs])
