@@ -791,23 +791,34 @@ def test_a_folder_without_the_sources_has_no_hash(
     assert "there are no sources in" in capsys.readouterr().err
 
 
-def test_where_there_are_no_sources_there_is_no_hash(tmp_path: Path) -> None:
+def test_the_command_runs_without_the_sources(tmp_path: Path) -> None:
     """A freezer leaves no more than this: compiled modules, and a file or two of data."""
     folder = Path(cli.__file__).parent
     archive = tmp_path / "frozen.zip"
     with zipfile.ZipFile(archive, "w") as file:
         file.write(folder / "py.typed", "thunder_policy/py.typed")
         for source in folder.rglob("*.py"):
-            compiled = py_compile.compile(str(source), cfile=str(tmp_path / "module.pyc"))
             name = source.relative_to(folder.parent).with_suffix(".pyc").as_posix()
-            file.write(str(compiled), name)
+            cfile = str(tmp_path / "module.pyc")
+            file.write(str(py_compile.compile(str(source), cfile, dfile=f"gone/{name}")), name)
     unpacked = tmp_path / "unpacked"
     shutil.unpack_archive(archive, unpacked)
+    (tmp_path / "mine.py").write_text(
+        "from thunder_policy import Policy\n"
+        "class Broken(Policy):\n"
+        "    count = 0\n"
+        "    def get_lr(self):\n"
+        "        self.count += 1\n"
+        "        return [0.1 / self.count for _ in self.base_lrs]\n"
+    )
     for place in (archive, unpacked):
         ran = shell("version", "--hash", cwd=tmp_path, PYTHONPATH=str(place))
         assert (ran.returncode, ran.stdout) == (2, "")
         assert "there are no sources in" in ran.stderr
         assert ran.stderr.count("\n") == 1
+    ran = shell("check", "mine.py:Broken", cwd=tmp_path, PYTHONPATH=str(unpacked))
+    assert (ran.returncode, ran.stderr) == (1, "")
+    assert re.search(r"^rebind +failed", ran.stdout, re.MULTILINE)
 
 
 def test_a_vendored_copy_has_the_same_hash_until_it_is_changed(

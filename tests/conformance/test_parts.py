@@ -355,6 +355,20 @@ def test_what_has_no_repr_of_its_own_is_left_to_the_reader() -> None:
     assert "# make = " in (examine(LAWS["values"], subject).reproduction or "")
 
 
+def test_where_a_freezer_left_no_sources_a_broken_law_has_its_reason_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def getsource(of: object) -> str:
+        raise OSError("could not get source code")
+
+    subject = Subject(broken.Decay, 1, lambda epoch, group: 7.0, 1)
+    known = examine(LAWS["values"], subject)
+    monkeypatch.setattr(inspect, "getsource", getsource)
+    result = examine(LAWS["values"], subject)
+    assert known.reproduction
+    assert (result.status, result.reason, result.reproduction) == ("failed", known.reason, "")
+
+
 @pytest.mark.parametrize("law", LAWS.values(), ids=[*LAWS])
 def test_all_that_a_law_refers_to_can_be_imported_in_its_reproduction(law: Law) -> None:
     names = inspect.getclosurevars(law.function).globals

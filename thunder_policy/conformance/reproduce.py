@@ -52,9 +52,13 @@ def reproduction(sentence: str, function: Callable[..., None], case: Mapping[str
 
     Returns:
         The program. Where an argument cannot be written down, as it refers to something that no
-        import finds, a comment stands for it: put that there under its name.
+        import finds, a comment stands for it: put that there under its name. Without the source of
+        the law, as in a frozen program, it is "".
     """
-    source = textwrap.dedent(inspect.getsource(function))
+    try:
+        source = textwrap.dedent(inspect.getsource(function))
+    except OSError:
+        return ""
     definition = ast.parse(source).body[0]
     assert isinstance(definition, ast.FunctionDef)
     body = "\n".join(_taken(definition.body[1:], source.splitlines(), case))
