@@ -8,7 +8,6 @@ import subprocess
 import sys
 import venv
 from collections.abc import Callable, Iterable
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import torch
@@ -18,32 +17,36 @@ STUBS = ROOT / "stubs"
 TYPING = ROOT / "tests" / "typing"
 SCHEDULER = "lr_scheduler.pyi"
 STUB_PACKAGES = {"toolz-stubs", "thunder-stubs"}
+FOLDER = "thunder_policy_stubs"  # of those of torch
 
 Checker = Callable[..., str]
 """Takes an environment, paths and a working directory; returns the complaints, or ``""``."""
 
 
-def environment(where: Path, *, stubs: bool, package: bool = True, without: str = "") -> Path:
+def environment(
+    where: Path, *, stubs: bool, beside: bool = False, package: bool = True, without: str = ""
+) -> Path:
     """Make a virtual environment of links to what the running one has.
 
     Args:
         where: Its folder.
-        stubs: Whether it has them, each file where the wheel of stubs/ puts it. Where they are
-            installed for good, the running environment serves as it is.
+        stubs: Whether it has them, each file where the wheel of stubs/ puts it.
+        beside: Whether those of torch are beside torch, as pyright needs them.
         package: Whether it has thunder_policy, by its sources.
         without: Names of other packages that it has not.
     """
-    if stubs and package and stubs_are_installed():
-        return Path(sys.prefix)
     venv.create(where, symlinks=True)
     (site,) = where.glob("lib/python*/site-packages")
     running = Path(torch.__file__).parents[1]
-    left_out = {"torch", "thunder_policy", *STUB_PACKAGES, *without.split()}
+    left_out = {"torch", "thunder_policy", *STUB_PACKAGES, FOLDER, *without.split()}
     link(others(running, *left_out), site)
     link(others(running / "torch", "optim"), site / "torch")
     link(others(running / "torch" / "optim", SCHEDULER), site / "torch" / "optim")
     if stubs:
         link((STUBS / name for name in STUB_PACKAGES), site)
+        link([STUBS / "torch-stubs"], site / FOLDER)
+        link([STUBS / f"{FOLDER}.pth"], site)
+    if beside:
         link([STUBS / "torch-stubs" / "optim" / SCHEDULER], site / "torch" / "optim")
     if package:
         link([ROOT / "thunder_policy"], site)
@@ -79,14 +82,6 @@ def link(targets: Iterable[Path], folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for target in targets:
         (folder / target.name).symlink_to(target)
-
-
-def stubs_are_installed() -> bool:
-    try:
-        distribution("thunder-policy-stubs")
-    except PackageNotFoundError:
-        return False
-    return True
 
 
 def mypy(environment: Path, *paths: Path, cwd: Path) -> str:

@@ -168,7 +168,9 @@ def test_the_wheel_has_the_packages_and_the_metadata(of: str, built: Built) -> N
     if of == "stubs":
         folders = ("stubs/toolz-stubs/", "stubs/thunder-stubs/")
         expected = {name[len("stubs/") :] for name in tracked() if name.startswith(folders)}
-        expected.add("torch/optim/lr_scheduler.pyi")
+        expected.add("thunder_policy_stubs.pth")
+        torch_stubs = "thunder_policy_stubs/torch-stubs"
+        expected |= {f"{torch_stubs}/optim/lr_scheduler.pyi", f"{torch_stubs}/py.typed"}
     else:
         expected = {name for name in tracked() if name.startswith("thunder_policy/")}
         expected.remove("thunder_policy/conformance/plugin/pytest_thunder_policy.py")
@@ -306,13 +308,16 @@ def test_the_conformance_suite_passes(target: str, installed: Path, tmp_path: Pa
     assert "failed" not in report
 
 
-def test_the_stubs_go_where_type_checkers_look(built: Built, tmp_path: Path) -> None:
+def test_the_stubs_leave_nothing_to_import_when_torch_is_gone(built: Built, tmp_path: Path) -> None:
     where = environment(tmp_path, stubs=False, package=False)
     install(where, built["stubs"][1])
     (site,) = where.glob("lib/python*/site-packages")
     assert (site / "toolz-stubs" / "py.typed").is_file()
-    assert (site / "torch" / "optim" / "lr_scheduler.pyi").is_file()
-    assert (site / "torch" / "optim" / "lr_scheduler.py").is_file()
+    found = "import sys; print(*sys.path, sep='\\n')"
+    assert str(site / "thunder_policy_stubs") in python(where, "-c", found, cwd=tmp_path).decode()
+    shutil.rmtree(site / "torch")
+    code = "import importlib.util; print(importlib.util.find_spec('torch'))"
+    assert python(where, "-c", code, cwd=tmp_path) == b"None\n"
 
 
 def test_the_tests_of_the_sdist_pass(built: Built, installed: Path, tmp_path: Path) -> None:

@@ -32,31 +32,39 @@ def with_stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def beside_torch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return environment(tmp_path_factory.mktemp("beside_torch"), stubs=True, beside=True)
+
+
+@pytest.fixture(scope="module")
 def without_stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return environment(tmp_path_factory.mktemp("without_stubs"), stubs=False)
 
 
 @pytest.mark.parametrize("name", CHECKERS)
-def test_with_the_stubs(name: str, with_stubs: Path, tmp_path: Path) -> None:
-    assert len(ALL) == 9
-    assert CHECKERS[name](with_stubs, *ALL, cwd=tmp_path) == ""
-
-
-@pytest.mark.parametrize("name", CHECKERS)
-def test_a_lost_error_is_found_and_so_is_a_new_one(
-    name: str, with_stubs: Path, tmp_path: Path
+def test_with_the_stubs_all_is_as_marked_and_a_lost_error_is_found_and_so_is_a_new_one(
+    name: str, with_stubs: Path, beside_torch: Path, tmp_path: Path
 ) -> None:
+    used = beside_torch if name == "pyright" else with_stubs
+    assert len(ALL) == 9
+    assert CHECKERS[name](used, *ALL, cwd=tmp_path) == ""
     lost, new = tmp_path / "lost.py", tmp_path / "new.py"
     lost.write_text(f"from thunder_policy import Switch\n\n{MARKED.replace(WRONG, 'Switch({})')}\n")
     new.write_text(f"from thunder_policy import Switch\n\n{WRONG}\n")
-    found = CHECKERS[name](with_stubs, lost, new, cwd=tmp_path)
+    found = CHECKERS[name](used, lost, new, cwd=tmp_path)
     assert "lost.py:3" in found
     assert "new.py:3" in found
 
 
-@pytest.mark.parametrize("name", ["mypy", "pyright"])
-def test_without_the_stubs(name: str, without_stubs: Path, tmp_path: Path) -> None:
-    assert CHECKERS[name](without_stubs, ACCEPTS, REJECTS, cwd=tmp_path) == ""
+# To pyright it is as if the stubs of torch were not there, so that it keeps all that torch has.
+@pytest.mark.parametrize(
+    ("name", "stubs"), [("mypy", False), ("pyright", False), ("pyright", True)]
+)
+def test_without_the_stubs_of_torch(
+    name: str, stubs: bool, with_stubs: Path, without_stubs: Path, tmp_path: Path
+) -> None:
+    used = with_stubs if stubs else without_stubs
+    assert CHECKERS[name](used, ACCEPTS, REJECTS, cwd=tmp_path) == ""
 
 
 def test_the_stubs_are_what_makes_the_difference(without_stubs: Path, tmp_path: Path) -> None:
@@ -65,12 +73,8 @@ def test_the_stubs_are_what_makes_the_difference(without_stubs: Path, tmp_path: 
             assert "get_lr" in check(without_stubs, WITH_STUBS, cwd=tmp_path)
 
 
-@pytest.mark.parametrize("stubs", [True, False])
-def test_everything_public_is_fully_typed(
-    stubs: bool, with_stubs: Path, without_stubs: Path, tmp_path: Path
-) -> None:
-    used = with_stubs if stubs else without_stubs
-    assert completeness(used, "thunder_policy", cwd=tmp_path) == 1
+def test_everything_public_is_fully_typed(without_stubs: Path, tmp_path: Path) -> None:
+    assert completeness(without_stubs, "thunder_policy", cwd=tmp_path) == 1
 
 
 @pytest.mark.spec("V9", "C6", "O1")
