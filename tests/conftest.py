@@ -31,11 +31,12 @@ SLOW = (
 # The tensors are small, and other tests may run beside: more threads would wait for each other.
 torch.set_num_threads(1)
 
-settings.register_profile("default", deadline=None, max_examples=100, stateful_step_count=30)
+settings.register_profile("default", deadline=None, max_examples=50, stateful_step_count=30)
 # Another machine may take longer, and is no failure.
 settings.register_profile(
     "ci",
     settings.get_profile("default"),
+    max_examples=100,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
 )

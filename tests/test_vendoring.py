@@ -169,13 +169,14 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return environment(where, stubs=False, package=False, without=EXTRAS)
 
 
-def test_it_trains_without_the_extras(project: Path, bare: Path) -> None:
-    python(bare, "-W", "error", "-m", "acme.train", cwd=project)
+@pytest.fixture(scope="module")
+def saved(project: Path, bare: Path) -> bytes:
+    """Train, and pickle the policies, bound."""
+    return python(bare, "-W", "error", "-c", PICKLING, "save", cwd=project)
 
 
 @pytest.mark.spec("K1", "K2")
-def test_it_pickles_from_one_process_to_another(project: Path, bare: Path) -> None:
-    saved = python(bare, "-c", PICKLING, "save", cwd=project)
+def test_it_pickles_from_one_process_to_another(project: Path, bare: Path, saved: bytes) -> None:
     python(bare, "-W", "error", "-c", PICKLING, "load", cwd=project, stdin=saved)
 
 
@@ -186,18 +187,16 @@ LINES_LEFT = 5150
 
 @pytest.mark.spec("K1", "K2")
 def test_the_suite_and_the_command_may_be_left_out(
-    project: Path, bare: Path, tmp_path: Path
+    project: Path, bare: Path, saved: bytes, tmp_path: Path
 ) -> None:
     less = shutil.copytree(project, tmp_path / "less", ignore=shutil.ignore_patterns(*NOT_NEEDED))
     vendored = less / "acme" / "_vendor" / "thunder_policy"
     assert not any((vendored / name).exists() for name in NOT_NEEDED)
     python(bare, "-W", "error", "-m", "acme.train", cwd=less)
-    saved = python(bare, "-c", PICKLING, "save", cwd=less)
-    python(bare, "-W", "error", "-c", PICKLING, "load", cwd=less, stdin=saved)
     # Every module that is left can be imported, and imports of those alone, however late.
     left = {path.stem: path.read_text(encoding="utf-8") for path in vendored.glob("*.py")}
     code = "; ".join(f"import acme._vendor.thunder_policy.{name}" for name in left)
-    python(bare, "-W", "error", "-c", code, cwd=less)
+    python(bare, "-W", "error", "-c", f"{code}\n{PICKLING}", "load", cwd=less, stdin=saved)
     imported = {
         node.module or alias.name
         for source in left.values()
@@ -238,30 +237,18 @@ def test_two_copies_in_one_process_do_not_disturb_each_other(project: Path, comp
     python(complete, "-c", TWO_COPIES, cwd=project, path=str(ROOT))
 
 
-def test_a_copy_says_its_version_and_has_the_hash_of_the_original(
-    project: Path, bare: Path, tmp_path: Path
+def test_all_of_it_checks_strictly_and_the_project_s_own_code_without_the_extras(
+    project: Path, tmp_path: Path
 ) -> None:
-    vendored, original = "acme._vendor.thunder_policy", "thunder_policy"
-    for option in ([], ["--hash"]):
-        printed = python(bare, "-m", vendored, "version", *option, cwd=project)
-        assert printed == python(bare, "-m", original, "version", *option, cwd=ROOT)
-    changed = shutil.copytree(project / "acme" / "_vendor" / "thunder_policy", tmp_path / "changed")
-    with (changed / "groups.py").open("a") as file:
-        file.write("# changed\n")
-    assert python(bare, "-m", "changed", "version", "--hash", cwd=tmp_path) != printed
-
-
-def test_all_of_the_project_checks_strictly(project: Path, complete: Path, tmp_path: Path) -> None:
-    assert mypy(complete, project, tmp_path) == ""
-    assert pyright(complete, project, tmp_path) == ""
-
-
-def test_the_project_s_own_code_checks_strictly_without_the_extras(
-    project: Path, bare: Path, tmp_path: Path
-) -> None:
+    used = environment(tmp_path / "env", stubs=False, package=False)
+    assert mypy(used, project, tmp_path) == ""
+    assert pyright(used, project) == ""
+    (site,) = used.glob("lib/python*/site-packages")
+    for name in EXTRAS.split():
+        (site / name).unlink()
     module = "[mypy-acme._vendor.*]\nignore_errors = true\n"
-    assert mypy(bare, project, tmp_path, module) == ""
-    assert pyright(bare, project, tmp_path, ', "ignore": ["acme/_vendor"]') == ""
+    assert mypy(used, project, tmp_path, module) == ""
+    assert pyright(used, project, ', "ignore": ["acme/_vendor"]') == ""
 
 
 def mypy(environment: Path, project: Path, config: Path, more: str = "") -> str:
@@ -271,7 +258,7 @@ def mypy(environment: Path, project: Path, config: Path, more: str = "") -> str:
     return complaints("mypy", *options, "acme", cwd=project)
 
 
-def pyright(environment: Path, project: Path, config: Path, more: str = "") -> str:
+def pyright(environment: Path, project: Path, more: str = "") -> str:
     (project / "pyrightconfig.json").write_text(f'{{"typeCheckingMode": "strict"{more}}}')
     python = f"--pythonpath={environment / 'bin' / 'python'}"
     return complaints("pyright", python, cwd=project)
