@@ -856,7 +856,7 @@ def test_the_examples_of_the_help_run(
     lines = [line.split("%(prog)s ")[1] for line in cli.EPILOG.splitlines() if "%(prog)s" in line]
     commands = [shlex.split(line) for line in lines if "mypackage" not in line]
     commands += [["preview", text] for text in re.findall(r'"(.+?)"', cli.PREVIEW)]
-    assert len(commands) == 8
+    assert len(commands) == 9
     for command in commands:
         assert main(command) == 0, command
     assert (tmp_path / "lr.png").exists()

@@ -68,6 +68,8 @@ POLICY is one of
     "warmup(5, Step(0.1, 30)).in_steps(500)"
   one expression a group, None to leave a group alone:
     "[Cosine(0.1, 0, epochs=90), Constant(0.01), None]"
+  groups by name:
+    "Scale.by_name({'head': Step(1, 9), 'body': None})"
   some to compare:
     "{'a': Cosine(0.1, 0, epochs=90), 'b': Step(0.1, 30)}"
   something to import, a scheduler of torch, too:
@@ -75,9 +77,10 @@ POLICY is one of
     path/to/train.py:policy
 
 An expression is parsed and never run. It is made of the policies Switch,
-Multiply, Schedule and Scale, the schedules of thunder_policy.schedules,
-numbers, strings, lists and dicts, + - * / // % ** between numbers, * between
-schedules, and the methods then, clamp and in_steps. Where a policy starts from
+Multiply, Schedule, Scale and Plateau, the schedules of
+thunder_policy.schedules, numbers, strings, lists and dicts, + - * / // % **
+between numbers, * between schedules, and the methods then, clamp, in_steps
+and by_name. Where a policy starts from
 the lr of an optimizer, all is relative to that, and the drawing says so.
 """
 CHECK = """\
