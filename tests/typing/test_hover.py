@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 from checkers import ROOT
 
 WRITTEN = {
@@ -65,31 +64,31 @@ class Server:
                 self.send({"id": message["id"], "result": nothing})
 
 
-@pytest.mark.parametrize("name", WRITTEN)
-def test_an_editor_shows_the_arguments_and_the_example_of_a_policy(
-    name: str, tmp_path: Path
-) -> None:
+def test_an_editor_shows_the_arguments_and_the_example_of_each_policy(tmp_path: Path) -> None:
     (tmp_path / "pyrightconfig.json").write_text(json.dumps({"extraPaths": [str(ROOT)]}))
     file = tmp_path / "train.py"
-    text = f"from thunder_policy import {name}\n{name}("
+    lines = [f"from thunder_policy import {', '.join(WRITTEN)}", *(f"{name}()" for name in WRITTEN)]
+    document = {"languageId": "python", "version": 1, "text": "\n".join(lines)}
+    asked = {"textDocument": {"uri": file.as_uri()}}
+    shown: dict[str, tuple[str, dict[str, Any]]] = {}
     server = Server(tmp_path)
     try:
-        document = {"uri": file.as_uri(), "languageId": "python", "version": 1, "text": text}
-        server.send({"method": "textDocument/didOpen", "params": {"textDocument": document}})
-        asked = {"textDocument": {"uri": file.as_uri()}}
-        where = {"line": 1, "character": len(name) - 1}
-        hover = server.ask("textDocument/hover", **asked, position=where)
-        where = {"line": 1, "character": len(name) + 1}
-        (signature,) = server.ask("textDocument/signatureHelp", **asked, position=where)[
-            "signatures"
-        ]
+        opened = {"textDocument": {**asked["textDocument"], **document}}
+        server.send({"method": "textDocument/didOpen", "params": opened})
+        for line, name in enumerate(WRITTEN, 1):
+            at = {"line": line, "character": len(name) - 1}
+            hover = server.ask("textDocument/hover", **asked, position=at)["contents"]["value"]
+            at = {"line": line, "character": len(name) + 1}
+            signatures = server.ask("textDocument/signatureHelp", **asked, position=at)
+            shown[name] = hover, signatures
     finally:
         server.ask("shutdown")
         server.send({"method": "exit"})
         server.process.communicate()
-    arguments, example = WRITTEN[name]
-    shown = hover["contents"]["value"]
-    assert arguments in shown
-    assert example in shown
-    assert signature["label"].startswith(f"({arguments}, lr_init: InitialLR = ")
-    assert example in signature["documentation"]["value"]
+    for name, (arguments, example) in WRITTEN.items():
+        hover, signatures = shown[name]
+        assert arguments in hover
+        assert example in hover
+        (signature,) = signatures["signatures"]
+        assert signature["label"].startswith(f"({arguments}, lr_init: InitialLR = ")
+        assert example in signature["documentation"]["value"]
