@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,12 @@ def is_slow(file: Path) -> bool:
 def pytest_itemcollected(item: pytest.Item) -> None:
     if is_slow(item.path):
         item.add_marker("slow")
+
+
+def pytest_runtest_teardown() -> None:
+    """Close what a test has drawn: pyplot keeps it, and warns of more than twenty."""
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
 
 
 @pytest.hookimpl(trylast=True)  # after those are deselected that cannot run there
