@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import sgd, through_disk
+from helpers import named, sgd, through_disk
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from schedule_helpers import anything, rates
@@ -407,6 +407,7 @@ def test_any_sequence_of_a_configuration_will_do() -> None:
             r"Plateau: policy must be .* \(str\): thunder_policy\.parse",
         ),
     ],
+    ids=named,
 )
 def test_text_in_a_configuration_is_an_error_with_its_cure(
     make: Callable[[], object], message: str
