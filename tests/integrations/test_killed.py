@@ -19,7 +19,6 @@ from runs import HERE, Run, differences, environment
 sys.path.append(str(HERE / "scripts"))
 import killed
 
-KILLS = 15  # of each of two runs
 STEPS = 400
 PAUSE = 0.003  # so that the run is not over before it has been killed that often
 
@@ -51,19 +50,19 @@ class Server:
             bufsize=1,
         )
 
-    def start(self) -> int:
-        """Start the run, and return the id of its process."""
+    def start(self, folder: Path) -> list[int]:
+        """Start the run of a folder, and return the ids of its processes."""
         assert self.process.stdin
-        self.process.stdin.write("start\n")
+        self.process.stdin.write(f"{folder}\n")
         return self.wait_for("started")
 
-    def wait_for(self, event: str) -> int:
-        """Wait until the run tells of an event, and return its number."""
+    def wait_for(self, event: str) -> list[int]:
+        """Wait until the run tells of an event, and return its numbers."""
         assert self.process.stdout
         for line in self.process.stdout:
-            told, _, number = line.strip().partition(" ")
+            told, *numbers = line.split()
             if told == event:
-                return int(number or 0)
+                return [*map(int, numbers)]
         raise AssertionError(f"the run has not {event}")
 
     def stop(self) -> None:
@@ -78,31 +77,35 @@ def check_equal(run: Run, whole: Run) -> None:
 
 @pytest.mark.slow
 @pytest.mark.spec("T11")
-@pytest.mark.parametrize(("name", "tensor_lr"), [("Multiply", False), ("Schedule", True)])
+@pytest.mark.parametrize(
+    ("name", "tensor_lr", "processes", "kills"),
+    [("Multiply", False, 1, 15), ("Schedule", True, 1, 15), ("Multiply", True, 2, 30)],
+    ids=["Multiply", "Schedule, a tensor", "Multiply, a tensor, in two processes with DDP"],
+)
 def test_a_run_that_is_killed_again_and_again_is_the_one_that_never_was(
-    name: str, tensor_lr: bool, tmp_path: Path
+    name: str, tensor_lr: bool, processes: int, kills: int, tmp_path: Path
 ) -> None:
-    """Ten times at a random moment, and five times with a half of a checkpoint written."""
+    """Two of three times at a random moment, and once with a half of a checkpoint written."""
     whole, run = tmp_path / "whole", tmp_path / "run"
     whole.mkdir()
     run.mkdir()
-    killed.train(whole, name, STEPS, tensor_lr)
-
-    server = Server(run, name, STEPS, tensor_lr, PAUSE)
+    server = Server(name, STEPS, tensor_lr, PAUSE, processes)
+    server.start(whole)
+    assert server.wait_for("ended") == [0]
     moments = random.Random(0)
-    while_saving = moments.sample(range(KILLS), KILLS // 3)
+    while_saving = moments.sample(range(kills), kills // 3)
     torn = 0
-    for kill in range(KILLS):
-        pid = server.start()
+    for kill in range(kills):
+        pids = server.start(run)
         if kill in while_saving:
             server.wait_for("half-way")
         else:
-            time.sleep(moments.uniform(0, 0.1))
-        os.kill(pid, signal.SIGKILL)
-        assert server.wait_for("ended") == -signal.SIGKILL
+            time.sleep(moments.uniform(0, 0.1 * processes))
+        os.kill(moments.choice(pids), signal.SIGKILL)
+        assert server.wait_for("ended") != [0]
         torn += any(run.glob("*.tmp"))
-    server.start()
-    assert server.wait_for("ended") == 0
+    server.start(run)
+    assert server.wait_for("ended") == [0]
     server.stop()
 
     assert torn > 0
