@@ -5,14 +5,29 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Callable, Sequence
+import tracemalloc
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from helpers import Value, advance, lrs, sgd, tensor, through_disk
+from helpers import (
+    Halving,
+    Value,
+    advance,
+    lrs,
+    reciprocal,
+    sgd,
+    tensor,
+    through_disk,
+    unchanged,
+)
+from hostile import deep, endless, soon
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.optim import Optimizer
@@ -25,7 +40,7 @@ from torch.optim.lr_scheduler import (
     StepLR,
 )
 
-from thunder_policy import Multiply, Policy, Scale, Schedule, Switch
+from thunder_policy import MappingPolicy, Multiply, Plateau, Policy, Scale, Schedule, Switch
 from thunder_policy.schedules import Cosine
 
 LENGTH = 12
@@ -164,3 +179,140 @@ def test_a_run_that_an_older_package_saved_goes_on(case: Any) -> None:
         for epoch, expected in enumerate(case["lrs"][int(saved) :], int(saved)):
             assert (policy.last_epoch, lrs(optimizer)) == (epoch, expected)
             advance(policy)
+
+
+# Of another class
+
+
+@pytest.mark.spec("T25", "T26", "A2", "P7")
+def test_a_state_of_another_class_is_refused_by_name() -> None:
+    names = [*OWN]
+    for theirs, ours in product(names, names):
+        state = OWN[theirs]()(sgd(0.5)).state_dict()
+        policy = OWN[ours]()(sgd(0.5))
+        advance(policy)
+        if theirs == ours or "custom" in theirs:  # a custom policy's has no name
+            continue
+        message = f"^{type(policy).__name__}: the state .*{theirs}"
+        with unchanged(policy, policy.optimizer), pytest.raises(ValueError, match=message):
+            policy.load_state_dict(through_disk(state))
+
+
+# Of an enemy, in a file that is read with weights_only=True
+
+
+def shared(kind: Callable[[list[Any]], Any], depth: int = 40) -> Any:
+    """Make what stands for 10**40 numbers: lists that share lists."""
+    inside = kind([0.5])
+    for _ in range(depth):
+        inside = kind([inside] * 10)
+    return inside
+
+
+def shared_dicts(kind: type[dict[Any, Any]]) -> Any:
+    inside = kind({0: 0.5})
+    for _ in range(40):
+        inside = kind(dict.fromkeys(range(10), inside))
+    return inside
+
+
+def containing_itself() -> Any:
+    inside: list[Any] = [0.5]
+    inside.append(inside)
+    return inside
+
+
+ENEMIES: dict[str, Callable[[], Any]] = {
+    "10**30": lambda: 10**30,
+    "lists that share lists": lambda: shared(list),
+    "tuples that share tuples": lambda: shared(tuple),
+    "dicts that share dicts": lambda: shared_dicts(dict),
+    "ordered dicts that share them": lambda: shared_dicts(OrderedDict),
+    "an ordered dict of tuples": lambda: OrderedDict({0: shared(tuple)}),
+    "a list in itself": containing_itself,
+    "a dict in itself": lambda: endless(dict),
+    "a deep list": deep,
+    "a long list": lambda: [0.5] * 10**4,
+    "a long text": lambda: "x" * 10**6,
+    "a long tensor": lambda: torch.zeros(10**5),
+}
+# Refused by whatever restores; others ignore them, or take what is no container.
+REFUSED = ("base_lrs", "_last_lr", "_group_lrs", "_policy", "option")
+
+
+class Noted(MappingPolicy[Any]):
+    """A custom policy with an attribute that a state may have."""
+
+    note: Any = None
+
+    def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+        return [0.5 for _ in self.base_lrs]
+
+
+OWN: dict[str, Callable[[], Policy]] = {
+    "Switch": lambda: Switch({1: 0.01}, lr_init=0.5),
+    "Multiply": lambda: Multiply({1: 0.01}, lr_init=0.5),
+    "Schedule": lambda: Schedule(reciprocal),
+    "Scale": lambda: Scale(reciprocal),
+    "Plateau": lambda: Plateau(Schedule(reciprocal)),
+    "custom": Halving,
+    "custom of a mapping": lambda: Noted({1: 0.5}, lr_init=None),
+}
+OVERRIDING: dict[str, Callable[[], Policy]] = {
+    "overriding": lambda: Switch({1: 0.01}, lr_init=0.5, on_load="override")
+}
+KEYS = ("last_epoch", *REFUSED, "_step_count", "_planned", "mapping", "lr_init", "cuts", "note")
+
+
+@pytest.mark.spec("T10", "T27", "T28")
+@pytest.mark.parametrize("enemy", ENEMIES.values(), ids=ENEMIES)
+def test_what_an_enemy_writes_is_loaded_or_refused_at_once(enemy: Callable[[], Any]) -> None:
+    value = enemy()
+    for (name, make), key in product((OWN | OVERRIDING).items(), KEYS):
+        policy, twin = (make()(sgd(0.5, 0.25)) for _ in range(2))
+        state = policy.state_dict() | {key: value}
+        held = {one: id(there) for one, there in vars(policy).items()}
+        error: Exception | None = None
+        with soon(), limited(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # the plan is another
+            try:
+                policy.load_state_dict(state)
+            except (TypeError, ValueError) as refused:
+                error = refused
+        if error is not None:
+            assert len(str(error)) < 1000
+            assert {one: id(there) for one, there in vars(policy).items()} == held
+            advance(policy)
+            advance(twin)
+            assert policy.state_dict() == twin.state_dict()
+        else:
+            assert key != "last_epoch"
+            assert key not in REFUSED or name in OVERRIDING
+            with soon(), limited(), suppress(TypeError):  # what contains itself cannot be saved
+                policy.state_dict()
+
+
+@pytest.mark.spec("T28")
+def test_no_state_can_change_the_code_of_a_custom_policy() -> None:
+    policy = Noted({1: 0.5}, lr_init=None)(sgd(0.5))
+    held, state = {*vars(policy)}, policy.state_dict()
+    classes = [one for one in Noted.__mro__ if one.__module__.startswith("thunder_policy.")]
+    code = {name for one in classes for name in vars(one)} - held
+    assert {"get_lr", "optimizer", "_policy"} <= code | held
+    for key in code | {"on_load"}:
+        with suppress(TypeError, ValueError):  # some are ignored: torch had them
+            policy.load_state_dict({**state, key: 1})
+        assert {*vars(policy)} == held
+        assert policy.on_load == "restore"
+    assert policy.state_dict() == state
+
+
+@contextmanager
+def limited() -> Iterator[None]:
+    """Check that the block has not taken much more memory than there was before."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < 2**25
+    finally:
+        tracemalloc.stop()

@@ -294,7 +294,7 @@ def test_every_module_is_imported_by_a_statement_that_a_freezer_sees() -> None:
 
 # The core
 
-CORE_LINES, CORE_CODE = 2350, 1425
+CORE_LINES, CORE_CODE = 2400, 1450
 LONGEST_FUNCTION = 40
 # What `import thunder_policy` executes too, and no policy needs.
 NOT_CORE = {"schedules", "simulate", "drawing", "configs", "plateau"}

@@ -1,15 +1,18 @@
 """What people write, turned into ``float``, ``int`` and ``dict`` of these, or refused."""
 
-# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+# pyright: reportUnknownVariableType=false
 # pyright: reportUnnecessaryIsInstance=false
 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from numbers import Integral, Real
+from reprlib import Repr
 from typing import Any, TypeVar
 
 from torch import Tensor
@@ -132,11 +135,19 @@ def one_of(value: str, choices: tuple[str, ...], what: str) -> str:
     return value
 
 
+# Looks at few of many: lists that share lists, ten each, can stand for 10**40 numbers.
+_REPR = Repr()
+_REPR.maxlevel = 3
+_REPR.maxlist = _REPR.maxtuple = _REPR.maxdict = 40
+_REPR.maxstring = _REPR.maxlong = sys.maxsize
+vars(_REPR).update(repr_OrderedDict=_REPR.repr_dict, repr_instance=lambda value, level: repr(value))
+
+
 def short(value: object) -> str:
     """Repr for an error message, cut where it is long."""
     try:
-        text = " ".join(repr(value).split())
-    except Exception:  # an int of over 4,300 digits, a list in a list in a list, a bad __repr__
+        text = " ".join(_REPR.repr(value).split())
+    except Exception:  # an int of over 4,300 digits, a bad __repr__
         return f"<{type(value).__name__} that cannot be printed>"
     return text if len(text) <= 80 else f"{text[:77]}..."
 

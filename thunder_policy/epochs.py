@@ -130,7 +130,7 @@ def unpaired(saved: Any, what: str) -> dict[int, float] | list[dict[int, float]]
     def one(saved: Any, what: str) -> dict[int, float]:
         return epoch_mapping(dict(saved) if _are_pairs(saved) else saved, what)
 
-    if saved and _are_pairs(saved) and all(isinstance(name, str) for name, _ in saved):
+    if _are_pairs(saved) and saved and all(isinstance(name, str) for name, _ in saved):
         return ByName({name: one(each, f"{what}[{name!r}]") for name, each in saved})
     if isinstance(saved, (list, tuple)) and not _are_pairs(saved):
         return [one(each, f"{what}[{i}]") for i, each in enumerate(saved)]

@@ -266,9 +266,11 @@ class Plateau(_ByCall):
             if name in state:
                 setattr(self, name, checked(state[name], f"{who}: {name} in the state"))
             elif self.on_load == "restore":
+                whose = state.get("_policy", self._policy)
+                of = "" if whose == self._policy else f" of a {short(whose)}"
                 raise ValueError(
-                    f"{who}: the state has no {name}: is it that of a Plateau? Metrics are counted "
-                    'from here on where policy is given on_load="override"'
+                    f"{who}: the state{of} has no {name}: is it that of a Plateau? Metrics are "
+                    'counted from here on where policy is given on_load="override"'
                 )
         return super()._read(state)
 

@@ -447,7 +447,7 @@ class Policy(LRScheduler, ABC):
         own = self._has_own_attributes()
         # Of the package's own, which ignore them, the names alone are looked at.
         others = {key: state[key] if own else None for key in state if not self._is_known(key)}
-        found = states.read_each(self, others, taken=BINDING)
+        found = states.read_each(self, others, taken=BINDING | {"on_load", "_by_default"})
         return attributes | (found if own else {}), lambda: lrs
 
     def _is_known(self, key: object) -> bool:

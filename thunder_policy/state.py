@@ -9,7 +9,9 @@ import copy
 import inspect
 import io
 import math
-from collections.abc import Container, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Container, Iterator, Sequence
+from functools import partial
 from types import MemberDescriptorType
 from typing import Any
 
@@ -111,7 +113,11 @@ def read_epoch(state: Any, option: str, who: str) -> int:
     if saved_option != option:
         raise ValueError(f"{who}: the state is of the option {short(saved_option)}, not {option!r}")
     # Below 0 is a policy that has not begun: SequentialLR takes it there.
-    return epoch_number(state["last_epoch"], f"{who}: last_epoch in the state", least=-math.inf)
+    what = f"{who}: last_epoch in the state"
+    epoch = epoch_number(state["last_epoch"], what, least=-math.inf)
+    if epoch.bit_length() > 64:
+        raise ValueError(f"{what} must fit 64 bits, not {short(epoch)}")
+    return epoch
 
 
 def read_lrs(state: dict[str, Any], key: str, n: int, who: str) -> list[float]:
@@ -120,9 +126,8 @@ def read_lrs(state: dict[str, Any], key: str, n: int, who: str) -> list[float]:
     if key not in state:
         raise ValueError(f"{who}: the state has no {key}: is it that of a scheduler?")
     lrs = state[key]
-    if isinstance(lrs, Tensor) and lrs.ndim == 1:
-        lrs = [*lrs]  # of 0.1.0
-    if not isinstance(lrs, (list, tuple)):
+    is_tensor = isinstance(lrs, Tensor) and lrs.ndim == 1  # of 0.1.0
+    if not is_tensor and type(lrs) not in (list, tuple):  # another class may be without end
         raise TypeError(f"{what} must be a list of lrs, not {short(lrs)}")
     if len(lrs) != n:
         raise ValueError(f"{what}: got {len(lrs)} lrs and {n} param groups")
@@ -140,7 +145,7 @@ def saved(value: Any, what: str) -> object:
         return value.state_dict()
     buffer = io.BytesIO()
     try:
-        torch.save(_without_numpy(value), buffer)
+        torch.save(_rebuilt(value, _without_numpy, {}), buffer)
         buffer.seek(0)
         return torch.load(buffer, weights_only=True)
     except Exception as error:
@@ -152,13 +157,28 @@ def saved(value: Any, what: str) -> object:
 
 
 def _without_numpy(value: Any) -> Any:
-    """Return a value with Python numbers for NumPy scalars, in containers too."""
-    if type(value) in (list, tuple):
-        return type(value)(map(_without_numpy, value))
-    if type(value) is dict:
-        return {_without_numpy(key): _without_numpy(item) for key, item in value.items()}
+    """Return a Python number for a NumPy scalar."""
     scalar = type(value).__module__ == "numpy" and getattr(value, "shape", None) == ()
     return value.item() if scalar and not hasattr(value, "__setitem__") else value
+
+
+def _rebuilt(value: Any, leaf: Callable[[Any], Any], known: dict[int, Any]) -> Any:
+    """Copy lists and dicts, and what is in them by a function, each but once.
+
+    Lists that share lists, ten each, can stand for 10**40 numbers; ``deepcopy`` visits those of
+    tuples one by one.
+    """
+    if id(value) not in known:
+        kind = type(value)
+        if kind in (list, tuple):
+            new = kind([_rebuilt(one, leaf, known) for one in value])
+        elif kind in (dict, OrderedDict):
+            pairs = ([_rebuilt(one, leaf, known) for one in pair] for pair in value.items())
+            new = kind(pairs)
+        else:
+            new = leaf(value)
+        known[id(value)] = new
+    return known[id(value)]
 
 
 def save_each(instance: object, leave_out: Container[str]) -> dict[str, object]:
@@ -186,12 +206,12 @@ def read_each(instance: object, state: dict[Any, Any], taken: Container[object])
     found: dict[str, Any] = {}
     for key, value in state.items():
         what = f"{type(instance).__name__}: {short(key)} in the state"
-        if key in taken or not _is_attribute(type(instance), key):
+        if key in taken or not _is_attribute(type(instance), key) or _is_code(instance, key):
             raise ValueError(f"{what} is no attribute that can be loaded")
         if is_unbound(getattr(instance, key, None)):
             raise ValueError(f"{what} is that of a scheduler which is not bound: bind it first")
         try:
-            found[key] = copy.deepcopy(value)
+            found[key] = _rebuilt(value, partial(copy.deepcopy, memo={}), {})
         except Exception as error:
             raise ValueError(f"{what} cannot be copied: {short(value)}") from error
     return found
@@ -205,3 +225,11 @@ def _is_attribute(owner: type, name: object) -> bool:
     if isinstance(found, MemberDescriptorType):
         return True
     return not callable(found) and not hasattr(found, "__get__")
+
+
+def _is_code(instance: object, name: str) -> bool:
+    """Tell whether a class of the package has an attribute that no instance has: a constant."""
+    classes = [
+        one for one in type(instance).__mro__ if one.__module__.startswith(f"{__package__}.")
+    ]
+    return name not in vars(instance) and any(name in vars(one) for one in classes)
