@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from helpers import POLICIES, MakePolicy, advance, lrs, reciprocal, sgd, tensor,
 from hypothesis import settings
 from schedule_helpers import exactly
 
+from benchmarks.load import LOADS, measured
 from thunder_policy import MappingPolicy, Multiply, Policy, Scale, Schedule, Switch
 from thunder_policy.schedules import (
     Constant,
@@ -160,6 +162,19 @@ def test_saving_loading_and_binding_again_grow_nothing(make: MakePolicy, held: s
             policy.get_last_lr()
         sizes.append(size())
     check_no_growth(sizes)
+
+
+PAGE = (Path(__file__).parents[1] / "benchmarks" / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.spec("V6", "V19", "T10")
+@pytest.mark.parametrize("name", LOADS)
+def test_a_share_of_each_load_drifts_and_grows_as_little_as_the_page_says(name: str) -> None:
+    n, load = LOADS[name]
+    _, grown, drift = measured(load, n // 100)
+    assert drift == 0
+    assert grown < 2**21
+    assert re.search(rf"^\| {n:,} {re.escape(name)} \| .* \| none \|$", PAGE, re.MULTILINE)
 
 
 # Epochs that a C int, a C long or a float cannot count
