@@ -81,6 +81,15 @@ def pytest_runtest_teardown() -> None:
         pyplot.close("all")
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name an argument without what mutmut cannot find again: a backslash, which bytes have too."""
+    if isinstance(val, bytes):
+        return "bytes"
+    if isinstance(val, str) and ("\\" in val or not val.isprintable() or not val.isascii()):
+        return re.sub(r"[^ -\[\]-~]", "", val) or "text"
+    return None
+
+
 @pytest.hookimpl(trylast=True)  # after those are deselected that cannot run there
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Under mutmut, refuse names that are others when it collects again.
