@@ -17,6 +17,7 @@ import threading
 import time
 from collections import deque
 from datetime import datetime as moment
+from itertools import repeat
 from typing import Any, ClassVar
 
 import numpy as np
@@ -36,6 +37,8 @@ from broken import (
 from torch.optim import Optimizer
 
 from thunder_policy import Policy, Schedule
+
+_NOW = np.datetime64("now")
 
 # What is written besides, and set for the process
 
@@ -123,6 +126,39 @@ class NamesALogger(Decay):
         logging.getLogger("broken_around.decay").debug("epoch %d", self.last_epoch)
 
 
+class MasksFiles(Decay):
+    def __init__(self) -> None:
+        os.umask(0o077)
+
+
+class SwapsStreams(Decay):
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        sys.stdout = sys.stderr
+
+
+class LeavesAThread(Decay):
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        self.watch = threading.Thread(target=time.sleep, args=(5,), name="watch", daemon=True)
+        self.watch.start()
+
+
+class EndsItsThread(Decay):
+    def step(self, epoch: int | None = None) -> None:
+        super().step(epoch)
+        threading.Thread(target=time.sleep, args=(0.001,)).start()
+
+
+class AnswersByWriting(Decay):
+    """Says what an epoch has, and writes what goes with it."""
+
+    def lr_at(self, epoch: Any) -> list[float]:
+        for group in self.optimizer.param_groups if hasattr(self, "optimizer") else ():
+            group["dampening"] = 0.5
+        return super().lr_at(epoch)
+
+
 class PrintsBelow(Decay):
     """Writes past Python, as C does."""
 
@@ -162,6 +198,10 @@ pair("settings", "after saving and loading, the precision of matrix products", S
 pair("settings", "what is patched after a run: expected [], saw ['math.tau']", Patches, Notes)
 pair("settings", "the context of decimal, prec: expected", CountsInFive, CountsInFiveHere)
 pair("settings", "the levels of loggers, torch: expected", SilencesTorch, NamesALogger)
+pair("settings", "the mask of new files: expected", MasksFiles, Notes)
+pair("settings", "the standard streams: expected", SwapsStreams, Notes)
+pair("settings", "the threads that are left after a run", LeavesAThread, EndsItsThread)
+pair("only_lr", "after its lrs were asked for, group 0, dampening", AnswersByWriting, ReadsMomentum)
 pair("silent", "what is printed: expected , saw epoch 1: [0.09", PrintsLR, PrintsIfAsked)
 pair("silent", "what is printed: expected , saw loaded", PrintsOnLoading, Loads)
 pair("silent", "what is printed: expected , saw epoch 1", PrintsBelow, PrintsIfAsked)
@@ -412,12 +452,46 @@ class ByTheDigits(Decay):
         return super().factor() * (0.5 if time.strftime("%H") < "06" else 1.0)
 
 
+class HasAPartialClock(HasAClock):
+    clock: Any = functools.partial(time.time)
+
+
+class Holder:
+    """Holds a clock, in a closure and in a dict."""
+
+    def __init__(self) -> None:
+        now = time.time
+        self.clocks = {"wall": lambda: now()}
+
+
+_holder = Holder()
+
+
+class AsksAHolder(HasAClock):
+    def factor(self) -> float:
+        self.clock: Any = _holder.clocks["wall"]
+        return super().factor()
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.prepare_state_dict("clock")
+
+
+class AsksNumPy(Decay):
+    def factor(self) -> float:
+        seconds = np.datetime64("now").astype(int)
+        return super().factor() * (0.5 if seconds % 86400 < 21600 else 1.0)
+
+
 class NotesTheTime(Decay):
     def step(self, epoch: int | None = None) -> None:
         super().step(epoch)
         self.seconds = time.perf_counter() - time.perf_counter()
         self.day = time.localtime().tm_yday + time.localtime(0).tm_yday + moment.utcnow().day
         self.ns = time.time_ns() + moment.today().day
+        assert isinstance(moment.now(), moment)
+        assert np.datetime64("today", "ns") < np.datetime64("now") + np.timedelta64(2, "D")
+        assert np.datetime64("2026-11-28") == np.datetime64("2026-11-28T00", "D")
+        assert isinstance(_NOW, np.datetime64)
 
 
 class LosesLoss(Decay):
@@ -479,6 +553,9 @@ pair("clock", "the lr of a run that takes days", AtNight, NotesTheTime)
 pair("clock", "the lr of a run that takes days", OnSundays, NotesTheTime)
 pair("clock", "the lr of a run that takes days", ByTheHour, NotesTheTime)
 pair("clock", "the lr of a run that takes days", HasAClock, NotesTheTime)
+pair("clock", "the lr of a run that takes days", HasAPartialClock, NotesTheTime)
+pair("clock", "the lr of a run that takes days", AsksAHolder, NotesTheTime)
+pair("clock", "the lr of a run that takes days", AsksNumPy, NotesTheTime)
 pair("clock", "the lr of a run that takes days", IsGivenAClock, NotesTheTime)
 pair("clock", "the lr of a run that takes days", ByTheDigits, NotesTheTime)
 pair("optimizer_step", "expected (0.25, 1), saw (None, 1)", LosesLoss, KeepsLoss)
@@ -556,6 +633,18 @@ class MultipliesAll(Decay):
 
     def factor(self) -> float:
         return math.prod([0.999] * self.last_epoch)
+
+
+class CountsInC(Decay):
+    """Goes through all epochs so far at each step, within one call and without memory."""
+
+    def factor(self) -> float:
+        return math.pow(0.999, math.fsum(repeat(1.0, 2 * self.last_epoch)))
+
+
+class CountsALittleInC(Decay):
+    def factor(self) -> float:
+        return math.pow(0.999, math.fsum(repeat(1.0, 500)))
 
 
 class KeepsAll(Decay):
@@ -641,6 +730,7 @@ pair("long_run", "the calls within a step: expected no growth, saw Recurs", Wrap
 pair("long_run", "the lines of code that a step runs", ReplaysAll, SearchesMilestones)
 pair("long_run", "the lines of code that a step runs", Hooks, KeepsLoss)
 pair("long_run", "the memory that a step takes: expected no growth", MultipliesAll, KeepsSome)
+pair("long_run", "the time that a step takes: expected no growth", CountsInC, CountsALittleInC)
 pair("long_run", "the numbers in the state: expected no growth", Writes, KeepsSome)
 pair("long_run", "the objects kept: expected no growth", WritesAside, KeepsSome)
 pair("long_run", "the numbers in the state: expected no growth", KeepsAll, KeepsSome)

@@ -202,7 +202,7 @@ ONCE_FAILED: dict[str, Subject | Callable[[], Any]] = {
         {2: 0.5}, lr_init=None, on_load="override"
     ),
     "a policy that is told metrics, and cuts at each": Subject(
-        lambda: Plateau(Scale(halved), patience=0, eps=0.0), metrics=lambda epoch: epoch / epoch
+        lambda: Plateau(Scale(halved), patience=0), metrics=lambda epoch: epoch / epoch
     ),
     "a policy that is bound where it is made": partial(bound.Switch, mapping={0: 0.5, 3: 0.1}),
     "a name that is left alone": lambda: Schedule.by_name({"head": halved, "body": None}),

@@ -6,6 +6,7 @@ import contextlib
 import decimal
 import gc
 import io
+import itertools
 import json
 import locale
 import logging
@@ -81,6 +82,8 @@ CHANGES: dict[str, Callable[[], object]] = {
     "NumPy's print options": lambda: np.set_printoptions(precision=2),
     "the environment": lambda: os.environ.update(THUNDER_TEST="1", HOME="/nowhere"),
     "the working directory": lambda: os.chdir("/"),
+    "the mask of new files": lambda: os.umask(0o077),
+    "the standard streams": lambda: setattr(sys, "stdin", io.StringIO()),
     "the recursion limit": lambda: sys.setrecursionlimit(5000),
     "the module search path": lambda: sys.path.append("/nowhere"),
     "the locale": lambda: locale.setlocale(locale.LC_NUMERIC, "C.UTF-8"),
@@ -107,18 +110,19 @@ def test_each_setting_is_seen_and_put_back() -> None:
 
 class Vandal(broken.Decay):
     def factor(self) -> float:
-        random.seed(3)
-        np.random.seed(3)
-        torch.manual_seed(3)
-        for change in CHANGES.values():
-            change()
+        if self.last_epoch == 1:
+            random.seed(3)
+            np.random.seed(3)
+            torch.manual_seed(3)
+            for change in CHANGES.values():
+                change()
+            print("here")
         shared.seen.append(1)
         shared.inner.setdefault("last", []).append(2)
         shared.inner = {}
         Shared.made += 1
         Registry.counts.append(1)
         registry.counts.append(2)
-        print("here")
         return 0.9**self.last_epoch
 
 
@@ -214,15 +218,15 @@ def test_the_clock_races_for_a_while() -> None:
 
 
 @pytest.mark.parametrize("groups", [None, 2])
-def test_a_subject_is_made_no_more_than_a_thousand_times(groups: int | None) -> None:
-    made = []
+def test_a_subject_is_made_no_more_than_five_hundred_times(groups: int | None) -> None:
+    made = itertools.count()  # a list would be put back
 
     def make() -> Any:
-        made.append(1)
+        next(made)
         return broken.Decay()
 
     check_policy(Subject(make, groups))
-    assert len(made) <= 1000
+    assert 100 < next(made) <= (500 if groups is None else 350)
 
 
 @pytest.mark.slow

@@ -218,7 +218,7 @@ def _tried(law: Law, known: Known, part: slice = slice(None)) -> Broken | NotApp
     for arguments in cases[part] or [cases[(part.start or 0) % len(cases)]]:
         outcome = _one(law, arguments)
         if isinstance(outcome, Broken):
-            return _smallest(law, arguments, outcome)
+            return _smallest(law, known, arguments, outcome)
         outcomes.append(outcome)
     return None if None in outcomes else outcomes[0]
 
@@ -237,8 +237,15 @@ def _one(law: Law, arguments: Case) -> Broken | NotApplicable | None:
     return None
 
 
-def _smallest(law: Law, arguments: Case, error: Broken) -> Broken:
-    """Return the error of the shortest run that breaks a law, with its reproduction."""
+def _smallest(law: Law, known: Known, arguments: Case, error: Broken) -> Broken:
+    """Return the error of the smallest case that breaks a law, with its reproduction.
+
+    That is: the fewest groups, the first epoch at which something is done, and the shortest run.
+    """
+    for case in law.cases(known.given, known.layouts, known.epochs, each=True):
+        if isinstance(outcome := _one(law, case), Broken):
+            error, arguments = outcome, case
+            break
     least = max(arguments.get(name, 1) for name in ("epoch", "at"))
     for epochs in range(least, arguments.get("epochs", 0)):
         smaller = {**arguments, "epochs": epochs}

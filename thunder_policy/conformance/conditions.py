@@ -11,6 +11,7 @@ A law makes its optimizers by `sgd` and asks for an option by `option_of`, which
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -90,12 +91,17 @@ class Told:
 
     last_epoch: int
     _metric_of: Callable[[int], float]
+    _metric_name: str | None
 
     def step(self, epoch: int | None = None) -> None:
         """Step to the next epoch, with its metric."""
         of_its_own: Any = super()
         # There is a metric of each epoch from 1 on, also where it is not bound yet.
-        of_its_own.step(self._metric_of(max(self.last_epoch, 0) + 1))
+        metric = self._metric_of(max(self.last_epoch, 0) + 1)
+        if self._metric_name is None:
+            of_its_own.step(metric)
+        else:
+            of_its_own.step(**{self._metric_name: metric})
 
 
 def _telling(scheduler: Any, metrics: Metrics) -> Any:
@@ -104,6 +110,18 @@ def _telling(scheduler: Any, metrics: Metrics) -> Any:
     def metric_of(epoch: int) -> float:
         return metrics(epoch) if callable(metrics) else metrics[epoch - 1]
 
-    body = {"_metric_of": staticmethod(metric_of), "__module__": kind.__module__}
+    body = {
+        "_metric_of": staticmethod(metric_of),
+        "_metric_name": _metric_name(kind.step),
+        "__module__": kind.__module__,
+    }
     scheduler.__class__ = type(kind.__name__, (Told, kind), body)
     return scheduler
+
+
+def _metric_name(step: Callable[..., Any]) -> str | None:
+    """Return by what name a step takes a metric: its first argument, but for an epoch."""
+    _, *parameters = inspect.signature(step).parameters.values()
+    variadic = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+    named = (one.name for one in parameters if one.kind not in variadic and one.name != "epoch")
+    return next(named, None)

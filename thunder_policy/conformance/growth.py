@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import gc
+import math
 import sys
+import time
 import tracemalloc
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -43,6 +45,26 @@ def lines_run(work: Callable[[], object]) -> int:
         finally:
             sys.settrace(before)
     return count
+
+
+def least_seconds(works: Sequence[Callable[[], object]], rounds: int) -> list[float]:
+    """Return the least time that each of some works takes, of so many rounds of them all.
+
+    What else the machine does slows all of them alike.
+
+    Example:
+        >>> few, more = least_seconds([lambda: sum(range(10)), lambda: sum(range(10_000))], 20)
+        >>> more > 10 * few
+        True
+    """
+    least = [math.inf] * len(works)
+    with without_gc():
+        for _ in range(rounds):
+            for i, work in enumerate(works):
+                before = time.perf_counter()
+                work()
+                least[i] = min(least[i], time.perf_counter() - before)
+    return least
 
 
 def bytes_at_once(work: Callable[[], object]) -> int:

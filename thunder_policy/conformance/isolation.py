@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import io
 import random
 import sys
 import warnings
@@ -26,6 +27,15 @@ from .settings import defined, process, put_back, unpatch
 
 OTHERS = {*sys.stdlib_module_names, "numpy", "torch", Policy.__module__.partition(".")[0]}
 _CONTAINERS = (list, dict, set)
+
+
+class _ToErrors(io.TextIOBase):
+    """Writes where errors go, and is not that stream itself: who sets one as the other is seen."""
+
+    def write(self, text: str) -> int:
+        print(text, end="", file=sys.stderr)  # which need not be there
+        return len(text)
+
 
 SEED = 0x5EED
 """A seed that nobody sets: a policy that set the same one would go unnoticed."""
@@ -48,7 +58,7 @@ def isolated(factory: object) -> Generator[None, None, None]:
     # torch.manual_seed would seed GPUs too, and note the call where CUDA is not in use yet.
     in_use: Callable[[], bool] = torch.cuda.is_initialized  # torch gives it no type
     devices = range(torch.cuda.device_count()) if in_use() else ()
-    with torch.random.fork_rng(devices), warnings.catch_warnings(), redirect_stdout(sys.stderr):
+    with torch.random.fork_rng(devices), warnings.catch_warnings(), redirect_stdout(_ToErrors()):
         warnings.simplefilter("ignore")
         definitions = defined()
         random.seed(SEED)

@@ -15,7 +15,7 @@ from .subject import Subject
 
 # What a step raises that has come to the end of a table, or of a run of a known length.
 _END = re.compile(r"IndexError|StopIteration|(?i:tried to step|total (number of )?(steps|epochs))")
-_METRIC = re.compile(r"TypeError: .*step\(\) missing .*argument")
+_METRIC = re.compile(r"TypeError: .*step\(\) missing .*argument|(?i:\bmetrics?\b)")
 # What a binding raises that asks its optimizer for more than SGD without momentum has.
 _OPTIMIZER = re.compile(r"(?i)\bSGD\b|optimizer must|KeyError: '(momentum|betas)'")
 
@@ -57,7 +57,7 @@ def check_needs(subject: Subject) -> None:
             try:
                 scheduler.step()
             except Exception as error:
-                if _METRIC.match(said(error)):
+                if subject.metrics is None and _METRIC.search(said(error)):
                     raise UndeclaredNeed(
                         f"its step asks for a metric ({said(error)}): give "
                         "Subject(..., metrics=...), one for each step"

@@ -289,6 +289,20 @@ def save_and_load(scheduler: LRScheduler) -> None:
         scheduler.load_state_dict(scheduler.state_dict())
 
 
+def ask(scheduler: LRScheduler) -> None:
+    """Ask a scheduler for lrs in each way that it has: what is wrong with them, other laws say."""
+    questions: dict[str, tuple[int, ...]] = {"get_last_lr": (), "get_lr": ()}
+    if isinstance(scheduler, Policy):  # the lr_at of another class may mean anything
+        questions["lr_at"] = (1,)
+    if hasattr(scheduler, "_get_closed_form_lr"):
+        questions["_get_closed_form_lr"] = ()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch has none of get_lr outside a step
+        for name, given in questions.items():
+            with suppress(Exception):
+                getattr(scheduler, name)(*given)
+
+
 def public(scheduler: LRScheduler) -> dict[str, object]:
     """Return what anybody can see of a bound scheduler."""
     return {

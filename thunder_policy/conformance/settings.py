@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -108,6 +108,20 @@ def _put_decimal(before: dict[str, Any]) -> None:
         setattr(decimal.getcontext(), name, value)
 
 
+def _umask() -> int:
+    before = os.umask(0o077)  # there is no way but to set it
+    os.umask(before)
+    return before
+
+
+def _streams() -> tuple[Any, Any, Any]:
+    return sys.stdin, sys.stdout, sys.stderr
+
+
+def _put_streams(before: tuple[Any, Any, Any]) -> None:
+    sys.stdin, sys.stdout, sys.stderr = before
+
+
 def _numpy() -> Any:
     return sys.modules.get("numpy")  # it need not be there
 
@@ -145,6 +159,8 @@ SETTINGS: dict[str, tuple[Ask, Put]] = {
     ),
     "the environment": (lambda: {**os.environ}, _put_environment),
     "the working directory": (os.getcwd, os.chdir),
+    "the mask of new files": (_umask, os.umask),
+    "the standard streams": (_streams, _put_streams),
     "the recursion limit": (sys.getrecursionlimit, sys.setrecursionlimit),
     "the module search path": (lambda: [*sys.path], _put_search_path),
     "the locale": (
@@ -183,6 +199,22 @@ def put_back(before: Mapping[str, Any]) -> None:
     for name, (ask, put) in SETTINGS.items():
         if ask() != before[name]:
             put(before[name])
+
+
+def left_running(before: Sequence[threading.Thread], seconds: float = 1.0) -> list[str]:
+    """Return the names of the threads that were started since, and do not end in a while.
+
+    Example:
+        >>> before = threading.enumerate()
+        >>> threading.Thread(target=str).start()
+        >>> left_running(before)
+        []
+    """
+    started = [thread for thread in threading.enumerate() if thread not in before]
+    until = time.monotonic() + seconds
+    for thread in started:
+        thread.join(max(0.0, until - time.monotonic()))
+    return [thread.name for thread in started if thread.is_alive()]
 
 
 Definitions = list[tuple[Any, dict[str, Any]]]

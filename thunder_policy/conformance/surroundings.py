@@ -17,8 +17,9 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from functools import partial
 from itertools import count
 from tempfile import TemporaryFile
 from types import FunctionType
@@ -28,7 +29,7 @@ import torch
 import torch.distributed as dist
 
 from .isolation import OTHERS
-from .runs import NotApplicable
+from .runs import NotApplicable, flat
 from .settings import process, put_back
 
 Result = TypeVar("Result")
@@ -201,43 +202,76 @@ def racing_clock() -> Generator[None, None, None]:
         ...     time.time() - time.time() < -86_400
         True
     """
-    clocks = _racing_clocks()
-    own = [
-        module
+    clocks, seen = _racing_clocks(), set[int]()
+    found = [
+        place
         for name, module in [*sys.modules.items()]
-        if name in ("time", "datetime") or name.partition(".")[0] not in OTHERS
+        if name in _HAVE_CLOCKS or name.partition(".")[0] not in OTHERS
+        for place in _places(module, name, clocks, seen)
     ]
-    found = [*_places(own, clocks)]
     try:
-        for owner, name, _, racing in found:
-            setattr(owner, name, racing)
+        for put, _, racing in found:
+            put(racing)
         yield
     finally:
-        for owner, name, value, _ in found:
-            setattr(owner, name, value)
+        for put, value, _ in found:
+            put(value)
+
+
+_HAVE_CLOCKS = ("time", "datetime", "numpy")
 
 
 def _places(
-    owners: Iterable[Any], clocks: Mapping[int, Any]
-) -> Iterator[tuple[Any, str, object, object]]:
-    """Yield where a clock is named in modules, in their classes, and as the default of a function.
+    owner: Any, module: str, clocks: Mapping[int, Any], seen: set[int]
+) -> Iterator[tuple[Callable[[Any], object], object, object]]:
+    """Yield where a module holds a clock, or its classes, functions, objects and containers.
 
-    That is: what has it, its name there, what stands there, and what is to stand there instead.
+    That is: what puts something there, what is there, and what is to be there instead.
     """
-    for owner in owners:
-        for name, value in [*vars(owner).items()]:
-            inner = value.__func__ if isinstance(value, (staticmethod, classmethod)) else value
-            if id(inner) in clocks:
-                racing = clocks[id(inner)]
-                is_method = isinstance(owner, type) and not isinstance(racing, type)
-                yield owner, name, value, staticmethod(racing) if is_method else racing
-            elif isinstance(inner, FunctionType):
-                defaults = inner.__defaults__ or ()
-                if any(id(one) in clocks for one in defaults):
-                    raced = tuple(clocks.get(id(one), one) for one in defaults)
-                    yield inner, "__defaults__", defaults, raced
-            elif isinstance(value, type) and value.__module__ == getattr(owner, "__name__", None):
-                yield from _places([value], clocks)
+    for put, value in _held_by(owner):
+        racing = _raced(value, clocks)
+        if racing is not value:
+            is_method = isinstance(owner, type) and isinstance(racing, FunctionType)
+            yield put, value, staticmethod(racing) if is_method else racing
+        elif id(value) not in seen and module not in _HAVE_CLOCKS:
+            own = getattr(value, "__module__", "") == module
+            if own or (isinstance(value, (dict, list)) and not isinstance(owner, (dict, list))):
+                seen.add(id(value))
+                yield from _places(value, module, clocks, seen)
+
+
+def _held_by(owner: Any) -> Iterator[tuple[Callable[[Any], object], Any]]:
+    """Yield what a module, class, function, object or container holds, and what puts it there."""
+    if isinstance(owner, FunctionType):
+        yield partial(setattr, owner, "__defaults__"), owner.__defaults__
+        yield partial(setattr, owner, "__kwdefaults__"), owner.__kwdefaults__
+        for cell in owner.__closure__ or ():
+            with suppress(ValueError):  # it has nothing yet
+                yield partial(setattr, cell, "cell_contents"), cell.cell_contents
+    elif isinstance(owner, (dict, list)):
+        items = owner.items() if isinstance(owner, dict) else enumerate(owner)
+        for key, value in [*items]:
+            yield partial(owner.__setitem__, key), value
+    else:
+        for name, value in [*getattr(owner, "__dict__", {}).items()]:
+            yield partial(setattr, owner, name), value
+
+
+def _raced(value: Any, clocks: Mapping[int, Any]) -> Any:
+    """Return what is to stand in the place of a clock, or of a method or partial of one."""
+    if isinstance(value, (staticmethod, classmethod, partial)):
+        inner = value.func if isinstance(value, partial) else value.__func__
+        if id(inner) not in clocks:
+            return value
+        racing = clocks[id(inner)]
+        if isinstance(value, partial):
+            return partial(racing, *value.args, **value.keywords)
+        return staticmethod(racing)
+    if isinstance(value, (tuple, dict)) and any(id(one) in clocks for one in flat(value)):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        raced = {key: _raced(one, clocks) for key, one in items}
+        return raced if isinstance(value, dict) else tuple(raced.values())
+    return clocks.get(id(value), value)
 
 
 def _racing_clocks() -> dict[int, Any]:
@@ -261,12 +295,18 @@ def _racing_clocks() -> dict[int, Any]:
 
     now, day, moment = time.time, datetime.date, datetime.datetime
 
-    class Date(day):  # type: ignore[misc, valid-type]
+    class Named(type):
+        """What has the name of another class for a while: an object of that one is one of it."""
+
+        def __instancecheck__(cls, one: object) -> bool:
+            return isinstance(one, cls.__base__ or object)
+
+    class Date(day, metaclass=Named):  # type: ignore[misc, valid-type]
         @classmethod
         def today(cls) -> Any:
             return day.fromtimestamp(now() + ahead())
 
-    class DateTime(moment):  # type: ignore[misc, valid-type]
+    class DateTime(moment, metaclass=Named):  # type: ignore[misc, valid-type]
         @classmethod
         def now(cls, tz: Any = None) -> Any:
             return moment.fromtimestamp(now() + ahead(), tz)
@@ -288,4 +328,15 @@ def _racing_clocks() -> dict[int, Any]:
         clocks[read] = of_one(read, scale)
     strftime, localtime = time.strftime, time.localtime
     clocks[strftime] = lambda form, at=None: strftime(form, at or localtime(now() + ahead()))
+    if numpy := sys.modules.get("numpy"):
+        day64 = numpy.datetime64
+
+        class DateTime64(day64, metaclass=Named):  # type: ignore[misc, valid-type]
+            def __new__(cls, value: Any = "NaT", unit: str | None = None) -> Any:
+                if value in ("now", "today"):
+                    unit = unit or ("s" if value == "now" else "D")
+                    return day64(int(now() + ahead()), "s").astype(f"datetime64[{unit}]")
+                return day64(value) if unit is None else day64(value, unit)
+
+        clocks[day64] = DateTime64
     return {id(clock): racing for clock, racing in clocks.items()}

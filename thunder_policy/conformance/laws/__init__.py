@@ -44,19 +44,30 @@ class Law:
     widest: bool = False
     choices: dict[str, Sequence[Any]] = field(default_factory=dict)
 
-    def cases(self, given: Case, layouts: Sequence[list[float]], epochs: int) -> Iterator[Case]:
-        """Yield the arguments to try, small ones first; each epoch with the most groups alone."""
-        some = sorted({0, 1, (epochs + 1) // 2, epochs})
+    def cases(
+        self, given: Case, layouts: Sequence[list[float]], epochs: int, *, each: bool = False
+    ) -> Iterator[Case]:
+        """Yield the arguments to try, small ones first.
+
+        With the most groups the law is tried at each epoch, or at some, and with all its choices;
+        with fewer half way alone, and with the first of them, unless ``each`` is wanted there too.
+        """
+        half = (epochs + 1) // 2
+        some = sorted({0, half, epochs, *([min(1, epochs)] if each else [])})
         names = inspect.signature(self.function).parameters
         for held in layouts[-1:] if self.widest or "held" not in names else layouts:
+            is_most = held is layouts[-1]
             values: dict[str, Sequence[Any]] = {
                 "held": [held],
-                "epoch": range(epochs + 1) if held is layouts[-1] else some,
+                "epoch": range(epochs + 1) if is_most else some,
                 "at": some,
                 "epochs": [epochs],
                 **{name: [value] for name, value in given.items()},
                 **self.choices,
             }
+            if not is_most and not each:
+                values |= {"epoch": [half], "at": [half]}
+                values |= {name: choices[:1] for name, choices in self.choices.items()}
             for combination in product(*(values[name] for name in names)):
                 yield dict(zip(names, combination))
 

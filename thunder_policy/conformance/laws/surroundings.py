@@ -9,12 +9,13 @@ import torch
 from torch.optim import SGD, Adam
 
 from ...messages import said
-from ..growth import bytes_at_once, keeps, lines_run, numbers_in, objects_in
+from ..growth import bytes_at_once, keeps, least_seconds, lines_run, numbers_in, objects_in
 from ..isolation import keeping_arguments
 from ..runs import (
     Broken,
     Make,
     Trace,
+    ask,
     begin,
     bind,
     expect,
@@ -31,7 +32,7 @@ from ..runs import (
 from ..surroundings import SURROUNDINGS, elsewhere, printed, racing_clock
 from . import law
 
-EARLY, HALF, LONG = 100, 1000, 2000
+EARLY, HALF, LONG, ROUNDS = 100, 1000, 2000, 60
 
 
 @law("a progress line a step, in everybody's log and in the output of a report", widest=True)
@@ -41,6 +42,7 @@ def silent(make: Make, held: list[float], epochs: int) -> None:
         scheduler = begin(make, held)
         run(scheduler, epochs)
         save_and_load(scheduler)
+        ask(scheduler)
     expect("".join(lines), "", "what is printed")
 
 
@@ -106,6 +108,16 @@ def any_optimizer(make: Make, held: list[float], epochs: int) -> None:
     same_run(seen, right, "the lr with Adam, of which three steps are taken an epoch")
 
 
+def slows_down(make: Make, held: list[float]) -> bool:
+    """Tell whether a step takes longer after some hundred steps than early, and then longer yet."""
+    schedulers = [begin(make, held) for _ in range(3)]
+    for scheduler, epochs in zip(schedulers, (EARLY, HALF // 2, HALF)):
+        train(scheduler, epochs)
+    early, later, late = least_seconds([scheduler.step for scheduler in schedulers], ROUNDS)
+    more = max(2e-6, early / 5)
+    return later - early > more and late - later > more
+
+
 @law("a history that is copied, or a function that is wrapped, at each step", widest=True)
 def long_run(make: Make, held: list[float], epochs: int) -> None:
     """In 2,000 steps nothing grows: not the cost of a step, the stack, the state or the memory."""
@@ -143,6 +155,12 @@ def long_run(make: Make, held: list[float], epochs: int) -> None:
     if peaks[-1] - peaks[0] >= 4 * (LONG - EARLY):  # half a number each
         more = round((peaks[-1] - peaks[0]) / (LONG - EARLY))
         raise Broken("the memory that a step takes", "no growth", f"{more} bytes a step", LONG)
+
+    # Lines are those of Python: within C a step may still go through all that was. That a machine
+    # seems to slow down, where others use it, may be once, but not three times.
+    if all(slows_down(make, held) for _ in range(3)):
+        seen = "more from hundred to hundred"
+        raise Broken("the time that a step takes", "no growth", seen, HALF)
 
     def again() -> None:
         with keeping_arguments(make):  # a callback of the caller's own may write what is its own
