@@ -18,6 +18,8 @@ import time
 from collections import deque
 from datetime import datetime as moment
 from itertools import repeat
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
@@ -839,6 +841,30 @@ class RegistersInAThread(RegistersInAGlobal):
         self.count = getattr(_kept, "count", 0)
 
 
+_FILES = TemporaryDirectory()
+_FILE = Path(_FILES.name, "count")
+
+
+class RegistersInAFile(RegistersInAGlobal):
+    def state_dict(self) -> dict[str, Any]:
+        _FILE.write_text(f"{self.count}")
+        return {**self.prepare_state_dict("count"), "number": 0}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self.count = int(_FILE.read_text()) if _FILE.exists() else 0
+
+
+class RemembersInAFile(Decay):
+    """Works out what no file has yet."""
+
+    def factor(self) -> float:
+        file = _FILE.with_suffix(".base")
+        if not file.exists():
+            file.write_text("0.9")
+        return math.pow(float(file.read_text()), self.last_epoch)
+
+
 class ByTheOrderWithin(Counts):
     """Takes the values of a dict in its state as they come."""
 
@@ -960,6 +986,12 @@ pair("load_key_order", "the lr of a run whose state had its keys", ByTheOrderWit
 pair("resume_elsewhere", "the lr of a run resumed in a new process", RegistersOnAClass, Restores)
 pair("resume_elsewhere", "the lr of a run resumed in a new process", RegistersInAGlobal, Restores)
 pair("resume_elsewhere", "the lr of a run resumed in a new process", RegistersInAThread, Restores)
+pair(
+    "resume_elsewhere",
+    "the lr of a run resumed in a new process",
+    RegistersInAFile,
+    RemembersInAFile,
+)
 pair("resume_distributed", "the lr of a run of 4 processes", ScalesAtEachLoad, ScalesOnce)
 pair("resume_distributed", "the lr of a run of 4 processes", ScalesByVariable, ScalesOnce)
 pair("save_often", "the lr of a run that was saved 100 times", WearsOut, CountsSaves)

@@ -41,7 +41,7 @@ def test_a_broken_policy_is_caught_with_a_reproduction_that_shows_it(name: str) 
     # An oracle is the user's own, and no import finds it.
     given = {"expected": pair.expected} if "# expected =" in result.reproduction else {}
     with isolated(pair.broken), pytest.raises(Exception) as raised:  # noqa: PT011  its text
-        exec(result.reproduction, given)
+        exec(compile(result.reproduction, "program", "exec", dont_inherit=True), given)
     assert isinstance(result.error, Broken)
     said = str(raised.value)
     if name in RANDOM:

@@ -83,7 +83,10 @@ def reproduction(sentence: str, function: Callable[..., None], case: Mapping[str
             imports.extend(found.imports)
         elif _is_literal(value):
             lines.append(f"{name} = {value!r}")
-    parts = [_statements(imports), "\n".join(lines), f"# {sentence}\n{body}"]
+    # What a law says of the types of its variables is not looked up.
+    typed = any(isinstance(node, ast.AnnAssign) for node in ast.walk(ast.parse(body)))
+    future = "from __future__ import annotations" if typed else ""
+    parts = [future, _statements(imports), "\n".join(lines), f"# {sentence}\n{body}"]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

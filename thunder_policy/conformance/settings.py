@@ -13,6 +13,7 @@ import logging
 import math
 import os
 import random
+import re
 import signal
 import sys
 import threading
@@ -122,6 +123,24 @@ def _put_streams(before: tuple[Any, Any, Any]) -> None:
     sys.stdin, sys.stdout, sys.stderr = before
 
 
+def _autocast() -> dict[str, Any]:
+    return {device: torch.get_autocast_dtype(device) for device in ("cpu", "cuda")}
+
+
+def _put_autocast(before: dict[str, Any]) -> None:
+    for device, dtype in before.items():
+        torch.set_autocast_dtype(device, dtype)
+
+
+def _tracers() -> tuple[Any, Any]:
+    return sys.gettrace(), sys.getprofile()
+
+
+def _put_tracers(before: tuple[Any, Any]) -> None:
+    sys.settrace(before[0])
+    sys.setprofile(before[1])
+
+
 def _numpy() -> Any:
     return sys.modules.get("numpy")  # it need not be there
 
@@ -140,6 +159,11 @@ SETTINGS: dict[str, tuple[Ask, Put]] = {
         torch.set_deterministic_debug_mode,
     ),
     "torch.backends": (_backends, _put_backends),
+    "the dtypes of torch.autocast": (_autocast, _put_autocast),
+    "whether numbers near 0 are flushed to it": (
+        lambda: sys.float_info.min / 2 == 0.0,
+        torch.set_flush_denormal,
+    ),
     "torch's print options": (
         lambda: {**vars(PRINT_OPTS)},
         vars(PRINT_OPTS).update,
@@ -161,6 +185,7 @@ SETTINGS: dict[str, tuple[Ask, Put]] = {
     "the working directory": (os.getcwd, os.chdir),
     "the mask of new files": (_umask, os.umask),
     "the standard streams": (_streams, _put_streams),
+    "what traces and profiles": (_tracers, _put_tracers),
     "the recursion limit": (sys.getrecursionlimit, sys.setrecursionlimit),
     "the module search path": (lambda: [*sys.path], _put_search_path),
     "the locale": (
@@ -214,7 +239,8 @@ def left_running(before: Sequence[threading.Thread], seconds: float = 1.0) -> li
     until = time.monotonic() + seconds
     for thread in started:
         thread.join(max(0.0, until - time.monotonic()))
-    return [thread.name for thread in started if thread.is_alive()]
+    # Python numbers them, and a report is the same each time.
+    return [re.sub(r"-\d+", "", thread.name) for thread in started if thread.is_alive()]
 
 
 Definitions = list[tuple[Any, dict[str, Any]]]

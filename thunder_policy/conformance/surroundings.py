@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from functools import partial
 from itertools import count
@@ -108,6 +108,43 @@ def in_a_process(work: Callable[[], Result], seconds: float = 60.0) -> Result:
     if sent_back[1] is not None:
         raise sent_back[1]
     return sent_back[0]
+
+
+def files_written() -> list[str]:
+    """Return a list that has, from now on, the files that this process opens to write into.
+
+    It is for a copy of this process, as it cannot be taken back: elsewhere it stays empty.
+    """
+    files = list[str]()
+
+    def note(event: str, given: tuple[Any, ...]) -> None:  # pragma: no cover  in another process
+        writes = event == "open" and given[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        if (writes or event == "sqlite3.connect") and isinstance(given[0], (str, bytes)):
+            files.append(os.path.abspath(os.fsdecode(given[0])))
+
+    if sys.platform == "linux":
+        sys.addaudithook(note)
+    return files
+
+
+@contextmanager
+def set_aside(files: Iterable[str]) -> Generator[None, None, None]:
+    """Let there be no such files in the block.
+
+    Example:
+        >>> from tempfile import NamedTemporaryFile
+        >>> with NamedTemporaryFile() as file, set_aside([file.name]):
+        ...     os.path.exists(file.name)
+        False
+    """
+    aside = {file: f"{file}.aside" for file in files if os.path.isfile(file)}
+    for file, other in aside.items():
+        os.rename(file, other)
+    try:
+        yield
+    finally:
+        for file, other in aside.items():
+            os.replace(other, file)
 
 
 def _packed(work: Callable[[], object]) -> bytes:

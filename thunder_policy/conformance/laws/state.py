@@ -33,7 +33,7 @@ from ..runs import (
     through_disk,
     train,
 )
-from ..surroundings import in_a_process, one_of_many
+from ..surroundings import files_written, in_a_process, one_of_many, set_aside
 from . import law
 
 ORDERS = ("policy", "policy, optimizer", "optimizer, bind, policy")
@@ -96,7 +96,7 @@ def resume_alone(make: Make, held: list[float], epochs: int, at: int) -> None:
 
 @law("a registry on the class, which a new process does not have", widest=True)
 def resume_elsewhere(make: Make, held: list[float], epochs: int, at: int) -> None:
-    """A run goes on in a process that knows nothing of the one that saved it."""
+    """A run goes on in a process that knows nothing of the one that saved it, nor has its files."""
 
     def resumed(saved: Any, lrs: list[float]) -> Any:
         fresh = begin(make, lrs)
@@ -105,15 +105,17 @@ def resume_elsewhere(make: Make, held: list[float], epochs: int, at: int) -> Non
         return run(fresh, epochs - at)
 
     def save() -> Any:  # pragma: no cover  it is another process
+        files = files_written()
         policy = begin(make, held)
         train(policy, at)
         saved = copy.deepcopy((policy.optimizer.state_dict(), state_of(policy)))
         lrs = other_lrs(held, policy)
-        return saved, lrs, resumed(saved, lrs)  # whether that is right, other laws say
+        return saved, lrs, files, resumed(saved, lrs)  # whether that is right, other laws say
 
     with isolated(make):  # where no process can be had, what its modules hold is put back
-        saved, lrs, right = in_a_process(save)
-    seen = resumed(saved, lrs)
+        saved, lrs, files, right = in_a_process(save)
+    with set_aside(files):
+        seen = resumed(saved, lrs)
     same_run(seen, right, "the lr of a run resumed in a new process", since=at, within=0.0)
 
 
