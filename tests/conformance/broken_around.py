@@ -105,6 +105,15 @@ class Patches(Decay):
         math.tau = 6.28  # type: ignore[misc]
 
 
+class PatchesWithin(Decay):
+    """Patches what is not public."""
+
+    def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        super().set_optimizer(optimizer, last_epoch)
+        inner = Optimizer.__repr__
+        Optimizer.__repr__ = lambda self: inner(self)  # type: ignore[method-assign]
+
+
 class CountsInFive(Decay):
     def factor(self) -> float:
         decimal.getcontext().prec = 5
@@ -198,6 +207,7 @@ pair("settings", "NumPy's handling of errors, over", IgnoresOverflow, IgnoresOve
 pair("settings", "torch.backends, benchmark", Benchmarks, Notes)
 pair("settings", "after saving and loading, the precision of matrix products", SetsOnLoading, Loads)
 pair("settings", "what is patched after a run: expected [], saw ['math.tau']", Patches, Notes)
+pair("settings", "a run: expected [], saw ['Optimizer.__repr__']", PatchesWithin, Notes)
 pair("settings", "the context of decimal, prec: expected", CountsInFive, CountsInFiveHere)
 pair("settings", "the levels of loggers, torch: expected", SilencesTorch, NamesALogger)
 pair("settings", "the mask of new files: expected", MasksFiles, Notes)
@@ -467,6 +477,8 @@ class Holder:
 
 
 _holder = Holder()
+_holds_itself: dict[str, Any] = {}
+_holds_itself["self"] = _holds_itself
 
 
 class AsksAHolder(HasAClock):
@@ -891,7 +903,7 @@ class ScalesAtEachLoad(Decay):
 class ScalesByVariable(Decay):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
-        self.base_lrs = [lr * int(os.environ.get("WORLD_SIZE", "1")) for lr in self.base_lrs]
+        self.base_lrs = [lr * int(os.environ.get("SLURM_NTASKS", "1")) for lr in self.base_lrs]
 
 
 class ScalesOnce(Decay):

@@ -75,6 +75,7 @@ CHANGES: dict[str, Callable[[], object]] = {
     "the precision of matrix products": lambda: torch.set_float32_matmul_precision("medium"),
     "torch's debug mode of what is deterministic": lambda: torch.set_deterministic_debug_mode(1),
     "torch.backends": lambda: setattr(torch.backends.cudnn, "benchmark", True),
+    "the kernels of attention": lambda: torch.backends.cuda.enable_flash_sdp(False),
     "the dtypes of torch.autocast": lambda: torch.set_autocast_dtype("cpu", torch.float16),
     "whether numbers near 0 are flushed to it": lambda: torch.set_flush_denormal(True),
     "torch's print options": lambda: torch.set_printoptions(precision=2),

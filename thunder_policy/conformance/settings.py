@@ -20,7 +20,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import torch
@@ -32,6 +32,7 @@ from torch.optim.lr_scheduler import LRScheduler
 Ask = Callable[[], Any]
 Put = Callable[[Any], object]
 
+_KERNELS = ("flash", "mem_efficient", "math", "cudnn")
 _SUMS = ("allow_fp16_reduced_precision_reduction", "allow_bf16_reduced_precision_reduction")
 _BACKENDS: dict[str, Any] = {
     **dict.fromkeys(("enabled", "benchmark", "deterministic", "allow_tf32"), torch.backends.cudnn),
@@ -123,6 +124,15 @@ def _put_streams(before: tuple[Any, Any, Any]) -> None:
     sys.stdin, sys.stdout, sys.stderr = before
 
 
+def _attention() -> dict[str, bool]:
+    return {name: getattr(torch.backends.cuda, f"{name}_sdp_enabled")() for name in _KERNELS}
+
+
+def _put_attention(before: dict[str, bool]) -> None:
+    for name, value in before.items():
+        getattr(torch.backends.cuda, f"enable_{name}_sdp")(value)
+
+
 def _autocast() -> dict[str, Any]:
     return {device: torch.get_autocast_dtype(device) for device in ("cpu", "cuda")}
 
@@ -159,6 +169,7 @@ SETTINGS: dict[str, tuple[Ask, Put]] = {
         torch.set_deterministic_debug_mode,
     ),
     "torch.backends": (_backends, _put_backends),
+    "the kernels of attention": (_attention, _put_attention),
     "the dtypes of torch.autocast": (_autocast, _put_autocast),
     "whether numbers near 0 are flushed to it": (
         lambda: sys.float_info.min / 2 == 0.0,
@@ -287,6 +298,8 @@ def _patches(before: Definitions) -> list[tuple[Any, str]]:
         if [*map(id, now.values())] != [*map(id, names.values())]:
             for name in {**names, **now}:
                 other = now.get(name, _patches) is not names.get(name, _patches)
-                if other and not name.startswith("_") and not isinstance(now.get(name), ModuleType):
+                # What is not public torch itself may set; but no function of its own.
+                is_code = not name.startswith("_") or isinstance(names.get(name), FunctionType)
+                if other and is_code and not isinstance(now.get(name), ModuleType):
                     found.append((owner, name))
     return found

@@ -29,7 +29,7 @@ import torch
 import torch.distributed as dist
 
 from .isolation import OTHERS
-from .runs import NotApplicable, flat
+from .runs import NotApplicable
 from .settings import process, put_back
 
 Result = TypeVar("Result")
@@ -211,7 +211,8 @@ def one_of_many(processes: int) -> Generator[None, None, None]:
     """
     before = process()
     ours = dist.is_available() and not dist.is_initialized()
-    os.environ |= {"WORLD_SIZE": str(processes), "RANK": "0", "LOCAL_RANK": "0"}
+    many = dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE", "SLURM_NTASKS"), str(processes))
+    os.environ |= {**many, "RANK": "0", "LOCAL_RANK": "0"}
     try:
         if ours:
             from torch.testing._internal.distributed.fake_pg import FakeStore
@@ -304,10 +305,8 @@ def _raced(value: Any, clocks: Mapping[int, Any]) -> Any:
         if isinstance(value, partial):
             return partial(racing, *value.args, **value.keywords)
         return staticmethod(racing)
-    if isinstance(value, (tuple, dict)) and any(id(one) in clocks for one in flat(value)):
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        raced = {key: _raced(one, clocks) for key, one in items}
-        return raced if isinstance(value, dict) else tuple(raced.values())
+    if isinstance(value, tuple) and any(id(one) in clocks for one in value):
+        return tuple(clocks.get(id(one), one) for one in value)
     return clocks.get(id(value), value)
 
 
