@@ -14,6 +14,8 @@ from thunder_policy.conformance.isolation import isolated
 pytestmark = pytest.mark.spec("O5", "S4", "S6", "S8", "T9")
 
 NAMES = [*PAIRS]
+# Some near misses stand beside several that are broken.
+NEAR_MISSES = {(pair.law, pair.sound, pair.groups): name for name, pair in PAIRS.items()}
 # Two of these are never the same twice: only what was looked at can be compared.
 RANDOM = {"Ages", "Jitters", "Jitters_"}
 # A lambda that was given to a policy is the caller's: pickle is not held against the policy.
@@ -50,7 +52,7 @@ def test_a_broken_policy_is_caught_with_a_reproduction_that_shows_it(name: str) 
         assert said == result.reason or said in result.reason
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NEAR_MISSES.values())
 def test_the_near_miss_passes_that_law(name: str) -> None:
     pair = PAIRS[name]
     result = examine(LAWS[pair.law], pair.subject(pair.sound))

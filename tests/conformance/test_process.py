@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 import types
+import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -32,7 +33,7 @@ from test_programs import HERE
 from thunder_policy.conformance import LAWS, Subject, check_policy
 from thunder_policy.conformance.checks import examine
 from thunder_policy.conformance.isolation import held_in, isolated
-from thunder_policy.conformance.runs import Broken, NotApplicable, refuses
+from thunder_policy.conformance.runs import Broken, NotApplicable, refuses, rng_states
 from thunder_policy.conformance.settings import (
     SETTINGS,
     defined,
@@ -120,6 +121,7 @@ class Vandal(broken.Decay):
             torch.manual_seed(3)
             for change in CHANGES.values():
                 change()
+            warnings.simplefilter("error")
             print("here")
         shared.seen.append(1)
         shared.inner.setdefault("last", []).append(2)
@@ -137,10 +139,11 @@ def vandal() -> Any:
 
 def test_a_check_leaves_the_process_and_the_objects_as_they_were() -> None:
     before, inner, printed = process(), shared.inner, io.StringIO()
+    drawn, filters = rng_states(), [*warnings.filters]
     with contextlib.redirect_stdout(printed):
         results = check_policy(Subject(vandal, groups=1, epochs=2), on_fail="collect")
     assert {"settings", "rng", "silent"} <= {r.law for r in results if r.status == "failed"}
-    assert process() == before
+    assert (process(), rng_states(), [*warnings.filters]) == (before, drawn, filters)
     assert (shared.seen, shared.inner, Shared.made) == ([], {"last": [0]}, 0)
     assert shared.inner is inner
     assert (Registry.counts, registry.counts) == ([], [1])

@@ -25,7 +25,8 @@ from ..policy import Policy
 from .runs import plain
 from .settings import defined, process, put_back, unpatch
 
-OTHERS = {*sys.stdlib_module_names, "numpy", "torch", Policy.__module__.partition(".")[0]}
+_KNOWN = {"numpy", "torch", "sympy", "mpmath"}  # torch brings the last two, which are large
+OTHERS = {*sys.stdlib_module_names, *_KNOWN, Policy.__module__.partition(".")[0]}
 _CONTAINERS = (list, dict, set)
 
 
