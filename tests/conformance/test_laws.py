@@ -89,3 +89,12 @@ def test_what_is_for_another_optimizer_is_not_tried_with_adam(
     monkeypatch.setattr(surroundings, "sgd", adam)
     result = examine(LAWS["any_optimizer"], Subject(Decay, epochs=2))
     assert (result.status, result.reason) == ("skipped", "it is for an optimizer of its own")
+
+
+@pytest.mark.parametrize("epochs", [2, 3, 6, 12, 20])
+def test_what_goes_round_is_not_where_it_began_at_all_epochs_that_are_tried(epochs: int) -> None:
+    cases = LAWS["resume_alone"].cases({"make": Decay}, [[0.1]], epochs)
+    tried = {case["at"] for case in cases}
+    assert {0, epochs} < tried
+    for period in range(2, epochs + 1):
+        assert any(at % period for at in tried)

@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from math import gcd
 from typing import Any, TypeVar
 
 Function = TypeVar("Function", bound=Callable[..., None])
@@ -52,7 +53,8 @@ class Law:
         With the most groups the law is tried at each epoch, or at some, and with all its choices;
         with fewer half way alone, and with the first of them, unless ``each`` is wanted there too.
         """
-        half = (epochs + 1) // 2
+        # A scheduler that goes round is not where it began both there and at the end.
+        half = next(at for at in range((epochs + 1) // 2, epochs + 1) if gcd(at, epochs) == 1)
         some = sorted({0, half, epochs, *([min(1, epochs)] if each else [])})
         names = inspect.signature(self.function).parameters
         for held in layouts[-1:] if self.widest or "held" not in names else layouts:
