@@ -190,8 +190,15 @@ class Plateau(Policy):
         return [lr * self.scale for lr in self.base_lrs]
 
 
+class PassesOn(Plateau):
+    """Has no name for a metric."""
+
+    def step(self, *metrics: Any) -> None:  # type: ignore[override]
+        super().step(val_loss=metrics[0])
+
+
 def test_a_policy_may_be_told_metrics_and_a_strategy_may_draw_it() -> None:
-    for factory in (Plateau, st.builds(Plateau)):
+    for factory in (Plateau, PassesOn, st.builds(Plateau)):
         subject = Subject(factory, metrics=falling, epochs=EPOCHS)
         assert examine(LAWS["resume"], subject).status == "passed"
     with pytest.raises(UndeclaredNeed, match=r"val_loss.*give Subject\(..., metrics=...\)"):

@@ -242,10 +242,10 @@ def _smallest(law: Law, known: Known, arguments: Case, error: Broken) -> Broken:
 
     That is: the fewest groups, the first epoch at which something is done, and the shortest run.
     """
-    for case in law.cases(known.given, known.layouts, known.epochs, each=True):
-        if isinstance(outcome := _one(law, case), Broken):
-            error, arguments = outcome, case
-            break
+    cases = law.cases(known.given, known.layouts, known.epochs, each=True)
+    tried = ((case, _one(law, case)) for case in cases)
+    broken = ((case, outcome) for case, outcome in tried if isinstance(outcome, Broken))
+    arguments, error = next(broken, (arguments, error))
     least = max(arguments.get(name, 1) for name in ("epoch", "at"))
     for epochs in range(least, arguments.get("epochs", 0)):
         smaller = {**arguments, "epochs": epochs}

@@ -61,8 +61,8 @@ class Subject:
         epochs: How many steps a run takes; what has an end takes no more than to there.
         optimizer: What makes the optimizer of a list of param groups, if SGD does not serve:
             ``Adafactor``, ``partial(SGD, momentum=0.9)``.
-        metrics: What ``step`` is told, if it is told a metric: one number for each step of a run,
-            or a function of the epoch that the step goes to.
+        metrics: What ``step`` is told, if it is told a metric, as its first argument but for an
+            epoch: one number for each step of a run, or a function of the epoch that it goes to.
         option: The key of the param groups that is scheduled, if that is another than the lr. A
             policy with an ``option`` need not say it.
         writes: The keys of the param groups that are written besides, such as ``"momentum"``; that

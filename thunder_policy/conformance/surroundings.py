@@ -122,7 +122,7 @@ def files_written() -> list[str]:
         if (writes or event == "sqlite3.connect") and isinstance(given[0], (str, bytes)):
             files.append(os.path.abspath(os.fsdecode(given[0])))
 
-    if sys.platform == "linux":
+    if sys.platform == "linux":  # pragma: no cover  it is another process
         sys.addaudithook(note)
     return files
 

@@ -55,7 +55,7 @@ class Law:
         """
         # A scheduler that goes round is not where it began both there and at the end.
         half = next(at for at in range((epochs + 1) // 2, epochs + 1) if gcd(at, epochs) == 1)
-        some = sorted({0, half, epochs, *([min(1, epochs)] if each else [])})
+        some = sorted({0, (epochs + 1) // 2, half, epochs, *([min(1, epochs)] if each else [])})
         names = inspect.signature(self.function).parameters
         for held in layouts[-1:] if self.widest or "held" not in names else layouts:
             is_most = held is layouts[-1]
