@@ -102,7 +102,7 @@ def count(value: Any, what: str) -> int:
     return epoch_number(value, what, least=1)
 
 
-def each(values: Any, what: str, one: Callable[[Any, str], T]) -> Any:
+def each(values: Any, what: str, check: Callable[[Any, str], T]) -> Any:
     """Apply a check to a value, or to each of a sequence of them; text is no sequence here.
 
     Raises:
@@ -113,10 +113,10 @@ def each(values: Any, what: str, one: Callable[[Any, str], T]) -> Any:
     if nested or (hasattr(values, "tolist") and getattr(values, "shape", ()) != ()):
         raise TypeError(f"{what} must be a list, not {short(values)}: write .tolist()")
     if not isinstance(values, Sequence) or isinstance(values, (str, bytes, bytearray)):
-        return one(values, what)
+        return check(values, what)
     if not values:
         raise ValueError(f"{what} is an empty {type(values).__name__}: give one a param group")
-    return [one(value, f"{what}[{i}]") for i, value in enumerate(values)]
+    return [check(value, f"{what}[{i}]") for i, value in enumerate(values)]
 
 
 def per_group(values: Any, n: int, what: str) -> list[Any]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .by_name import ByName
 from .checks import short
 from .epochs import InSteps
 from .mapping import Multiply, Scale, Schedule, Switch
-from .names import ByName
 from .plateau import Plateau
 
 # What imports every schedule is imported where it is used, as that takes long.

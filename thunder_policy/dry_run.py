@@ -13,8 +13,8 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from .by_name import ByName
 from .groups import assignment, held
-from .names import ByName
 from .state import attributes, bound_schedulers
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import Any, SupportsFloat
 
 from torch.optim.lr_scheduler import LRScheduler
 
+from .by_name import ByName
 from .checks import cure_of_text, epoch_key, non_negative, short
-from .names import ByName
 
 
 def mapping_or_callable(value: Any, what: str) -> Any:
@@ -77,17 +77,17 @@ class InSteps:
         return self.schedule(step // self.steps_per_epoch)
 
 
-def in_steps(one: Any, k: int) -> Any:
+def in_steps(mapping: Any, k: int) -> Any:
     """Count in steps what is counted in epochs, k steps each: a mapping, a callable, or several."""
-    if isinstance(one, ByName):
-        return ByName({name: in_steps(each, k) for name, each in zip(one.names, one)})
-    if isinstance(one, list):
-        return [in_steps(each, k) for each in one]
-    if one is None:
+    if isinstance(mapping, ByName):
+        return ByName({name: in_steps(each, k) for name, each in zip(mapping.names, mapping)})
+    if isinstance(mapping, list):
+        return [in_steps(each, k) for each in mapping]
+    if mapping is None:
         return None
-    if isinstance(one, Mapping):
-        return {k * epoch: value for epoch, value in one.items()}
-    return one.in_steps(k) if hasattr(one, "in_steps") else InSteps(one, k)
+    if isinstance(mapping, Mapping):
+        return {k * epoch: value for epoch, value in mapping.items()}
+    return mapping.in_steps(k) if hasattr(mapping, "in_steps") else InSteps(mapping, k)
 
 
 def path(
@@ -127,14 +127,14 @@ def pairs(mapping: Any) -> list[Any]:
 def unpaired(saved: Any, what: str) -> dict[int, float] | list[dict[int, float]]:
     """Return a mapping from a state: pairs, or a dict as the original package has; or a list."""
 
-    def one(saved: Any, what: str) -> dict[int, float]:
+    def checked(saved: Any, what: str) -> dict[int, float]:
         return epoch_mapping(dict(saved) if _are_pairs(saved) else saved, what)
 
     if _are_pairs(saved) and saved and all(isinstance(name, str) for name, _ in saved):
-        return ByName({name: one(each, f"{what}[{name!r}]") for name, each in saved})
+        return ByName({name: checked(each, f"{what}[{name!r}]") for name, each in saved})
     if isinstance(saved, (list, tuple)) and not _are_pairs(saved):
-        return [one(each, f"{what}[{i}]") for i, each in enumerate(saved)]
-    return one(saved, what)
+        return [checked(each, f"{what}[{i}]") for i, each in enumerate(saved)]
+    return checked(saved, what)
 
 
 def _are_pairs(saved: object) -> bool:

@@ -22,6 +22,7 @@ from torch.optim import Optimizer
 from . import epochs, groups
 from . import state as states
 from .aliases import EpochMapping, InitialLR, ScheduleFn
+from .by_name import ByName
 from .call_order import warn
 from .checks import (
     add_note,
@@ -34,7 +35,6 @@ from .checks import (
     real,
     short,
 )
-from .names import ByName
 from .policy import LRs, Policy, is_bound
 
 OnLoad = Literal["restore", "override"]

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from .aliases import Integer, Number, ScheduleFn
+from .by_name import ByName
 from .call_order import warn
 from .checks import cure_of_text, each, epoch_number, non_negative, one_of, per_group, real, short
 from .groups import Known
 from .mapping import Scale, Schedule, _ByCall
-from .names import ByName
 from .policy import LRs, Policy, is_bound
 
 AnyPlateau = TypeVar("AnyPlateau", bound="Plateau")

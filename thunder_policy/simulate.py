@@ -15,12 +15,12 @@ from torch import Tensor
 from torch.optim import SGD
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from .by_name import ByName
 from .call_order import warn, watch
 from .checks import add_note, count, epoch_number, non_negative, per_group, real, short
 from .drawing import draw, finish
 from .dry_run import stand_in, stepped
 from .mapping import MappingPolicy, Scale, Schedule
-from .names import ByName
 from .plateau import Plateau
 from .policy import Policy, is_bound
 from .state import bound_schedulers

@@ -27,9 +27,9 @@ from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from ..by_name import ByName
 from ..mapping import MappingPolicy
 from ..messages import said
-from ..names import ByName
 from ..policy import Policy
 from ..state import attributes
 from .conditions import assumed
