@@ -1046,3 +1046,54 @@ def test_get_lr_sees_the_step_counted_as_in_torch() -> None:
     policy = Counts()(optimizer)
     step(optimizer, policy, 2)
     assert counts == [1, 2, 3]
+
+
+@pytest.mark.spec("B8", "B20")
+def test_an_initial_lr_that_nobody_gave_is_a_copy_of_the_tensor() -> None:
+    class Half(Policy):
+        def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+            return [start / 2 for start in self.base_lrs]
+
+    for policy in (Half(), Scale(lambda _: 0.5)):
+        optimizer = sgd(tensor(0.5))
+        policy(optimizer)
+        [group] = optimizer.param_groups
+        assert torch.equal(group["initial_lr"], tensor(0.5))
+        assert group["initial_lr"].data_ptr() != group["lr"].data_ptr()
+
+
+@pytest.mark.spec("V12")
+def test_the_default_device_does_not_matter() -> None:
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        optimizer = sgd(torch.tensor(1e-3, device="cpu"))
+        Multiply({1: 0.5})(optimizer)
+        assert float(optimizer.param_groups[0]["lr"]) == pytest.approx(1e-3)
+
+
+@pytest.mark.spec("T21")
+def test_override_needs_the_epoch_alone_and_says_whose_it_misses() -> None:
+    policy = Scale(lambda epoch: 1 / (1 + epoch), on_load="override")(sgd(0.5))
+    policy.load_state_dict({"last_epoch": 4, "base_lrs": None, "_last_lr": "?"})
+    assert policy.get_last_lr() == [0.1]
+    with pytest.raises(ValueError, match="Scale: the state has no last_epoch"):
+        policy.load_state_dict({"_last_lr": [0.5]})
+
+
+@pytest.mark.spec("V20", "V21")
+def test_what_a_custom_policy_needs_to_be_asked_is_said() -> None:
+    class Half(Policy):
+        def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+            return [start / 2 for start in self.base_lrs]
+
+    text = (
+        r"^Half: the lr depends on where the param groups start: call policy\(optimizer\) first, "
+        r"or simulate\(policy, ...\) for made-up groups$"
+    )
+    with pytest.raises(ValueError, match=text):
+        Half().lr_at(0)
+    with pytest.raises(TypeError, match=r"^Half: the epoch must be an integer, not 0\.5"):
+        Half().lr_at(0.5)  # type: ignore[arg-type]
+    text = "^Scale at epoch 3, group 0: the lr depends .* or give lr_init$"
+    with pytest.raises(ValueError, match=text):
+        Scale(lambda _: 0.5).lr_at(3)

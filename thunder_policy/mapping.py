@@ -483,7 +483,7 @@ class MappingPolicy(Policy, Generic[M]):
                     f"{where % i} depends on the optimizer: call policy(optimizer) first, or give "
                     "lr_init"
                 )
-        return [0.0 if start is None else start for start in starts]
+        return starts
 
     @property
     def _get_closed_form_lr(self) -> Callable[[], LRs]:
