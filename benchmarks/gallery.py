@@ -53,7 +53,7 @@ GALLERY: dict[str, list[str]] = {
         "warmup(10, Cosine(0.1, 0, epochs=80))",
         "Constant(0.1).then(Cosine(0.1, 0, epochs=50), at=40)",
         "Cosine(0.1, 0, epochs=90) * Step(1, 30, gamma=0.5)",
-        "Exponential(0.1, gamma=0.96).clamp(min=0.02)",
+        "Geometric(0.001, 0.1, epochs=10).then(\n    Cosine(0.1, 0, epochs=80), at=10)",
         "[Cosine(0.1, 0, epochs=90), 0.3 * Cosine(0.1, 0, epochs=90)]",
         "warmup(2, MultiStep(0.1, [3, 6])).in_steps(10)",
         "warmup(0.1, Cosine(0.1, 0, epochs=0.8)).in_steps(100)",

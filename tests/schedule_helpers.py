@@ -17,7 +17,6 @@ from torch.optim.lr_scheduler import LRScheduler
 from thunder_policy.schedules import (
     REX,
     WSD,
-    Clamp,
     Constant,
     Cosine,
     CosineRestarts,
@@ -131,12 +130,10 @@ def schedules_of(lengths: st.SearchStrategy[Any], moments: st.SearchStrategy[Any
 
 def composed(part: Schedules, moments: st.SearchStrategy[Any]) -> Schedules:
     """Draw a schedule made of others."""
-    clamps = st.tuples(rates, rates).map(sorted)
     return st.one_of(
         st.builds(lambda a, b, at: a.then(b, at=at), part, part, moments),
         st.builds(lambda a, b: a * b, part, part),
         st.builds(lambda a, x: x * a, part, rates),
-        st.builds(lambda a, bounds: a.clamp(*bounds), part, clamps),
         st.builds(lambda n, a: warmup(n, a), moments, part),
     )
 
@@ -268,10 +265,6 @@ def exactly(schedule: ScheduleFunction, t: Any) -> Any:
             return exactly(first, t) if t < at else exactly(second, t - at)
         case Product(left, right):
             return exactly(left, t) * exactly(right, t)
-        case Clamp(inner, low, high):
-            lr = exactly(inner, t)
-            lr = lr if low is None else max(lr, mp.mpf(low))
-            return lr if high is None else min(lr, mp.mpf(high))
         case InSteps(inner, k):
             return exactly(inner, Fraction(t) / k)
     raise AssertionError(f"no formula for {schedule}")

@@ -157,7 +157,9 @@ SCHEDULES = sorted({*schedules.__all__} - {"ScheduleFunction"})
     name=st.sampled_from(SCHEDULES),
     arguments=st.lists(st.sampled_from(["1", "2", "0.5", "Constant(0.5)", "'cos'"]) | anything),
     epoch=epochs,
-    then=st.sampled_from(["{0} * ({1})", "({1}) * {0}", "{0}.in_steps({1})", "{0}.clamp({1})"]),
+    then=st.sampled_from(
+        ["{0} * ({1})", "({1}) * {0}", "{0}.in_steps({1})", "{0}.then({1}, at=1)"]
+    ),
     other=anything,
 )
 @example("Constant", ["torch.tensor(0.5, device='meta')"], "0", "{0} * ({1})", "deep()")

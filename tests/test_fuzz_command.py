@@ -49,7 +49,7 @@ def grown(part: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     """Texts of expressions made of others, such as a policy is, and such as none is."""
     arguments = st.lists(st.builds("{}{}".format, keywords, part), max_size=3).map(", ".join)
     names = st.sampled_from(sorted(KNOWN))
-    methods = st.sampled_from(["then", "clamp", "in_steps", "in_steps", "state_dict", "__class__"])
+    methods = st.sampled_from(["then", "in_steps", "in_steps", "state_dict", "__class__"])
     pairs = st.lists(st.builds("{}: {}".format, scalars, part), max_size=3).map(", ".join)
     return st.one_of(
         st.builds("{}({})".format, names, arguments),
@@ -80,10 +80,10 @@ TRICKS = """
     del {}|assert {}|raise {}|global x|class A: pass|def f(): pass|async def f(): pass|@{}|-> {}|~{}
     not {}|{} < {} < {}|{} is {}|{} in {}|{{{}, {}}}|{{1: {}, 1: {}}}|{}**{}**{}**{}|9**9**9**{}
     2**{}**10**18|{}//0|{}%0|{}/0|0**-1|(-8)**0.5|10**18*10**18|1e308*10|-(-(-({})))|+{}|--{}|{}.{}
-    {}.5.clamp(1)|1 .real|1..clamp({})|Constant(1).clamp(min={}).in_steps({})|{}.in_steps(10**18)
+    {}.5.then(1)|1 .real|1..then({})|Constant(1).then({}, at={}).in_steps({})|{}.in_steps(10**18)
     in_steps({})|warmup({}, {})|warmup(10**18, {})|Piecewise([[0, {}], [1, {}]])|Product({}, {})
     MultiStep(1, [{}, {}])|MultiStep(1, 'abc')|Piecewise('ab')|Piecewise({{0: {}}})
-    Clamp({}, {}, {})|Then({}, {}, {})|Schedule([{}, {}])|Schedule('{}')|Switch('{}')
+    Then({}, {}, {})|Schedule([{}, {}])|Schedule('{}')|Switch('{}')
     Multiply({{0: '{}'}})|Linear('a', 1, 2)
 """
 tricks = st.builds(
@@ -95,7 +95,7 @@ tricks = st.builds(
 )
 OPEN = ["(", "[", "{0:", "-", "+", "not ", "lambda:", "Constant(", "Switch([", "1+", "1*", "2**"]
 OPEN += ["f(", "a.", "1 if 1 else ", "await ", "*", "~", "[[", "((", "{", "f'{", "1,", "'a' ", "1;"]
-CLOSE = ["", ")", "]", "}", "1", "1)", "1]", "1}", ".clamp(1)", "()", "[0]", "**9", ".a", "1}'"]
+CLOSE = ["", ")", "]", "}", "1", "1)", "1]", "1}", ".in_steps(1)", "()", "[0]", "**9", ".a", "1}'"]
 deep = st.builds(
     lambda start, middle, end, many, more: start * many + middle + end * more,
     st.sampled_from(OPEN),

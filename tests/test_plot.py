@@ -348,7 +348,7 @@ def test_the_gallery_draws_what_its_titles_say_and_has_every_schedule(
         for expression in panels:
             assert simulate(load(expression), gallery.EPOCHS).max() > 0
     expressions = " ".join(gallery.GALLERY["schedules"])
-    results_of_methods = {"ScheduleFunction", "Then", "Product", "Clamp", "InSteps", "warmup"}
+    results_of_methods = {"ScheduleFunction", "Then", "Product", "InSteps", "warmup"}
     assert all(name in expressions for name in set(schedules.__all__) - results_of_methods)
     # To draw them all takes long.
     monkeypatch.setattr(gallery, "GALLERY", {"policies": gallery.GALLERY["policies"]})

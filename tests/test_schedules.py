@@ -44,7 +44,6 @@ from thunder_policy.conformance import check_schedule
 from thunder_policy.schedules import (
     REX,
     WSD,
-    Clamp,
     Constant,
     Cosine,
     CosineRestarts,
@@ -204,9 +203,6 @@ BY_HAND: list[tuple[ScheduleFunction, list[float]]] = [
     (warmup(2, Linear(1.0, 0.0, 2), start=0.5), [0.5, 0.75, 1.0, 0.5, 0.0]),
     (3 * Linear(1.0, 0.0, 2), [3.0, 1.5, 0.0]),
     (Linear(0, 1, epochs=2) * Exponential(8.0, 0.5), [0.0, 2.0, 2.0, 1.0, 0.5]),
-    (Linear(4.0, 0.0, 4).clamp(1.0, 2.5), [2.5, 2.5, 2.0, 1.0, 1.0]),
-    (Linear(4.0, 0.0, 4).clamp(max=2.5), [2.5, 2.5, 2.0, 1.0, 0.0]),
-    (Linear(4.0, 0.0, 4).clamp(min=1.0), [4.0, 3.0, 2.0, 1.0, 1.0]),
 ]
 
 
@@ -244,7 +240,7 @@ def test_only_the_standard_library_and_the_checks_are_imported() -> None:
 
 
 def test_it_is_said_of_every_shape_when_people_take_it() -> None:
-    parts = {ScheduleFunction, InSteps, Then, Product, Clamp, warmup}
+    parts = {ScheduleFunction, InSteps, Then, Product, warmup}
     for shape in {getattr(schedules, name) for name in schedules.__all__} - parts:
         assert "Take it " in (shape.__doc__ or ""), shape
 
@@ -472,16 +468,6 @@ def test_a_group_can_have_a_part_of_the_learning_rate() -> None:
     assert [[f(t) for f in [s, 0.1 * s]] for t in (0, 10)] == [[0.1, 0.1 * 0.1], [0.0, 0.0]]
 
 
-@given(schedule=simple, bounds=st.tuples(rates, rates).map(sorted), epoch=epochs)
-def test_clamp_keeps_to_the_bounds(
-    schedule: ScheduleFunction, bounds: list[float], epoch: int
-) -> None:
-    low, high = bounds
-    assert schedule.clamp(low, high)(epoch) == float(np.clip(schedule(epoch), low, high))
-    assert schedule.clamp(min=low)(epoch) == max(schedule(epoch), low)
-    assert schedule.clamp(max=high)(epoch) == min(schedule(epoch), high)
-
-
 @given(
     start=above_0,
     end=above_0,
@@ -514,9 +500,8 @@ def test_a_periodic_schedule_goes_on(
     assert waves(epoch) == waves(epoch + 10**9 * up)
 
 
-def test_growth_without_bound_ends_in_infinity_and_clamp_bounds_it() -> None:
+def test_growth_without_bound_ends_in_infinity() -> None:
     assert Exponential(1e-7, gamma=1.1)(10**9) == math.inf
-    assert Exponential(1e-7, gamma=1.1).clamp(max=1.0)(10**9) == 1.0
     assert Exponential(0.0, gamma=1.1)(10**400) == 0.0
     assert Step(0.1, 1, gamma=0.5)(10**400) == 0.0
     assert Exponential(0.1, gamma=1.0)(10**400) == 0.1
@@ -835,13 +820,6 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: ONE * True, TypeError, "Constant: value must be one real number, not True"),
     (lambda: ONE * -1, ValueError, "Constant: value must be at least 0, not -1"),
     (lambda: ONE * "2", TypeError, "unsupported operand|can't multiply"),
-    (
-        lambda: ONE.clamp(),
-        ValueError,
-        "Clamp: min and max are both None: give at least one of them",
-    ),
-    (lambda: ONE.clamp(0.2, 0.1), ValueError, "Clamp: min must not be above max: 0.2 > 0.1"),
-    (lambda: ONE.clamp(max=math.nan), ValueError, "Clamp: max must be finite"),
     (
         lambda: untyped.warmup(5, 0.1),
         TypeError,

@@ -79,9 +79,9 @@ POLICY is one of
 An expression is parsed and never run. It is made of the policies Switch,
 Multiply, Schedule, Scale and Plateau, the schedules of
 thunder_policy.schedules, numbers, strings, lists and dicts, + - * / // % **
-between numbers, * between schedules, and the methods then, clamp, in_steps
-and by_name. Where a policy starts from
-the lr of an optimizer, all is relative to that, and the drawing says so.
+between numbers, * between schedules, and the methods then, in_steps and
+by_name. Where a policy starts from the lr of an optimizer, all is relative to
+that, and the drawing says so.
 """
 CHECK = """\
 Run the conformance suite against policies and schedulers of your own. To do so

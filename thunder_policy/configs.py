@@ -22,7 +22,7 @@ def parse(text: str) -> Any:
 
     The text is parsed, and never run; nothing is imported. It is made of the policies and the
     schedules of this package, numbers, strings, lists and dicts, ``+ - * / // % **`` between
-    numbers, ``*`` between schedules, and the methods ``then``, ``clamp`` and ``in_steps``.
+    numbers, ``*`` between schedules, and the methods ``then`` and ``in_steps``.
 
     Args:
         text: An expression of up to 100,000 characters.

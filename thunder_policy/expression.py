@@ -38,7 +38,7 @@ _NAMES: dict[str, Callable[..., Any]] = {
 _BY_NAME: dict[str, Any] = {
     policy.__name__: policy for policy in (Switch, Multiply, Schedule, Scale)
 }
-_METHODS = ("then", "clamp", "in_steps")
+_METHODS = ("then", "in_steps")
 _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,

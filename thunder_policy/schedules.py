@@ -2,28 +2,21 @@
 
 Every schedule is a frozen dataclass and a pure function of time, a real number t >= 0: any time, in
 any order, without drift. Time is counted in epochs, whole or not, or in whatever `step` is called
-after; `in_steps` is the same schedule at t = step / steps_per_epoch. A schedule with an end holds
-its last value past it, a periodic one goes on. One vocabulary serves them all: ``start``, ``peak``,
-``end`` and ``value`` are learning rates, ``start`` that of time 0; ``gamma`` is a factor, and
-``epochs`` when ``end`` is reached. What is not of these is in the formula, or has an entry under
-Args.
+after. A schedule with an end holds its last value past it, a periodic one goes on. ``start``,
+``peak``, ``end`` and ``value`` are learning rates, ``start`` that of time 0; ``gamma`` is a factor,
+and ``epochs`` when ``end`` is reached. Other arguments are in the formulas, or under Args. One of
+the wrong type is a ``TypeError``, a value out of range a ``ValueError``; both name the class, the
+argument and the value.
 
     >>> decay = Cosine(start=0.1, end=0.0, epochs=90)
     >>> decay(0), decay(90), decay(10**9)
     (0.1, 0.0, 0.0)
-    >>> per_group = [decay, 0.1 * decay]
-    >>> warmup(5, decay).in_steps(steps_per_epoch=100)(250)
-    0.05
     >>> run = warmup(0.03, Cosine(0.1, 0.0, epochs=0.97))  # in shares of a run of any length
     >>> run.in_steps(1000)(30), run.in_steps(1000)(1000)
     (0.1, 0.0)
 
 Two times are one where they differ by less than 1e-9 and one part in 10^14 of both: so what is due
-at a whole step comes at that step, whatever 0.1 + 0.2 is in binary, also after 10^9 steps. An
-argument of the wrong type is a ``TypeError``, a value out of range a ``ValueError``; both name the
-class, the argument and the value.
-
-To add a schedule is to write one class, as the example of `ScheduleFunction` does.
+at a whole step comes at that step, whatever 0.1 + 0.2 is in binary, also after 10^9 steps.
 """
 
 # pyright: reportPrivateUsage=false, reportUnknownArgumentType=false
@@ -43,13 +36,14 @@ from typing import Any, ClassVar, Literal, SupportsIndex
 from .checks import count, non_negative, one_of, real, short
 
 __all__ = [
-    "REX", "WSD", "Clamp", "Constant", "Cosine", "CosineRestarts", "Exponential", "Geometric",
-    "InSteps", "InverseSqrt", "InverseTime", "Linear", "MultiStep", "OneCycle", "OneMinusPower",
-    "Piecewise", "Polynomial", "Power", "Product", "ScheduleFunction", "Step", "Then", "Triangular",
-    "warmup",
+    "REX", "WSD", "Constant", "Cosine", "CosineRestarts", "Exponential", "Geometric", "InSteps",
+    "InverseSqrt", "InverseTime", "Linear", "MultiStep", "OneCycle", "OneMinusPower", "Piecewise",
+    "Polynomial", "Power", "Product", "ScheduleFunction", "Step", "Then", "Triangular", "warmup",
 ]  # fmt: skip
 
 LARGEST = 10**100  # of times and counts; no later time is told from it
+SAME = 1e-9  # for what is left of a time in a `Then`, with the rounding of the whole
+PART = 1e-14  # for long runs: some 50 times the rounding of a float
 
 
 @dataclass(frozen=True)
@@ -64,12 +58,10 @@ class ScheduleFunction(ABC):
         ... class HalfLife(ScheduleFunction):
         ...     start: float
         ...     epochs: float
-        ...
         ...     def _at(self, t: float) -> float:
         ...         return self.start * 0.5 ** (t / self.epochs)
-        >>> decay = 0.5 * HalfLife(1.0, epochs=4)
-        >>> decay(4), decay(8), decay.in_steps(10)(40)
-        (0.25, 0.125, 0.25)
+        >>> (0.5 * HalfLife(1.0, epochs=4)).in_steps(10)(40)
+        0.25
     """
 
     # Without it NumPy takes `np.float64(2) * schedule` for itself and makes an object array of it.
@@ -86,17 +78,9 @@ class ScheduleFunction(ABC):
                 object.__setattr__(self, field.name, value)
 
     def __call__(self, epoch: float | SupportsIndex) -> float:
-        """Return the learning rate at a time.
+        """Return the learning rate at a time, any finite real number from 0 up.
 
-        Args:
-            epoch: any real number from 0 up.
-
-        Returns:
-            The learning rate; inf where growth without bound leaves the range of a float.
-
-        Raises:
-            TypeError: the epoch is not a real number.
-            ValueError: the epoch is negative, nan or inf.
+        It is inf where growth without bound leaves the range of a float.
         """
         if type(epoch) is not int or epoch < 0:
             epoch = _time(epoch, f"{type(self).__name__}: the epoch")
@@ -122,21 +106,11 @@ class ScheduleFunction(ABC):
         """
         return Then(self, schedule, at)
 
-    def clamp(self, min: float | None = None, max: float | None = None) -> Clamp:
-        """Keep the learning rate between two bounds, of which either may be left out."""
-        return Clamp(self, min, max)
-
     def in_steps(self, steps_per_epoch: SupportsIndex) -> ScheduleFunction:
-        """Return the same schedule counted in steps: written in epochs, stepped in batches.
+        """Return the same schedule at time step / steps_per_epoch: written in epochs, run in steps.
 
-        Step k has the value of time k / steps_per_epoch. So a smooth schedule moves with every
-        step, and a stepwise one jumps at the first step that is not before its time.
-
-        Args:
-            steps_per_epoch: how often `step()` is called in an epoch, at least 1.
-
-        Returns:
-            The schedule in steps; with 1 the schedule itself.
+        So a smooth one moves with every step, and a stepwise one jumps at the first step that is
+        not before its time. There is at least 1 step in an epoch.
         """
         k = count(steps_per_epoch, f"{type(self).__name__}: steps_per_epoch")
         return self if k == 1 else InSteps(self, k)
@@ -190,34 +164,6 @@ class Then(ScheduleFunction):
 
 
 @dataclass(frozen=True)
-class Clamp(ScheduleFunction):
-    """A schedule kept between bounds: lr = min(max, max(min, schedule(t))); one may be None.
-
-    Raises:
-        ValueError: both bounds are None, or min is above max.
-
-    Example:
-        >>> [*map(Exponential(0.1, gamma=0.5).clamp(min=0.03), range(4))]
-        [0.1, 0.05, 0.03, 0.03]
-    """
-
-    schedule: ScheduleFunction
-    min: float | None = None
-    max: float | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.min is None and self.max is None:
-            raise ValueError("Clamp: min and max are both None: give at least one of them")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"Clamp: min must not be above max: {self.min!r} > {self.max!r}")
-
-    def _at(self, t: float) -> float:
-        lr = max(self.schedule._at(t), self.min or 0.0)
-        return lr if self.max is None else min(lr, self.max)
-
-
-@dataclass(frozen=True)
 class InSteps(ScheduleFunction):
     """A schedule counted in steps: lr = schedule(t / steps_per_epoch).
 
@@ -249,7 +195,7 @@ def warmup(epochs: float, schedule: ScheduleFunction, *, start: float = 0.0) -> 
     that is not put off, multiply: `Linear(0, 1, epochs=5) * schedule`.
 
     Args:
-        epochs: length of the warm-up; after 0 epochs the schedule comes back as it is.
+        epochs: length of the warm-up, which may be 0.
         schedule: what follows; give it the epochs that are left.
         start: lr of the first step, which with 0 changes no weight. To waste none, give it the
             peak / n: `warmup(n - 1, schedule, start=peak / n)` has peak * (t + 1) / n at step t.
@@ -287,8 +233,7 @@ class Constant(ScheduleFunction):
 class Step(ScheduleFunction):
     """Multiply by gamma every `step_size` epochs: lr = start * gamma^floor(t / step_size).
 
-    Take it to repeat a recipe of the years before cosines, as those of ResNets. Source: torch
-    StepLR.
+    Take it to repeat a recipe of the years before cosines. Source: torch StepLR.
 
     Example:
         >>> [*map(Step(0.1, step_size=2, gamma=0.5), range(5))]
@@ -307,11 +252,8 @@ class Step(ScheduleFunction):
 class MultiStep(ScheduleFunction):
     """Multiply by gamma at each milestone: lr = start * gamma^(number of milestones <= t).
 
-    Take it where you know when the loss no longer falls. One milestone given twice counts twice.
-    Source: torch MultiStepLR.
-
-    Args:
-        milestones: epochs in any order; kept as a sorted tuple.
+    Take it where you know when the loss no longer falls. Milestones are given in any order, kept as
+    a sorted tuple, and count twice if they are given twice. Source: torch MultiStepLR.
 
     Example:
         >>> [*map(MultiStep(0.1, milestones=[1, 3], gamma=0.5), range(5))]
@@ -323,7 +265,7 @@ class MultiStep(ScheduleFunction):
     gamma: float = 0.1
 
     def _at(self, t: float) -> float:
-        passed = bisect_right(self.milestones, t if type(t) is int else _latest(t))
+        passed = bisect_right(self.milestones, 0.0, key=lambda at: -_since(t, at))
         return _geometric(self.start, self.gamma, passed)
 
 
@@ -332,8 +274,7 @@ class Exponential(ScheduleFunction):
     """Multiply by gamma over every `step_size` epochs: lr = start * gamma^(t / step_size).
 
     Take it where the length of the run is open and each epoch should count as much less as the one
-    before. Source: torch ExponentialLR, where `step_size` is 1, and optax exponential_decay. With
-    gamma above 1 the value leaves the range of a float in the end and is inf: see `clamp`.
+    before. Source: torch ExponentialLR, where `step_size` is 1, and optax exponential_decay.
 
     Example:
         >>> [*map(Exponential(0.1, gamma=0.25, step_size=2), range(4))]
@@ -352,10 +293,10 @@ class Exponential(ScheduleFunction):
 class InverseSqrt(ScheduleFunction):
     """Decay with the square root of time: lr = start * sqrt(timescale / (timescale + t)).
 
-    It has halved at t = 3 * timescale. Take it after a warm-up where the length of the run is open.
-    Source: Vaswani et al., Attention Is All You Need (2017), https://arxiv.org/abs/1706.03762.
-    transformers' get_inverse_sqrt_schedule is `warmup(n, InverseSqrt(lr, timescale=n))`; with
-    lr = (d_model * n) ** -0.5 that is the paper's, known as Noam.
+    Take it after a warm-up where the length of the run is open. Source: Vaswani et al., Attention
+    Is All You Need (2017), https://arxiv.org/abs/1706.03762. The get_inverse_sqrt_schedule of
+    transformers is `warmup(n, InverseSqrt(lr, timescale=n))`; with lr = (d_model * n) ** -0.5 that
+    is the paper's, known as Noam.
 
     Example:
         >>> [*map(InverseSqrt(0.1, timescale=1), (0, 3, 15))]
@@ -425,7 +366,11 @@ class _FromTo(ScheduleFunction):
 
     @abstractmethod
     def _between(self, start: float, end: float, since: float, left: float) -> float:
-        """Compute the formula so long after its start and before its end."""
+        """Compute the formula so long after its start and before its end.
+
+        It is a sum of positive terms with weights that are precise at both ends. That of the books,
+        1 + cos(pi * t / epochs), is 0 in floats for the last 3 of 10^9 epochs.
+        """
 
 
 @dataclass(frozen=True)
@@ -467,10 +412,9 @@ class Polynomial(_FromTo):
 class OneMinusPower(_FromTo):
     """Go from start to end as 1 - p^power: lr = end + (start - end) * (1 - (t / epochs)^power).
 
-    With power 1 it is a line; below 1 most of the way is gone early, above 1 late. Take it to cool
-    down at the end of a run at a constant lr: "1-sqrt", which is power 0.5, came out best there.
-    Source: Hägele et al., Scaling Laws and Compute-Optimal Training (2024),
-    https://arxiv.org/abs/2405.18392.
+    With a low power most of the way is gone early. Take it to cool down at the end of a run at a
+    constant lr: power 0.5, the "1-sqrt" of `WSD`, came out best in its source: Hägele et al.,
+    Scaling Laws and Compute-Optimal Training (2024), https://arxiv.org/abs/2405.18392.
 
     Example:
         >>> [round(OneMinusPower(1.0, 0.0, epochs=4)(t), 4) for t in range(6)]
@@ -487,11 +431,8 @@ class OneMinusPower(_FromTo):
 class Geometric(_FromTo):
     """Go from start to end by the same factor each epoch: lr = start * (end / start)^(t / epochs).
 
-    Take it to find a lr by going up through all of them, and as the decay of the paper on WSD.
-    Source: Hu et al., MiniCPM (2024), https://arxiv.org/abs/2404.06395, and numpy.geomspace.
-
-    Raises:
-        ValueError: start or end is 0.
+    Neither may be 0. Take it to find a lr by going up through all of them, and as the decay of the
+    paper on `WSD`, which is its source beside numpy.geomspace.
 
     Example:
         >>> [*map(Geometric(1.0, 0.0625, epochs=4), range(6))]
@@ -513,8 +454,7 @@ class Cosine(_FromTo):
     """Go from start to end as half a cosine wave.
 
     lr = end + (start - end) * (1 + cos(pi * t / epochs)) / 2. Take it to train once for a length
-    that is known. Source: Loshchilov and Hutter, SGDR (2017), https://arxiv.org/abs/1608.03983, and
-    torch CosineAnnealingLR.
+    that is known. Source: that of `CosineRestarts`, and torch CosineAnnealingLR.
 
     Example:
         >>> [round(Cosine(0.1, 0.0, epochs=90)(t), 6) for t in (0, 30, 60, 90, 120)]
@@ -547,12 +487,9 @@ class REX(_FromTo):
 class Piecewise(ScheduleFunction):
     """Straight lines between points; the first and the last value hold outside of them.
 
-    lr = x + (y - x) * (t - a) / (b - a) between the neighbours (a, x) and (b, y). Take it for any
-    other shape. Source: optax piecewise_interpolate_schedule, with learning rates in place of
-    factors.
-
-    Args:
-        points: `{epoch: lr}`, or pairs, in any order; kept as a sorted tuple of pairs.
+    lr = x + (y - x) * (t - a) / (b - a) between neighbours (a, x) and (b, y), of which `points` are
+    pairs, or a mapping `{epoch: lr}`; they are kept as a sorted tuple of pairs. Take it for any
+    other shape. Source: optax piecewise_interpolate_schedule, with lrs in place of factors.
 
     Example:
         >>> [*map(Piecewise({0: 0.0, 2: 0.5, 6: 0.0}), range(8))]
@@ -581,15 +518,9 @@ class OneCycle(ScheduleFunction):
 
     lr goes from peak / div_factor at epoch 0 to peak at pct_start * epochs, and on to
     peak / div_factor / final_div_factor at `epochs`. With three phases it is back at its start at
-    2 * pct_start * epochs in between. Take it for a short run at a high peak. Source: Smith and
-    Topin, Super-Convergence (2018), https://arxiv.org/abs/1708.07120, and torch OneCycleLR.
-
-    Args:
-        pct_start: part of it on the way up, below 1; with three phases at most 0.5.
-        div_factor: how many times higher the peak is than the start.
-        final_div_factor: how many times higher the start is than the end.
-        anneal: shape of a phase, "cos" or "linear", or "1-sqrt" as in `WSD`.
-        three_phase: go back to the start before the end, as in the paper.
+    2 * pct_start * epochs in between. `pct_start` is below 1, with three phases at most 0.5, and
+    `anneal` the shape of each phase, as in `WSD`. Take it for a short run at a high peak. Source:
+    Smith and Topin, Super-Convergence (2018), https://arxiv.org/abs/1708.07120, torch OneCycleLR.
 
     Example:
         >>> s = OneCycle(1.0, epochs=6, pct_start=0.5, div_factor=4, anneal="linear")
@@ -624,19 +555,14 @@ class WSD(ScheduleFunction):
     """Warm-up, stable, decay: go up to the peak along a line, stay there, go down to the end.
 
     With p the part of the decay gone by, lr = end + (peak - end) * d, where d is
-    (1 + cos(pi * p)) / 2 for "cos", 1 - p for "linear" and 1 - sqrt(p) for "1-sqrt". The end is
-    reached at epoch `warmup + stable + decay`, and held. So a run of exactly that many epochs,
-    which are numbered from 0, does not train at it: its last epoch is still above.
+    (1 + cos(pi * p)) / 2 for "cos", 1 - p for "linear" and 1 - sqrt(p) for "1-sqrt". A part of 0
+    epochs is left out. The end is reached at epoch `warmup + stable + decay`, and held. So a run of
+    exactly that many epochs, numbered from 0, does not train at it: its last epoch is still above.
 
     Take it to pretrain for a length that is open, and to branch the decays off one run. For another
     decay, or a stable part that is not constant, write the parts with `warmup` and `then`. Source:
-    Hu et al., MiniCPM (2024), https://arxiv.org/abs/2404.06395; for "1-sqrt" Hägele et al., Scaling
-    Laws and Compute-Optimal Training (2024), https://arxiv.org/abs/2405.18392; transformers'
-    get_wsd_schedule.
-
-    Args:
-        warmup, stable, decay: epochs of each part, of which 0 leaves one out.
-        anneal: shape of the decay, "cos", "linear" or "1-sqrt".
+    Hu et al., MiniCPM (2024), https://arxiv.org/abs/2404.06395, that of `OneMinusPower` for
+    "1-sqrt", and transformers' get_wsd_schedule.
 
     Example:
         >>> [*map(WSD(1.0, warmup=2, stable=3, decay=4, anneal="linear"), range(10))]
@@ -664,24 +590,16 @@ class CosineRestarts(ScheduleFunction):
     """Go from start towards end as half a cosine, again and again, each `T_mult` times longer.
 
     lr = end + (start * cycle_decay^i - end) * (1 + cos(pi * T_cur / T_i)) / 2, where T_cur epochs
-    have gone by since the last restart and cycle i is T_i = T_0 * T_mult^i epochs long. Take it to
-    have a good model at the end of each cycle, for an ensemble of them or for a run that may be cut
-    short. Source: Loshchilov and Hutter, SGDR (2017), https://arxiv.org/abs/1608.03983, torch
+    have gone by since the last restart and cycle i, from 0, is T_i = T_0 * T_mult^i epochs long.
+    After `cycle_limit` cycles, if there is a limit, it stays at the end. Take it to have a good
+    model at the end of each cycle, for an ensemble of them or for a run that may be cut short.
+    Source: Loshchilov and Hutter, SGDR (2017), https://arxiv.org/abs/1608.03983, torch
     CosineAnnealingWarmRestarts, and for decay and limit timm CosineLRScheduler.
 
-    Args:
-        end: where a cycle would arrive; the next one begins at that epoch instead.
-        T_0: epochs in the first cycle.
-        T_mult: how many times longer each cycle is than the one before.
-        cycle_decay: factor of what a cycle starts from to what the next one does.
-        cycle_limit: how many cycles there are before the lr stays at `end`; None for no such limit.
-
     Example:
-        >>> s = CosineRestarts(0.1, 0.0, T_0=2, T_mult=2)
-        >>> [round(s(t), 6) for t in range(7)]
-        [0.1, 0.05, 0.1, 0.085355, 0.05, 0.014645, 0.1]
-        >>> [*map(CosineRestarts(1.0, 0.0, T_0=1, cycle_decay=0.5, cycle_limit=3), range(4))]
-        [1.0, 0.5, 0.25, 0.0]
+        >>> s = CosineRestarts(1.0, 0.0, T_0=2, T_mult=2, cycle_decay=0.5, cycle_limit=2)
+        >>> [round(s(t), 4) for t in range(8)]
+        [1.0, 0.5, 0.5, 0.4268, 0.25, 0.0732, 0.0, 0.0]
     """
 
     start: float
@@ -704,16 +622,11 @@ class CosineRestarts(ScheduleFunction):
 class Triangular(ScheduleFunction):
     """Go up and down without end: lr = start + (peak - start) * scale * height.
 
-    The height goes from 0 to 1 in `up` epochs and back in `down`. The scale is 1 for "triangular",
-    1 / 2^(cycles done) for "triangular2", gamma^t for "exp_range". Take it to search a range of lrs
-    while training. Source: Smith, Cyclical Learning Rates (2017),
-    https://arxiv.org/abs/1506.01186, and torch CyclicLR.
-
-    Args:
-        up: epochs on the way up; 0 begins each cycle at its tip.
-        down: epochs on the way down; 0 ends each cycle at its tip.
-        mode: "triangular", "triangular2" or "exp_range".
-        gamma: factor for "exp_range", at most 1: torch's may grow past the peak without end.
+    The height goes from 0 to 1 in `up` epochs and back in `down`, of which one may be 0. The scale
+    is 1 for "triangular", 1 / 2^(cycles done) for "triangular2" and gamma^t for "exp_range", where
+    gamma is at most 1: torch's may grow past the peak without end. Take it to search a range of lrs
+    while training. Source: torch CyclicLR, and Smith, Cyclical Learning Rates (2017),
+    https://arxiv.org/abs/1506.01186.
 
     Example:
         >>> [*map(Triangular(0.0, 1.0, up=2, down=2, mode="triangular2"), range(9))]
@@ -747,12 +660,6 @@ class Triangular(ScheduleFunction):
         return _LINE._between(tip, self.start, -left, length - since)
 
 
-# Times. What is due at t = 0.3 is due where 0.1 + 0.2 has come to, too.
-
-SAME = 1e-9  # for what is left of a time in a `Then`, with the rounding of the whole
-PART = 1e-14  # for long runs: some 50 times the rounding of a float
-
-
 def _since(t: float, at: float) -> float:
     """Return the time from one moment to another: 0 where they are one but for rounding."""
     since = t - at
@@ -762,19 +669,9 @@ def _since(t: float, at: float) -> float:
     return 0 if -slack < since < slack else since
 
 
-def _whole(t: float) -> float:
-    """Return a time, as an ``int`` where it is one with a whole number."""
-    return t if _since(t, round(t)) else round(t)
-
-
-def _latest(t: float) -> float:
-    """Return the latest time that is one with a time."""
-    return t + SAME + 2 * PART * t
-
-
 def _cycle(t: float, length: float, factor: int = 1) -> tuple[int, float, float]:
     """Return how many cycles are over, the time since the last, and how long the next one is."""
-    latest = t if type(t) is type(length) is int else _latest(t)
+    latest = t if type(t) is type(length) is int else t + SAME + 2 * PART * t  # as in _since
     if factor == 1:
         cycle = int(latest // length)
         begin = cycle * length
@@ -793,11 +690,6 @@ def _restarts(length: float, factor: int) -> list[float]:
     while begins[-1] < 2 * LARGEST:
         begins.append(begins[-1] * factor + length)
     return begins
-
-
-# The ways from one value to another, `since` epochs after the first and `left` epochs before the
-# second. Each is a sum of positive terms with weights that are precise at both ends. The formula of
-# the books, 1 + cos(pi * t / epochs), is 0 in floats for the last 3 of 10^9 epochs.
 
 
 def _phases(t: float, lr: float, phases: Iterable[tuple[float, _FromTo, float]]) -> float:
@@ -835,7 +727,8 @@ def _geometric(start: float, gamma: float, n: float) -> float:
 
 def _time(value: Any, what: str) -> float:
     number = non_negative(value, what)
-    return _whole(int(value) if isinstance(value, Integral) else number)
+    t = int(value) if isinstance(value, Integral) else number
+    return t if _since(t, round(t)) else round(t)
 
 
 def _positive(value: Any, what: str) -> float:
@@ -883,7 +776,7 @@ def _flag(value: Any, what: str) -> bool:
 
 
 _CHECKS: dict[str, Callable[[Any, str], object]] = {
-    **dict.fromkeys(("start", "peak", "end", "value", "gamma", "min", "max"), non_negative),
+    **dict.fromkeys(("start", "peak", "end", "value", "gamma"), non_negative),
     **dict.fromkeys(("pct_start", "cycle_decay"), non_negative),
     **dict.fromkeys(("power", "div_factor", "final_div_factor"), _positive),
     **dict.fromkeys(("epochs", "step_size", "timescale", "T_0"), _length),

@@ -57,7 +57,6 @@ from thunder_policy.conformance import (
 from thunder_policy.schedules import (
     REX,
     WSD,
-    Clamp,
     Constant,
     Cosine,
     CosineRestarts,
@@ -343,13 +342,11 @@ assert_type(cosine.then(Constant(0.0), at=90), Then)
 assert_type(cosine * Step(1.0, step_size=30, gamma=0.5), Product)
 assert_type(cosine * 2, Product)
 assert_type(0.1 * cosine, Product)
-assert_type(cosine.clamp(min=1e-4), Clamp)
-assert_type(cosine.clamp(1e-4, 0.1), Clamp)
 assert_type(cosine(0.5), float)
 assert_type(cosine.in_steps(500), ScheduleFunction)
 assert_type(warmup(0.03, Cosine(0.1, 0.0, epochs=0.97)).in_steps(500), ScheduleFunction)
 assert_type(warmup(5, cosine), ScheduleFunction)
-assert_type(warmup(5, cosine, start=1e-3).then(cosine, at=95).clamp(max=0.1), Clamp)
+assert_type(warmup(5, cosine, start=1e-3).then(cosine, at=95), Then)
 
 Constant(1)
 Step(0.1, 30)
