@@ -4,9 +4,9 @@ Every schedule is a frozen dataclass and a pure function of time, a real number 
 any order, without drift. Time is counted in epochs, whole or not, or in whatever `step` is called
 after. A schedule with an end holds its last value past it, a periodic one goes on. ``start``,
 ``peak``, ``end`` and ``value`` are learning rates, ``start`` that of time 0; ``gamma`` is a factor,
-and ``epochs`` when ``end`` is reached. Other arguments are in the formulas, or under Args. One of
-the wrong type is a ``TypeError``, a value out of range a ``ValueError``; both name the class, the
-argument and the value.
+and ``epochs`` when ``end`` is reached. The other arguments are in the formula of their class. What
+is of the wrong type is a ``TypeError``, a value out of range a ``ValueError``; both name the class,
+the argument and the value.
 
     >>> decay = Cosine(start=0.1, end=0.0, epochs=90)
     >>> decay(0), decay(90), decay(10**9)
@@ -42,8 +42,8 @@ __all__ = [
 ]  # fmt: skip
 
 LARGEST = 10**100  # of times and counts; no later time is told from it
-SAME = 1e-9  # for what is left of a time in a `Then`, with the rounding of the whole
-PART = 1e-14  # for long runs: some 50 times the rounding of a float
+SAME = 1e-9  # closer times are one: what is left of one in a `Then` has the rounding of the whole
+PART = 1e-14  # and those closer than this part of both: some 50 times the rounding of a float
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,7 @@ class ScheduleFunction(ABC):
                 object.__setattr__(self, field.name, value)
 
     def __call__(self, epoch: float | SupportsIndex) -> float:
-        """Return the learning rate at a time, any finite real number from 0 up.
-
-        It is inf where growth without bound leaves the range of a float.
-        """
+        """Return the learning rate at a time; inf where growth leaves the range of a float."""
         if type(epoch) is not int or epoch < 0:
             epoch = _time(epoch, f"{type(self).__name__}: the epoch")
         return self._at(epoch if epoch <= LARGEST else LARGEST)
@@ -113,6 +110,8 @@ class ScheduleFunction(ABC):
         not before its time. There is at least 1 step in an epoch.
         """
         k = count(steps_per_epoch, f"{type(self).__name__}: steps_per_epoch")
+        if isinstance(self, InSteps):
+            return self.schedule.in_steps(self.steps_per_epoch * k)
         return self if k == 1 else InSteps(self, k)
 
     @classmethod
@@ -178,11 +177,6 @@ class InSteps(ScheduleFunction):
     def _at(self, t: float) -> float:
         epoch, rest = divmod(t, self.steps_per_epoch)
         return self.schedule._at(t / self.steps_per_epoch if rest else epoch)
-
-    def in_steps(self, steps_per_epoch: SupportsIndex) -> ScheduleFunction:
-        """Return the schedule counted in parts of a step."""
-        k = count(steps_per_epoch, "InSteps: steps_per_epoch")
-        return self.schedule.in_steps(self.steps_per_epoch * k)
 
 
 def warmup(epochs: float, schedule: ScheduleFunction, *, start: float = 0.0) -> ScheduleFunction:
@@ -265,7 +259,7 @@ class MultiStep(ScheduleFunction):
     gamma: float = 0.1
 
     def _at(self, t: float) -> float:
-        passed = bisect_right(self.milestones, 0.0, key=lambda at: -_since(t, at))
+        passed = bisect_right(self.milestones, t if type(t) is int else _latest(t))
         return _geometric(self.start, self.gamma, passed)
 
 
@@ -454,7 +448,8 @@ class Cosine(_FromTo):
     """Go from start to end as half a cosine wave.
 
     lr = end + (start - end) * (1 + cos(pi * t / epochs)) / 2. Take it to train once for a length
-    that is known. Source: that of `CosineRestarts`, and torch CosineAnnealingLR.
+    that is known. Source: Loshchilov and Hutter, SGDR (2017), https://arxiv.org/abs/1608.03983, and
+    torch CosineAnnealingLR.
 
     Example:
         >>> [round(Cosine(0.1, 0.0, epochs=90)(t), 6) for t in (0, 30, 60, 90, 120)]
@@ -593,8 +588,8 @@ class CosineRestarts(ScheduleFunction):
     have gone by since the last restart and cycle i, from 0, is T_i = T_0 * T_mult^i epochs long.
     After `cycle_limit` cycles, if there is a limit, it stays at the end. Take it to have a good
     model at the end of each cycle, for an ensemble of them or for a run that may be cut short.
-    Source: Loshchilov and Hutter, SGDR (2017), https://arxiv.org/abs/1608.03983, torch
-    CosineAnnealingWarmRestarts, and for decay and limit timm CosineLRScheduler.
+    Source: that of `Cosine`, torch CosineAnnealingWarmRestarts, and for decay and limit timm
+    CosineLRScheduler.
 
     Example:
         >>> s = CosineRestarts(1.0, 0.0, T_0=2, T_mult=2, cycle_decay=0.5, cycle_limit=2)
@@ -669,9 +664,14 @@ def _since(t: float, at: float) -> float:
     return 0 if -slack < since < slack else since
 
 
+def _latest(t: float) -> float:
+    """Return the latest time that is one with a time."""
+    return t + SAME + 2 * PART * t
+
+
 def _cycle(t: float, length: float, factor: int = 1) -> tuple[int, float, float]:
     """Return how many cycles are over, the time since the last, and how long the next one is."""
-    latest = t if type(t) is type(length) is int else t + SAME + 2 * PART * t  # as in _since
+    latest = t if type(t) is type(length) is int else _latest(t)
     if factor == 1:
         cycle = int(latest // length)
         begin = cycle * length
@@ -704,11 +704,10 @@ def _phases(t: float, lr: float, phases: Iterable[tuple[float, _FromTo, float]])
 
 def _power(start: float, end: float, since: float, left: float, power: float) -> float:
     """Go as (1 - p)^power, where p is the part that has gone by."""
-    epochs = since + left
     if not left:
         return end
-    rest = left / epochs
-    log = math.log(rest) if rest < 0.5 else math.log1p(-since / epochs)
+    rest, gone = left / (since + left), since / (since + left)
+    log = math.log(rest) if rest < 0.5 else math.log1p(-gone)
     # expm1 is 1 - rest^power with its sign turned, without the loss where that is near 0.
     return start * math.pow(rest, power) - end * math.expm1(power * log)
 
