@@ -135,7 +135,8 @@ class MappingPolicy(Policy, Generic[M]):
 
         def __new__(cls: type[AnyMappingPolicy], *args: Any, **kwargs: Any) -> AnyMappingPolicy:
             """Refuse an optimizer, even where ``mapping=`` is given beside it (skorch#348)."""
-            if any(isinstance(value, Optimizer) for value in (*args, *kwargs.values())):
+            given = [isinstance(value, Optimizer) for value in (*args, *kwargs.values())]
+            if any(given):
                 what = "{...}" if cls._arguments[0] == "mapping" else cls._arguments[0]
                 raise TypeError(
                     f"{cls.__name__} is made without an optimizer: write {cls.__name__}({what})"

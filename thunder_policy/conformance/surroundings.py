@@ -272,8 +272,10 @@ def _places(
             is_method = isinstance(owner, type) and isinstance(racing, FunctionType)
             yield put, value, staticmethod(racing) if is_method else racing
         elif id(value) not in seen and module not in _HAVE_CLOCKS:
-            own = getattr(value, "__module__", "") == module
-            if own or (isinstance(value, (dict, list)) and not isinstance(owner, (dict, list))):
+            # Of its class, as what is loaded late would be loaded where it is asked itself.
+            named = value if isinstance(value, (type, FunctionType)) else type(value)
+            holds = isinstance(value, (dict, list)) and not isinstance(owner, (dict, list))
+            if named.__module__ == module or holds:
                 seen.add(id(value))
                 yield from _places(value, module, clocks, seen)
 
@@ -286,10 +288,13 @@ def _held_by(owner: Any) -> Iterator[tuple[Callable[[Any], object], Any]]:
         for cell in owner.__closure__ or ():
             with suppress(ValueError):  # it has nothing yet
                 yield partial(setattr, cell, "cell_contents"), cell.cell_contents
-    elif isinstance(owner, (dict, list)):
-        items = owner.items() if isinstance(owner, dict) else enumerate(owner)
-        for key, value in [*items]:
-            yield partial(owner.__setitem__, key), value
+    # Not by methods of a class of its own, which may load what is asked for.
+    elif isinstance(owner, dict):
+        for key, value in [*dict.items(owner)]:
+            yield partial(dict.__setitem__, owner, key), value
+    elif isinstance(owner, list):
+        for i, value in [*enumerate(list.__iter__(owner))]:
+            yield partial(list.__setitem__, owner, i), value
     else:
         for name, value in [*getattr(owner, "__dict__", {}).items()]:
             yield partial(setattr, owner, name), value
