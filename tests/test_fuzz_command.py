@@ -289,7 +289,7 @@ attributes = st.sampled_from(
         *(name for names in words for name in names.split(", ")),
         *(f"hostile{i}" for i in range(10)),
         *("nowhere", "Empty.nowhere", "number.real", "hostile2.a.b", "__builtins__", "__name__"),
-        *("__getattr__", "sys", "SGD", "NAMES", "a b", "1", "a..b", ".", "text.join", ""),
+        *("__getattr__", "sys", "SGD", "NAMES", "a b", "1", "a..b", ".", "text.upper", ""),
     ]
 )
 places = st.sampled_from(
