@@ -174,10 +174,11 @@ def _fitted(
             what = f"{at(i)}: the {option}"
             number(lr, what)
             numbers.append(assignment(groups[i], option, real(value, what, any_shape=True)))
-    live = {_memory(lr) for lr in lrs if isinstance(lr, Tensor)}
     numbers += _parted(groups, option, lrs)
-    for i, value in fills.items():
-        if isinstance(value, Tensor):  # none is read once it is written
+    far = {i: value for i, value in fills.items() if isinstance(value, Tensor)}
+    if far:
+        live = {_memory(lr) for lr in lrs if isinstance(lr, Tensor)}
+        for i, value in far.items():  # none is read once it is written
             value = value.clone() if _memory(value) in live else value
             fills[i] = value.detach().reshape(() if on_host(lrs[i]) else lrs[i].shape)
     written, keys, new = zip(*numbers) if numbers else ((), (), ())
