@@ -1076,6 +1076,7 @@ def test_override_needs_the_epoch_alone_and_says_whose_it_misses() -> None:
     policy = Scale(lambda epoch: 1 / (1 + epoch), on_load="override")(sgd(0.5))
     policy.load_state_dict({"last_epoch": 4, "base_lrs": None, "_last_lr": "?"})
     assert policy.get_last_lr() == [0.1]
+    assert policy.state_dict()["_step_count"] == 5
     with pytest.raises(ValueError, match="Scale: the state has no last_epoch"):
         policy.load_state_dict({"_last_lr": [0.5]})
 

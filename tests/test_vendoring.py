@@ -182,7 +182,7 @@ def test_it_pickles_from_one_process_to_another(project: Path, bare: Path, saved
 
 # What a vendor may leave out, who has the package run its suite and command elsewhere.
 NOT_NEEDED = ("conformance", "__main__.py", "cli.py")
-LINES_LEFT = 5150
+LINES_LEFT = 4950
 
 
 @pytest.mark.spec("K1", "K2")
@@ -294,7 +294,7 @@ def test_every_module_is_imported_by_a_statement_that_a_freezer_sees() -> None:
 
 # The core
 
-CORE_LINES, CORE_CODE = 2400, 1450
+CORE_LINES, CORE_CODE = 2400, 1455
 LONGEST_FUNCTION = 40
 # What `import thunder_policy` executes too, and no policy needs.
 NOT_CORE = {"schedules", "simulate", "drawing", "configs", "plateau"}

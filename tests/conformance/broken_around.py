@@ -158,7 +158,9 @@ class LeavesAThread(Decay):
 class EndsItsThread(Decay):
     def step(self, epoch: int | None = None) -> None:
         super().step(epoch)
-        threading.Thread(target=time.sleep, args=(0.001,)).start()
+        thread = threading.Thread(target=time.sleep, args=(0,))
+        thread.start()
+        thread.join()
 
 
 class AnswersByWriting(Decay):
