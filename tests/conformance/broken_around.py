@@ -158,9 +158,10 @@ class LeavesAThread(Decay):
 class EndsItsThread(Decay):
     def step(self, epoch: int | None = None) -> None:
         super().step(epoch)
-        thread = threading.Thread(target=time.sleep, args=(0,))
-        thread.start()
-        thread.join()
+        if self.last_epoch < 3:  # coverage keeps something of each thread, as a leak would
+            thread = threading.Thread(target=time.sleep, args=(0,))
+            thread.start()
+            thread.join()
 
 
 class AnswersByWriting(Decay):
