@@ -230,7 +230,7 @@ def put(
     groups: Sequence[ParamGroup],
     keys: Iterable[str],
     values: Sequence[Any],
-    fills: Sequence[tuple[Tensor, Any]] = (),
+    fills: Sequence[tuple[Tensor, Any]],
 ) -> None:
     """Write what was `fitted`; a second time that changes nothing more."""
     for group, key, value in zip(groups, keys, values):
