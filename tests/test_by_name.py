@@ -147,6 +147,18 @@ def test_get_lr_knows_late_groups_before_the_step() -> None:
     assert lrs(optimizer) == [0.3, 0.05]
 
 
+@pytest.mark.spec("S6", "S16", "V9")
+def test_get_lr_knows_which_group_is_left_alone_when_another_went() -> None:
+    optimizer = named("neck", "body", "head")
+    rules = {"neck": Constant(0.2), "body": Constant(0.3), "head": None}
+    policy = Schedule.by_name(rules)(optimizer)
+    del optimizer.param_groups[0]
+    optimizer.param_groups[1]["lr"] = 0.7  # somebody else's schedule
+    assert policy.get_lr() == [0.3, 0.7]
+    advance(policy)
+    assert lrs(optimizer) == [0.3, 0.7]
+
+
 @pytest.mark.spec("N3", "S16")
 @each_kind
 def test_groups_that_go_leave_the_others_what_is_theirs(kind: str) -> None:

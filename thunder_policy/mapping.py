@@ -612,9 +612,8 @@ class _ByCall(MappingPolicy[ScheduleFn]):
         """Compute the lrs to be written at ``last_epoch``: one a param group."""
         lrs = self._values_at(self.last_epoch, self._starts_now())
         if self._left_alone:
-            held = self._held()
-            for i in self._left_alone:
-                lrs[i] = groups.read(held[i])
+            trios = zip(lrs, self._held(), self._mappings(len(lrs)))
+            lrs = [groups.read(held) if one is None else lr for lr, held, one in trios]
         return lrs
 
     def _values_at(self, epoch: int, starts: Sequence[Any]) -> list[Any]:
