@@ -20,35 +20,39 @@ def mapping_or_callable(value: Any, what: str) -> Any:
     """Copy a mapping from epoch to number, sorted by epoch; or let a callable through."""
     if isinstance(value, Mapping):
         return _sorted(value, what)
-    if callable(value) and not isinstance(value, LRScheduler):
+    if _is_schedule(value):
         return value
-    raise TypeError(
-        f"{what} must be a mapping from epoch to number or a callable, or a sequence with one a "
-        f"param group, not {short(value)} ({type(value).__name__}){cure_of_text(value)}"
-    )
+    raise _refusal(value, what, "a mapping from epoch to number or a callable", cure_of_text(value))
 
 
 def epoch_mapping(value: Any, what: str) -> dict[int, float]:
     """Copy a mapping from epoch to number, sorted by epoch."""
-    value = mapping_or_callable(value, what)
-    if callable(value):
-        use = "use Schedule or Scale for a callable"
-        raise TypeError(f"{what} must be a mapping from epoch to number, not {short(value)}: {use}")
-    return value  # type: ignore[no-any-return]
+    if isinstance(value, Mapping):
+        return _sorted(value, what)
+    cure = ": use Schedule or Scale for a callable" if _is_schedule(value) else cure_of_text(value)
+    raise _refusal(value, what, "a mapping from epoch to number", cure)
 
 
 def schedule_or_none(value: Any, what: str) -> Any:
     """Let a callable from epoch to number through; and None in a list, to leave a group alone."""
-    if value is None and what.endswith("]"):
-        return None
+    if _is_schedule(value) or (value is None and what.endswith("]")):
+        return value
+    cure = cure_of_text(value)
     if isinstance(value, Mapping):
-        use = "use Switch or Multiply for a mapping"
+        cure = ": use Switch or Multiply for a mapping"
         if any(isinstance(key, str) for key in value):  # Hydra has made one of a schedule
-            use = "beside a list of _target_ in Hydra write _convert_: all"
-        raise TypeError(
-            f"{what} must be a callable from epoch to number, not {short(value)}: {use}"
-        )
-    return mapping_or_callable(value, what)
+            cure = ": beside a list of _target_ in Hydra write _convert_: all"
+    raise _refusal(value, what, "a callable from epoch to number", cure)
+
+
+def _is_schedule(value: object) -> bool:
+    return callable(value) and not isinstance(value, (LRScheduler, Mapping))
+
+
+def _refusal(value: object, what: str, wanted: str, cure: str) -> TypeError:
+    several = "" if what.endswith("]") else ", or a sequence with one a param group"
+    kind = type(value).__name__
+    return TypeError(f"{what} must be {wanted}{several}, not {short(value)} ({kind}){cure}")
 
 
 def _sorted(mapping: Mapping[Any, Any], what: str) -> dict[int, float]:
