@@ -199,24 +199,6 @@ def test_unknown_and_missing_names_are_errors_that_list_the_names(
         policy.step()
 
 
-@pytest.mark.spec("N4", "C13")
-@pytest.mark.parametrize(
-    ("mapping", "rest", "error", "message"),
-    [
-        ({1: {0: 0.1}}, {}, TypeError, "Switch.by_name takes a mapping from the names"),
-        ([{0: 0.1}], {}, TypeError, "Switch.by_name takes a mapping from the names"),
-        ({}, {}, ValueError, "empty"),
-        ({"head": {-1: 0.1}}, {}, ValueError, r"Switch.by_name: mapping\['head'\]"),
-        ({"head": None}, {}, TypeError, r"Switch.by_name: mapping\['head'\]"),
-        ({"head": reciprocal}, {}, TypeError, "use Schedule or Scale"),
-        ({"head": {}}, {"lr_init": [0.1]}, ValueError, "lr_init must be one for all groups"),
-    ],
-)
-def test_what_is_wrong_is_named(mapping: Any, rest: Any, error: Any, message: str) -> None:
-    with pytest.raises(error, match=message):
-        Switch.by_name(mapping, **rest)
-
-
 @pytest.mark.spec("N1", "C1")
 def test_the_mapping_is_copied_and_the_rest_is_that_of_the_class() -> None:
     rules: dict[str, Any] = {"head": {0: 0.5}}

@@ -611,13 +611,6 @@ def test_another_value_is_an_error_that_names_epoch_and_value(
 
 
 @pytest.mark.spec("C5")
-@BOTH
-def test_in_a_list_the_error_names_the_group(cls: Any) -> None:
-    with pytest.raises(ValueError, match=r"(?s)(?=.*mapping\[1\])(?=.*epoch 7)(?=.*nan)"):
-        cls([{}, {7: math.nan}])
-
-
-@pytest.mark.spec("C5")
 @pytest.mark.parametrize(("value", "error", "text"), NOT_LRS, ids=named)
 @pytest.mark.parametrize(
     "wrap", [lambda lr: lr, lambda lr: [0.5, lr]], ids=["one number", "a list"]
@@ -723,13 +716,6 @@ def test_nor_is_it_in_a_list(cls: Any, entry: Any) -> None:
         cls([a_mapping(cls), entry])
 
 
-@pytest.mark.spec("V9")
-@BOTH
-def test_none_is_no_mapping_in_a_list_of_them(cls: Any) -> None:
-    with pytest.raises(TypeError, match=rf"{cls.__name__}.*mapping\[1\].*None"):
-        cls([{}, None])
-
-
 @pytest.mark.spec("C6")
 @pytest.mark.parametrize("empty", [[], (), deque()], ids=["list", "tuple", "deque"])
 @ALL
@@ -790,24 +776,12 @@ def test_an_optimizer_as_the_mapping_is_an_error_that_says_what_to_write(
 
 
 @pytest.mark.spec("C13")
-@pytest.mark.parametrize(
-    "fail",
-    [
-        lambda cls: cls(7),
-        lambda cls: cls([a_mapping(cls), 7]),
-        lambda cls: cls(a_mapping(cls), lr_init=-1),
-        lambda cls: cls(a_mapping(cls), on_load="other"),
-        lambda cls: cls(a_mapping(cls)).lr_at(-1),
-        lambda cls: cls(a_mapping(cls)).step(),
-        lambda cls: cls(),
-        lambda cls: cls(a_mapping(cls), 1, 2),
-    ],
-)
-@ALL
-def test_errors_show_no_private_class(cls: Any, fail: Callable[[Any], object]) -> None:
-    with pytest.raises((TypeError, ValueError, RuntimeError)) as caught:
-        fail(cls)
-    assert not re.search(r"\b_[A-Z]\w*", f"{type(caught.value).__name__}: {caught.value}")
+def test_an_error_of_python_s_own_shows_no_private_class() -> None:
+    for cls in (Switch, Multiply, Schedule, Scale):
+        for arguments in ((), (a_mapping(cls), 1, 2)):
+            with pytest.raises(TypeError, match="argument") as caught:
+                cls(*arguments)
+            assert not re.search(r"\b_[A-Z]", str(caught.value))
 
 
 # Construction: what a schedule returns
@@ -1117,14 +1091,10 @@ def test_mapping_is_positional_and_lr_init_may_be(cls: Any) -> None:
     assert repr(cls(a_mapping(cls), 0.5)) == repr(cls(mapping=a_mapping(cls), lr_init=0.5))
 
 
-@pytest.mark.spec("V8", "C5")
+@pytest.mark.spec("V8")
 def test_a_custom_mapping_policy_takes_mappings_and_callables_checked_alike() -> None:
     class Custom(MappingPolicy[Any]):
         def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
             return []
 
     assert Custom([{np.int64(2): 1, 0: 0.5}, abs]).mapping == [{0: 0.5, 2: 1.0}, abs]
-    with pytest.raises(TypeError, match=r"^Custom: mapping\[1\] must be .* not 5 \(int\)$"):
-        Custom([{}, 5])
-    with pytest.raises(ValueError, match=r"^Custom: mapping\[1\]: the value at epoch 3 must be"):
-        Custom([{}, {3: -1}])

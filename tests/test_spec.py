@@ -25,6 +25,7 @@ CORE = (
     "test_corners.py",
     "test_devices.py",
     "test_mapping.py",
+    "test_messages.py",
     "test_on_load.py",
     "test_option.py",
     "test_plateau.py",
