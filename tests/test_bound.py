@@ -72,6 +72,14 @@ def test_the_arguments_are_those_of_the_plain_class_with_the_optimizer_first(nam
     assert {key: parameters[key] for key in there} == dict(there)
     assert parameters["last_epoch"].default == -1
     assert parameters["last_epoch"].kind is inspect.Parameter.KEYWORD_ONLY
+    given = {
+        "mapping": MAPPINGS[name],
+        "lr_init": 0.25,
+        "option": "momentum",
+        "on_load": "override",
+    }
+    scheduler = getattr(bound, name)(sgd(), **given, last_epoch=2)
+    assert ({key: getattr(scheduler, key) for key in given}, scheduler.last_epoch) == (given, 3)
 
 
 @pytest.mark.spec("A1", "V12")

@@ -25,7 +25,7 @@ from thunder_policy import MappingPolicy, Multiply, Plateau, Policy, Scale, Sche
 # The modules whose texts are below.
 CORE = (
     *("aliases", "bound", "by_name", "call_order", "checks", "dry_run", "epochs", "groups"),
-    *("mapping", "messages", "policy", "state"),
+    *("mapping", "policy", "state"),
 )
 
 

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from .by_name import ByName
-from .groups import assignment, held
+from .groups import assignment
 from .state import attributes, bound_schedulers
 
 if TYPE_CHECKING:
@@ -25,18 +24,16 @@ def stand_in(policy: Policy, starts: Sequence[float]) -> Optimizer:
     """Make an optimizer with a param group for each start, with the options that a policy's has."""
     groups = policy.optimizer.param_groups if hasattr(policy, "optimizer") else []
     if len(groups) != len(starts):
-        groups = [{policy.option: 0.0} for _ in starts]
+        groups = [{"lr": start, policy.option: start} for start in starts]
         mapping = getattr(policy, "mapping", None)
         if isinstance(mapping, ByName):
             groups = [{**group, "name": name} for group, name in zip(groups, mapping.names)]
     new: list[dict[str, Any]] = []
-    for group in groups:
-        new.append({**group, "params": [torch.zeros(1, device="cpu", requires_grad=True)]})
-        new[-1].pop("initial_lr", None)
-    for one, start in zip(new, starts):
-        _, key, value = assignment(one, policy.option, start)
-        one[key] = value
-    optimizer = Optimizer(new, {"lr": 0.0})
+    for group, start in zip(groups, starts):
+        options = {key: group[key] for key in group if key != "initial_lr"}
+        _, key, value = assignment(options, policy.option, start)
+        new.append({**options, key: value, "params": [torch.zeros((), device="cpu")]})
+    optimizer = Optimizer(new, {})
     vars(optimizer)["_opt_called"] = True  # no warning that nobody calls its step
     return optimizer
 
@@ -56,14 +53,13 @@ def stepped(
         memo |= {id(scheduler.optimizer): optimizer, id(old): new}
         memo |= {id(group): new[i % len(new)] for i, group in enumerate(old)}
     fresh = copy.copy(policy)
-    for name, value in attributes(fresh).items():
+    for name in attributes(fresh):
         with suppress(Exception):  # what cannot be copied, like a lock, is shared
-            old = getattr(policy, name) if isinstance(value, LRScheduler) else value
-            setattr(fresh, name, copy.deepcopy(old, memo))
+            setattr(fresh, name, copy.deepcopy(getattr(policy, name), memo))
     fresh.set_optimizer(optimizer)
     rows: list[list[float]] = []
     for epoch in range(epochs):
         if epoch:
             fresh.step(*metrics[epoch - 1 : epoch])
-        rows.append([*map(float, held(new, policy.option, policy._at))])
+        rows.append([*map(float, fresh._held())])
     return rows
