@@ -188,6 +188,12 @@ MESSAGES = {
         "TypeError: Share: mapping must be a mapping from epoch to number or a callable, or a "
         "sequence with one a param group, not 3 (int)"
     ),
+    "Share('{0: 0.1}')": (
+        "TypeError: Share: mapping must be a mapping from epoch to number or a callable, or a "
+        "sequence with one a param group, not '{0: 0.1}' (str): thunder_policy.parse makes a "
+        "policy of text"
+    ),
+    "Share([{}, {-1: 0.1}])": "ValueError: Share: mapping[1]: the epoch must be at least 0, not -1",
     "Switch([{}, {}], lr_init=[1, 2, 3])": "ValueError: Got 2 mappings and 3 lr_init",
     # The other arguments
     "Switch({}, option=1)": "TypeError: Switch: option must be a string, not 1",

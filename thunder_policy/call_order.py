@@ -61,4 +61,4 @@ def warn(message: str | Warning) -> None:
     level, frame = 2, sys._getframe(1)
     while Path(frame.f_code.co_filename).parent == Path(__file__).parent and frame.f_back:
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, UserWarning, stacklevel=level)
+    warnings.warn(message, stacklevel=level)
