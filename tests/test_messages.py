@@ -167,6 +167,12 @@ MESSAGES = {
         "a param group, not <built-in function cos> (builtin_function_or_method): use Schedule or "
         "Scale for a callable"
     ),
+    "Switch('x' * 78)": (
+        "TypeError: Switch: mapping must be a mapping from epoch to number, or a sequence with one "
+        "a param group, not "
+        "'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' (str): "
+        "thunder_policy.parse makes a policy of text"
+    ),
     "Schedule({0: 0.1})": (
         "TypeError: Schedule: mapping must be a callable from epoch to number, or a sequence with "
         "one a param group, not {0: 0.1} (dict): use Switch or Multiply for a mapping"
@@ -284,6 +290,9 @@ MESSAGES = {
         "UserWarning: Switch, group 1: lr_init was not given, so it starts from 0.001, and not "
         "from the group's lr, 0.2: give lr_init=None to start from that, or lr_init=1e-3"
     ),
+    "Switch({1: 0.1})(SGD([group(lr=0.001), group(initial_lr='x')], 0.1))": (
+        "ValueError: Switch, group 1: the lr must be one real number, not 'x' (str)"
+    ),
     "Multiply({1: 0.1}, None)(trained(), last_epoch=4)": (
         "UserWarning: Multiply, group 0: epoch 5 is computed from the group's lr, 0.1, as it has "
         "no initial_lr; and as the optimizer was trained, that may be a lr of a schedule: give "
@@ -369,6 +378,9 @@ MESSAGES = {
     ),
     "load({'last_epoch': 0, 'option': 'momentum'})": (
         "ValueError: Switch: the state is of the option 'momentum', not 'lr'"
+    ),
+    "load({'last_epoch': 0, 'option': 'momentum'}, Share({}, 1, on_load='override'))": (
+        "ValueError: Share: the state is of the option 'momentum', not 'lr'"
     ),
     "load({'last_epoch': 0})": (
         "ValueError: Switch: the state has no _last_lr: is it that of a scheduler?"

@@ -754,7 +754,7 @@ class TestOverride:
         [
             {"last_epoch": 4},
             {"last_epoch": 4, "base_lrs": [1.0], "_last_lr": [2.0], "_step_count": "many"},
-            {"last_epoch": 4, "mapping": "none", "lr_init": -1, "_planned": None},
+            {"last_epoch": 4, "mapping": "none", "lr_init": -1, "_planned": None, "base_lrs": 3},
             {"last_epoch": 4, "_policy": "Schedule", "step": 3, "optimizer": 1},
             run(Switch({1: 0.5}, 0.1), 4, 0.1),
             run(Scale(Curve(())), 4, 0.1, 0.2, 0.3),

@@ -1195,14 +1195,14 @@ def test_what_a_schedule_cannot_mean_is_named(cls: Any, bad: Any, error: type[Ex
 
 
 @pytest.mark.spec("V2", "B18")
-@pytest.mark.parametrize("lr_init", [0.5, None])
-def test_the_default_device_of_torch_makes_no_difference(lr_init: float | None) -> None:
+@pytest.mark.parametrize("given", [{"lr_init": 0.5}, {"lr_init": None}, {}], ids=str)
+def test_the_default_device_of_torch_makes_no_difference(given: dict[str, Any]) -> None:
     def run() -> list[float]:
-        policy = Multiply({0: 0.5, 1: 0.5}, lr_init=lr_init)(optimizer)
+        policy = Multiply({0: 0.5, 1: 0.5}, **given)(optimizer)
         advance(policy, 2)
         return lrs(optimizer)
 
-    optimizer = sgd(tensor(0.5, torch.float32))
+    optimizer = sgd(tensor(0.001, torch.float32))
     right = run()
     with torch.device("meta"):
         assert run() == right

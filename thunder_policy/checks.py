@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
+from .messages import cut
+
 T = TypeVar("T")
 
 
@@ -149,7 +151,7 @@ def short(value: object) -> str:
         text = " ".join(_REPR.repr(value).split())
     except Exception:  # an int of over 4,300 digits, a bad __repr__
         return f"<{type(value).__name__} that cannot be printed>"
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return cut(text, 80)
 
 
 def add_note(error: BaseException, where: str) -> None:
