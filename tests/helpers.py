@@ -7,14 +7,16 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from typing import Any, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from thunder_policy import Multiply, Policy, Scale, Schedule, Switch
+from thunder_policy import MappingPolicy, Multiply, Policy, Scale, Schedule, Switch
 
 Value: TypeAlias = float | Tensor
 MakePolicy: TypeAlias = Callable[[], Policy]
@@ -41,11 +43,14 @@ def lrs(optimizer: Optimizer, option: str = "lr") -> list[float]:
     return [float(group[option]) for group in optimizer.param_groups]
 
 
-def advance(policy: LRScheduler, steps: int = 1) -> None:
-    """Take steps of a correct loop: the optimizer first, then the scheduler."""
+def advance(policy: LRScheduler, steps: int = 1) -> list[Any]:
+    """Take steps of a correct loop, and return what the first group holds after each."""
+    held: list[Any] = []
     for _ in range(steps):
         policy.optimizer.step()
         policy.step()
+        held += [group["lr"] for group in policy.optimizer.param_groups[:1]]
+    return held
 
 
 def through_disk(state: Any) -> Any:
@@ -84,6 +89,58 @@ class Halving(Policy):
         return [float(group["lr"]) * scale for group in self.optimizer.param_groups]
 
 
+class AsDocumented(MappingPolicy[Any]):
+    """Multiply as the document has it: it multiplies what the groups hold."""
+
+    fails = False
+
+    def get_lr(self) -> list[Any]:
+        if self.fails:
+            raise OSError("disk")
+        assert self.current_mapping is not None
+        pairs = zip(self.optimizer.param_groups, self.current_mapping, strict=True)
+        return [group["lr"] * mapping.get(self.last_epoch, 1) for group, mapping in pairs]
+
+
+class WithAttribute(Halving):
+    """A custom policy with an attribute of its own."""
+
+    def __init__(self, note: Any = "mine") -> None:
+        self.note = note
+
+
+class WithSlots(Halving):
+    """A custom policy whose own attributes are slots."""
+
+    __slots__ = ("__hidden", "left", "note")
+
+    def __init__(self, note: Any = "mine", hidden: Any = 1) -> None:
+        self.note = note
+        self.__hidden = hidden
+
+    def hidden(self) -> Any:
+        """Return the private attribute."""
+        return self.__hidden
+
+
+class WithMoreSlots(WithSlots):
+    """It adds one slot, named by a string alone."""
+
+    __slots__ = "more"
+
+    def __init__(self, note: Any = "mine", more: Any = 2) -> None:
+        super().__init__(note)
+        self.more = more
+
+
+class CountingSwitch(Switch):
+    """A Switch with state of its own."""
+
+    def __init__(self, mapping: Any, lr_init: Any = 1e-3) -> None:
+        super().__init__(mapping, lr_init)
+        self.calls = 0
+
+
 # One maker for each kind of policy; the first step of each changes the lr.
 POLICIES: dict[str, MakePolicy] = {
     "Switch": lambda: Switch({1: 0.01, 3: 0.002}, lr_init=1e-3),
@@ -97,6 +154,53 @@ POLICIES: dict[str, MakePolicy] = {
 def reciprocal(epoch: int) -> float:
     """Return 1 / (1 + epoch): a schedule that pickles."""
     return 1 / (1 + epoch)
+
+
+def a_mapping(cls: type[MappingPolicy[Any]]) -> Any:
+    """Return a mapping that the class takes."""
+    return reciprocal if cls in (Schedule, Scale) else {1: 0.5}
+
+
+def a_policy(cls: type[MappingPolicy[Any]]) -> MappingPolicy[Any]:
+    """Make a policy of the class that starts from a number."""
+    return cls(a_mapping(cls), lr_init=0.5)
+
+
+def mixed() -> Optimizer:
+    """Make an optimizer whose three groups hold a float and tensors of two dtypes."""
+    return sgd(0.5, tensor(0.25), tensor(0.125, torch.float32))
+
+
+def run(make: MakePolicy, optimizer: Optimizer, steps: int) -> Policy:
+    """Bind a new policy and take some steps."""
+    policy = make()(optimizer)
+    advance(policy, steps)
+    return policy
+
+
+def add_group(policy: Policy, lr: float) -> None:
+    """Add a group to the policy's optimizer."""
+    policy.optimizer.add_param_group({"params": [parameter()], "lr": lr})
+
+
+def drop_group(policy: Policy) -> None:
+    """Drop the first group of the policy's optimizer, as DeepSpeed drops an empty one."""
+    del policy.optimizer.param_groups[0]
+
+
+# What is no epoch, the error, and what that says.
+NOT_EPOCHS: list[tuple[Any, type[Exception], str]] = [
+    (True, TypeError, "True"),
+    (np.bool_(True), TypeError, "True"),
+    (10.0, TypeError, r"10\.0"),
+    (np.float64(10), TypeError, r"10\.0"),
+    (Fraction(3), TypeError, "3"),
+    ("10", TypeError, "'10'"),
+    (None, TypeError, "None"),
+    ((1,), TypeError, r"\(1,\)"),
+    (-1, ValueError, "-1"),
+    (np.int64(-5), ValueError, "-5"),
+]
 
 
 # "Nothing changed": a picture of everything that can be seen of a policy or an optimizer.

@@ -37,9 +37,9 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
 }
 SHARED = ("one tensor", "views of one element")
 # What the package must not read: a stand-in for a lr on a GPU and, where there is one, a real one.
-DISTANT = ("far", *["cuda"] * torch.cuda.is_available())
-NEAR = ("0-dim", "shape [1]", "views of one buffer", "parameter")
-FORMS = ("float", "mixed", *NEAR, *DISTANT, *SHARED)
+ACCELERATOR = ("accelerator", *["cuda"] * torch.cuda.is_available())
+HOST = ("0-dim", "shape [1]", "views of one buffer", "parameter")
+FORMS = ("float", "mixed", *HOST, *ACCELERATOR, *SHARED)
 
 # Coarse numbers have at most four significant bits, so that a product of two of them is exact in
 # every dtype: the lr at 0 does not depend on where Multiply's first product is rounded.
@@ -55,19 +55,19 @@ def parameter() -> torch.nn.Parameter:
     return torch.nn.Parameter(torch.zeros(1))
 
 
-class Far(torch.Tensor):
+class OnAccelerator(torch.Tensor):
     """A lr that the package takes for one on a GPU, which it must not read; a test may."""
 
-    def __deepcopy__(self, memo: dict[int, object]) -> Far:
-        return self.detach().clone().as_subclass(Far)
+    def __deepcopy__(self, memo: dict[int, object]) -> OnAccelerator:
+        return self.detach().clone().as_subclass(OnAccelerator)
 
 
-torch.serialization.add_safe_globals([Far])
+torch.serialization.add_safe_globals([OnAccelerator])
 
 
-def distant(form: str, lr: torch.Tensor) -> torch.Tensor:
+def on_accelerator(form: str, lr: torch.Tensor) -> torch.Tensor:
     """Return a copy of a lr that the package must not read."""
-    return lr.clone().as_subclass(Far) if form == "far" else lr.to("cuda")
+    return lr.clone().as_subclass(OnAccelerator) if form == "accelerator" else lr.to("cuda")
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Groups:
             "shape [1]": [lr.clone() for lr in buffer.split(1)],
             "views of one buffer": buffer.unbind(),
             "parameter": [torch.nn.Parameter(lr.clone(), requires_grad=False) for lr in buffer],
-            **{kind: [distant(kind, lr) for lr in buffer] for kind in DISTANT},
+            **{kind: [on_accelerator(kind, lr) for lr in buffer] for kind in ACCELERATOR},
             "views of one element": [
                 buffer[0] if i % 2 else buffer[:1] for i in range(len(groups))
             ],
@@ -125,7 +125,7 @@ def dtypes_of(
         return st.just([None] * n)
     if form == "mixed":
         return st.lists(st.sampled_from([None, *dtypes]), min_size=n, max_size=n)
-    if form == "far":
+    if form == "accelerator":
         # On a CPU, torch._foreach_mul_ rounds a factor to a narrow dtype before it multiplies.
         dtypes = [dtype for dtype in dtypes if dtype not in (torch.float16, torch.bfloat16)]
     return st.sampled_from(dtypes).map(lambda dtype: [dtype] * n)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import advance, lrs, overlap, parameter, sgd, unchanged
-from strategies import Far, change
-from torch import nn
+from helpers import advance, lrs, overlap, parameter, sgd, tensor, unchanged
+from strategies import OnAccelerator, change
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR, SequentialLR
@@ -125,6 +125,7 @@ BY_EPOCH: ByEpoch = {
 def test_between_milestones_nothing_is_dispatched_and_little_at_one(
     make: Callable[[int], Policy], at_a_change: Callable[[int], list[str]], n: int
 ) -> None:
+    """pytorch#133663: .item() in a step waited for the device; a fake CUDA tensor raises there."""
     with cuda(*[0.1] * n) as optimizer:
         ops = ops_of_steps(optimizer, make(n))
     assert [step.names for step in ops] == [[], [], at_a_change(n), [], [], []]
@@ -391,7 +392,7 @@ def of(kind: type[torch.Tensor], *lrs: float) -> Optimizer:
     return optimizer
 
 
-EVERY_KIND = pytest.mark.parametrize("kind", [Far, torch.Tensor])
+EVERY_KIND = pytest.mark.parametrize("kind", [OnAccelerator, torch.Tensor])
 
 
 @pytest.mark.spec("B21", "S1", "S2")
@@ -402,7 +403,7 @@ EVERY_KIND = pytest.mark.parametrize("kind", [Far, torch.Tensor])
         pytest.param(lambda: Scale([lambda epoch: 0.5] * 2, lr_init=1), 0.5, id="Scale"),
         pytest.param(lambda: Given(0.25, 0.5), 0.25, id="numbers"),
         pytest.param(
-            lambda: Given(*torch.tensor([0.25, 0.5]).as_subclass(Far)), 0.25, id="tensors"
+            lambda: Given(*torch.tensor([0.25, 0.5]).as_subclass(OnAccelerator)), 0.25, id="tensors"
         ),
     ],
 )
@@ -477,7 +478,7 @@ def test_a_lr_of_inference_mode_is_written_in_there(make: Callable[[], Policy]) 
 
 @pytest.mark.spec("S3", "X4")
 def test_a_value_that_is_not_finite_is_refused_on_the_host_and_not_read_elsewhere() -> None:
-    optimizer = of(Far, 0.1, 0.1)
+    optimizer = of(OnAccelerator, 0.1, 0.1)
     policy = Given(0.5, 0.5)(optimizer)
     nan = torch.tensor(math.nan)
     policy.lrs = [0.25, nan]
@@ -485,7 +486,7 @@ def test_a_value_that_is_not_finite_is_refused_on_the_host_and_not_read_elsewher
     refused = pytest.raises(ValueError, match="Given at epoch 1, group 1: the lr must be finite")
     with unchanged(policy, optimizer), refused:
         policy.step()
-    policy.lrs = [0.25, nan.as_subclass(Far)]
+    policy.lrs = [0.25, nan.as_subclass(OnAccelerator)]
     policy.step()
     assert str(lrs(optimizer)) == "[0.25, nan]"
 
@@ -505,7 +506,7 @@ def test_an_interrupted_look_at_an_answer_leaves_all_as_it_was() -> None:
     class Stop(BaseException):
         pass
 
-    class Slow(Far):
+    class Slow(OnAccelerator):
         stop = False
 
         @classmethod
@@ -519,7 +520,7 @@ def test_an_interrupted_look_at_an_answer_leaves_all_as_it_was() -> None:
             )
             return answer
 
-    optimizer = of(Far, 0.1, 0.1)
+    optimizer = of(OnAccelerator, 0.1, 0.1)
     policy = Given(*(torch.tensor(0.5).as_subclass(Slow) for _ in range(2)))(optimizer)
     advance(policy, 2)
     Slow.stop = True
@@ -533,8 +534,8 @@ def test_an_interrupted_look_at_an_answer_leaves_all_as_it_was() -> None:
 
 @pytest.mark.spec("S6", "B18")
 def test_one_groups_lr_can_be_the_answer_for_another_whatever_they_hold() -> None:
-    optimizer = of(Far, 0.25, 0.5)
-    for lr in (0.125, torch.tensor(1.0, dtype=torch.float64).as_subclass(Far)):
+    optimizer = of(OnAccelerator, 0.25, 0.5)
+    for lr in (0.125, torch.tensor(1.0, dtype=torch.float64).as_subclass(OnAccelerator)):
         optimizer.add_param_group({"params": [parameter()], "lr": lr})
     held = [group["lr"] for group in optimizer.param_groups]
     policy = Given(*[2.0] * 4)(optimizer)
@@ -543,6 +544,24 @@ def test_one_groups_lr_can_be_the_answer_for_another_whatever_they_hold() -> Non
     policy.lrs = [held[3], held[0], 4.0, held[1]]
     advance(policy)
     assert lrs(optimizer) == [1.0, 0.25, 4.0, 0.5]
+
+
+@pytest.mark.spec("S6", "X4")
+@pytest.mark.parametrize("view", [Tensor.detach, lambda lr: lr.view(())])
+def test_views_of_live_lrs_are_read_before_any_is_written(view: Any) -> None:
+    optimizer = sgd(*(tensor(lr).as_subclass(OnAccelerator) for lr in (0.5, 0.25)))
+    policy = Given(0.5, 0.25)(optimizer)
+    policy.lrs = [view(group["lr"]) for group in reversed(optimizer.param_groups)]
+    advance(policy)
+    assert lrs(optimizer) == [0.25, 0.5]
+
+
+@pytest.mark.spec("S1", "S6")
+def test_a_tensor_of_another_class_fills_a_lr_of_any_shape_on_the_host() -> None:
+    optimizer = sgd(0.5, tensor(0.5).reshape(1))
+    policy = Given(0.25, tensor(0.125).as_subclass(OnAccelerator))(optimizer)
+    advance(policy)
+    assert lrs(optimizer) == [0.25, 0.125]
 
 
 @pytest.mark.spec("B19", "S11")
@@ -643,7 +662,7 @@ def test_an_answer_that_no_op_can_copy_leaves_all_as_it_was() -> None:
     class Strange(torch.Tensor):
         """Neither of the two classes knows the other: torch refuses to copy."""
 
-    optimizer = of(Far, 0.1, 0.1)
+    optimizer = of(OnAccelerator, 0.1, 0.1)
     policy = Given(0.5, 0.5)(optimizer)
     policy.lrs = [torch.tensor(0.25).as_subclass(Strange) for _ in range(2)]
     optimizer.step()
@@ -657,7 +676,7 @@ def test_an_answer_that_no_op_can_copy_leaves_all_as_it_was() -> None:
 @pytest.mark.spec("B18")
 @EVERY
 def test_tensor_lrs_keep_identity_dtype_and_device(make: Callable[[], Policy]) -> None:
-    for kind, dtype in ((Far, torch.float64), (torch.Tensor, torch.bfloat16)):
+    for kind, dtype in ((OnAccelerator, torch.float64), (torch.Tensor, torch.bfloat16)):
         optimizer = of(kind, 0.5, 0.25)
         for group in optimizer.param_groups:
             group["lr"] = group["lr"].to(dtype).as_subclass(kind)

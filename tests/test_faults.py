@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from helpers import advance, lrs, parameter, picture, reciprocal, tensor
-from strategies import Far
+from strategies import OnAccelerator
 from torch.optim import SGD, Optimizer
 
 import thunder_policy
@@ -53,15 +53,15 @@ POLICIES: dict[str, Callable[..., Any]] = {
     "custom": Own,
     "nested": Nesting,
 }
-# What the groups hold: far tensors stand for those on an accelerator.
+# What the groups hold.
 KINDS = {
-    "Switch": ("float", "mixed", "far"),
+    "Switch": ("float", "mixed", "accelerator"),
     "Multiply": ("mixed",),
     "Schedule": ("float",),
-    "Scale": ("far",),
+    "Scale": ("accelerator",),
     "a list": ("mixed",),
     "Plateau": ("float",),
-    "custom": ("float", "far"),
+    "custom": ("float", "accelerator"),
     "nested": ("float",),
 }
 
@@ -71,7 +71,7 @@ def lr(kind: str, i: int) -> Any:
     value = 0.5 + i / 8
     if kind == "float" or (kind == "mixed" and i != 1):
         return value
-    return tensor(value).as_subclass(Far) if kind == "far" else tensor(value)
+    return tensor(value).as_subclass(OnAccelerator) if kind == "accelerator" else tensor(value)
 
 
 def optimizer(kind: str) -> SGD:

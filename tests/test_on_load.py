@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import pytest
 import torch
-from helpers import advance, line_of_call, lrs, parameter, sgd, tensor, unchanged
+from helpers import AsDocumented, advance, line_of_call, lrs, parameter, sgd, tensor, unchanged
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import ORDERS, Groups, coarse, groups, resume, save
@@ -396,6 +396,19 @@ def test_what_was_restored_is_saved_as_it_was_and_told_again(kind: Any, old: Any
                 policy.load_state_dict(again)
         assert again == state
         state = again
+
+
+@pytest.mark.spec("T7", "T12", "T13")
+def test_a_mapping_is_loaded_into_a_policy_with_its_own_get_lr() -> None:
+    optimizer = sgd(1.0)
+    policy = AsDocumented({1: 0.5}, lr_init=1.0)(optimizer)
+    advance(policy)
+    fresh_optimizer = sgd(1.0)
+    fresh = AsDocumented({2: 0.1}, lr_init=1.0)(fresh_optimizer)
+    with pytest.warns(UserWarning, match=r"mapping was {1: 0.5} and is {2: 0.1}"):
+        fresh.load_state_dict(policy.state_dict())
+    assert fresh.mapping == {1: 0.5}
+    assert advance(fresh) == [0.5]
 
 
 @pytest.mark.spec("T16")

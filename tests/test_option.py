@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import advance, parameter, through_disk, unchanged
+from helpers import advance, parameter, sgd, through_disk, unchanged
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import ORDERS
@@ -120,6 +120,15 @@ def test_where_groups_lack_an_option_the_error_says_which_they_have() -> None:
     del optimizer.param_groups[1]["dampening"]
     with pytest.raises(ValueError, match=r"group 1.*no dampening.*momentum, .*lr\b"):
         Schedule(half, option="dampening")(optimizer)
+
+
+@pytest.mark.spec("O1")
+def test_a_group_without_lr_is_refused_with_what_it_has() -> None:
+    optimizer = sgd(0.1, 0.1)
+    del optimizer.param_groups[1]["lr"]
+    text = r"^Switch.*, group 1: the param group has no lr; it has momentum, .*weight_decay"
+    with pytest.raises(ValueError, match=text):
+        Switch({})(optimizer)
 
 
 @pytest.mark.spec("O2", "V12", "V10")

@@ -21,20 +21,21 @@ CLAUSES = re.findall(r"^\*\*([A-Z]\d+)\*\*", SPEC.read_text(encoding="utf-8"), r
 # suite, the README, releases, speed, types; those that compare with other code at large (torch, the
 # frameworks, fuzzing), where one test touches all clauses; and simulate, which says lr_at again.
 CORE = (
+    "test_binding.py",
     "test_by_name.py",
-    "test_corners.py",
+    "test_compatibility.py",
+    "test_construction.py",
+    "test_copies.py",
     "test_devices.py",
-    "test_mapping.py",
+    "test_hand_computed.py",
     "test_messages.py",
     "test_on_load.py",
     "test_option.py",
     "test_plateau.py",
-    "test_policy.py",
-    "test_sequences.py",
     "test_starts.py",
     "test_state.py",
     "test_step.py",
-    "test_traps.py",
+    "test_values.py",
 )
 
 

@@ -151,6 +151,15 @@ def test_the_default_is_silent_where_the_initial_lr_is_1e_3() -> None:
 
 
 @pytest.mark.spec("V12")
+def test_the_default_device_does_not_matter() -> None:
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        optimizer = sgd(torch.tensor(1e-3, device="cpu"))
+        Multiply({1: 0.5})(optimizer)
+        assert float(optimizer.param_groups[0]["lr"]) == pytest.approx(1e-3)
+
+
+@pytest.mark.spec("V12")
 @pytest.mark.parametrize(
     ("value", "dtype"),
     [(1.001e-3, None), (1.001e-3, torch.float32), (1.02e-3, torch.bfloat16)],
@@ -279,6 +288,24 @@ def test_lr_init_is_1e_3_by_default_and_none_for_scale() -> None:
     assert [Switch({}).lr_init, Multiply({}).lr_init, Schedule(half).lr_init] == [1e-3] * 3
     assert Shares({}).lr_init == 1e-3
     assert Scale(half).lr_init is None
+
+
+@pytest.mark.spec("V10")
+def test_an_initial_lr_of_any_shape_is_multiplied() -> None:
+    optimizer = sgd(0.1)
+    optimizer.param_groups[0]["initial_lr"] = torch.tensor([0.5], dtype=torch.float64)
+    assert Multiply({0: 0.5}, lr_init=None)(optimizer).get_last_lr() == [0.25]
+
+
+@pytest.mark.spec("V10", "S2")
+def test_an_initial_lr_that_is_not_finite_is_refused() -> None:
+    optimizer = sgd(tensor(0.5), tensor(0.5))
+    optimizer.param_groups[1]["initial_lr"] = math.nan
+    with (
+        unchanged(optimizer),
+        pytest.raises(ValueError, match=r"^Multiply, group 1: the lr must be finite, not nan$"),
+    ):
+        Multiply({0: 0.5}, lr_init=None)(optimizer)
 
 
 @pytest.mark.spec("V11", "V4")

@@ -8,6 +8,7 @@ import random
 import warnings
 from collections import UserList
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from fractions import Fraction
 from typing import Any, TypeAlias
 
@@ -32,10 +33,12 @@ from helpers import (
     through_disk,
     unchanged,
 )
+from torch import Tensor
+from torch.nn import Parameter
 from torch.optim import SGD, Adam, Optimizer
 from versions import NOTES
 
-from thunder_policy import MappingPolicy, Multiply, Policy, Scale, Schedule, Switch
+from thunder_policy import MappingPolicy, Multiply, Policy, Scale, Schedule, Switch, simulate
 
 EVERY_POLICY = pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES.keys())
 FORMS: dict[str, Callable[[], Optimizer]] = {
@@ -251,6 +254,34 @@ def test_an_overflow_that_an_outside_change_causes_is_an_error_too() -> None:
         policy.step()
 
 
+@pytest.mark.spec("S1", "S3")
+def test_a_step_that_a_tensor_put_there_cannot_hold_is_taken_again() -> None:
+    values = {4: 1e39}
+    optimizer = sgd(0.1, 0.1)
+    policy = Schedule(lambda epoch: values.get(epoch, 0.5))(optimizer)
+    advance(policy, 3)
+    optimizer.param_groups[1]["lr"] = torch.tensor(0.25)
+    with pytest.raises(ValueError, match=r"Schedule at epoch 4, group 1: .* does not fit"):
+        policy.step()
+    assert lrs(optimizer) == [0.5, 0.25]
+    values.clear()
+    advance(policy)
+    assert lrs(optimizer) == [0.5, 0.5]
+
+
+@pytest.mark.spec("B21", "S1", "S10")
+@pytest.mark.parametrize("epoch", [None, 7])
+def test_a_lr_that_has_come_to_require_grad_is_refused_before_the_step(epoch: int | None) -> None:
+    policy = Schedule(lambda epoch: 0.5 / (1 + epoch))(sgd(0.25, tensor(0.5)))
+    advance(policy, 2)
+    policy.optimizer.param_groups[1]["lr"].requires_grad_()
+    policy.optimizer.step()
+    text = rf"Schedule at epoch {epoch or 3}, group 1: .* require grad"
+    deprecated = pytest.warns(UserWarning, match="epoch parameter") if epoch else nullcontext()
+    with unchanged(policy, policy.optimizer), deprecated, pytest.raises(ValueError, match=text):
+        policy.step(epoch)
+
+
 # Somebody else's exception
 
 
@@ -320,6 +351,70 @@ def test_the_note_of_a_policy_stands_beside_that_of_the_policy_it_asks() -> None
     assert getattr(caught.value, "__notes__", []) == notes * NOTES
 
 
+@pytest.mark.spec("S2")
+def test_an_interrupted_callable_is_named() -> None:
+    def interrupted(_: int) -> float:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as raised:
+        Schedule([lambda _: 0.1, interrupted])(sgd(0.1, 0.1))
+    notes = ["Schedule at epoch 0, group 1"] if hasattr(raised.value, "add_note") else []
+    assert getattr(raised.value, "__notes__", []) == notes
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise RuntimeError("there is no text for this")
+
+
+class Unnoted(Exception):
+    __notes__ = None  # type: ignore[assignment, unused-ignore]
+
+    def add_note(self, note: str) -> None:
+        raise RuntimeError("no notes here")
+
+
+class Noted(Exception):
+    def __init__(self, notes: object) -> None:
+        vars(self)["__notes__"] = notes
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+ODD_ERRORS = [
+    ValueError(Unprintable()),
+    Unnoted(),
+    KeyboardInterrupt(),
+    *map(Noted, ([], None, "mine", ("mine",))),
+]
+
+
+@pytest.mark.spec("S1", "S2")
+@pytest.mark.parametrize("error", ODD_ERRORS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("make", [make for make, _ in FAILING.values()], ids=FAILING)
+def test_whatever_is_raised_comes_through_and_the_step_can_be_taken_again(
+    error: BaseException, make: Callable[[Fails], Policy]
+) -> None:
+    fails = True
+
+    def lr(epoch: int) -> float:
+        if epoch == 3 and fails:
+            raise error
+        return 0.5 + epoch
+
+    policy = make(lr)(sgd(0.1, 0.1))
+    advance(policy, 2)
+    policy.optimizer.step()
+    for _ in range(2):
+        with unchanged(policy, policy.optimizer), pytest.raises(type(error)) as raised:
+            policy.step()
+        assert raised.value is error
+    fails = False
+    policy.step()
+    assert policy.get_last_lr() == policy.lr_at(3)
+
+
 @pytest.mark.spec("S1", "S2")
 @pytest.mark.parametrize("lr", ["x", None, True, [0.5]])
 @EVERY_POLICY
@@ -339,6 +434,35 @@ def test_what_somebody_put_there_that_is_no_number_is_an_error_that_says_where(
     optimizer.param_groups[0]["lr"] = good
     policy.step()
     assert policy.last_epoch == 1
+
+
+@pytest.mark.spec("S1", "S2")
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Switch(dict.fromkeys(range(9), 0.5)),
+        Multiply(dict.fromkeys(range(9), 0.5), lr_init=0.5),
+        Schedule(lambda epoch: 1 / (1 + epoch)),
+        Schedule([lambda epoch: 1 / (1 + epoch)] * 2),
+        Scale(lambda epoch: 1 / (1 + epoch)),
+    ],
+    ids=["Switch", "Multiply", "Schedule", "a list", "Scale"],
+)
+@pytest.mark.parametrize("steps", [0, 3])
+def test_a_group_that_has_lost_its_lr_is_an_error_before_any_write(
+    policy: Policy, steps: int
+) -> None:
+    optimizer = sgd(0.1, 0.1)
+    advance(policy(optimizer), steps)
+    optimizer.step()
+    lr = optimizer.param_groups[1].pop("lr")
+    text = rf"at epoch {steps + 1}, group 1: the param group has no lr"
+    with unchanged(policy, optimizer), pytest.raises(ValueError, match=text) as raised:
+        policy.step()
+    assert not hasattr(raised.value, "__notes__")  # it says all
+    optimizer.param_groups[1]["lr"] = lr
+    policy.step()
+    assert policy.last_epoch == steps + 1
 
 
 # What get_lr may return
@@ -381,21 +505,72 @@ def test_a_custom_policy_may_return_any_sequence_of_real_numbers(
 
 
 class Swapping(Policy):
-    """A policy that returns the groups' own lrs, live tensors included, the other way round."""
+    """Returns what the groups hold, live tensors included, the other way round."""
+
+    def __init__(self, form: Callable[[Tensor], Tensor]) -> None:
+        self.form = form
 
     def get_lr(self) -> list[Any]:  # type: ignore[override, unused-ignore]
         held = [group["lr"] for group in self.optimizer.param_groups]
-        return held[::-1] if self.last_epoch else held
+        answer = [self.form(lr) if isinstance(lr, Tensor) else lr for lr in held]
+        return answer[::-1] if self.last_epoch else answer
 
 
 @pytest.mark.spec("S6", "B18")
-@EVERY_FORM
-def test_get_lr_may_return_the_live_lrs_of_other_groups(optimize: Callable[[], Optimizer]) -> None:
+@pytest.mark.parametrize(
+    "form",
+    [lambda lr: lr, Tensor.detach, lambda lr: lr.view(1), lambda lr: lr * 1],
+    ids=["the lr", "a view", "another shape", "a copy"],
+)
+@pytest.mark.parametrize(
+    "optimize",
+    # Nobody reads a parameter, as it may be anywhere.
+    [*FORMS.values(), lambda: sgd(*(Parameter(tensor(lr), False) for lr in (0.5, 0.25)))],
+    ids=[*FORMS, "parameters"],
+)
+def test_get_lr_may_return_the_live_lrs_of_other_groups(
+    form: Callable[[Tensor], Tensor], optimize: Callable[[], Optimizer]
+) -> None:
     optimizer = optimize()
-    policy = Swapping()(optimizer)
+    live = [group["lr"] for group in optimizer.param_groups]
+    policy = Swapping(form)(optimizer)
     for expected in ([0.25, 0.5], [0.5, 0.25]):
         advance(policy)
         assert lrs(optimizer) == expected
+    for group, lr in zip(optimizer.param_groups, live, strict=True):
+        assert group["lr"] is lr or isinstance(lr, float)
+
+
+@pytest.mark.spec("S6")
+def test_get_lr_is_asked_once_a_step_whatever_it_answers() -> None:
+    class Asked(Policy):
+        answer: Any = 0.5
+        asked = 0
+
+        def get_lr(self) -> list[Any]:
+            self.asked += 1
+            return [self.answer]
+
+    policy = Asked()(sgd(0.1))
+    advance(policy, 2)
+    for policy.answer in (0.25, 1, np.float64(2.0), tensor(4.0)):
+        before = policy.asked
+        assert advance(policy) == [float(policy.answer)]
+        assert policy.asked == before + 1
+
+
+@pytest.mark.spec("S1")
+def test_get_lr_sees_the_step_counted_as_in_torch() -> None:
+    class Counts(Policy):
+        def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+            counts.append(self._step_count)
+            return [0.5]
+
+    counts: list[int] = []
+    optimizer = sgd(0.5)
+    policy = Counts()(optimizer)
+    advance(policy, 2)
+    assert counts == [1, 2, 3]
 
 
 @pytest.mark.spec("S4", "B20")
@@ -473,6 +648,7 @@ def test_get_lr_sees_an_outside_change() -> None:
 def test_get_last_lr_is_a_copy_of_what_the_groups_hold_when_it_is_asked(
     make: MakePolicy, optimize: Callable[[], Optimizer]
 ) -> None:
+    """pytorch#163103, #163120: it returned the live lr, to be corrupted or to change later."""
     optimizer = optimize()
     policy = make()(optimizer)
     for epoch in range(4):
@@ -506,6 +682,17 @@ def test_neither_an_assignment_to_last_lr_nor_a_write_into_it_changes_anything(
             answer.clear()
             policy._last_lr.clear()
         advance(policy)
+
+
+@pytest.mark.spec("S4", "B7")
+@pytest.mark.parametrize("form", [float, tensor])
+def test_while_it_is_bound_the_last_lrs_are_those_of_the_groups(form: Any) -> None:
+    class Asking(Policy):
+        def get_lr(self) -> list[Any]:
+            return [lr * 0.5 for lr in self.get_last_lr()]
+
+    optimizer = sgd(form(0.5), form(0.25))
+    assert Asking()(optimizer).get_last_lr() == [0.25, 0.125]
 
 
 # Nothing else is written
@@ -636,6 +823,7 @@ def test_schedule_and_scale_overwrite_an_outside_change(policy: Policy) -> None:
 @pytest.mark.spec("S9")
 @EVERY_POLICY
 def test_a_correct_loop_warns_of_nothing(make: MakePolicy) -> None:
+    """pytorch#44511: the order of calls was right, and the warning came."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         policy = make()(sgd(0.5, tensor(0.5)))
@@ -685,6 +873,28 @@ def test_torch_s_warnings_are_kept_with_the_caller_s_line(
     assert [(warning.filename, warning.lineno) for warning in caught] == [
         (__file__, line_of_call(use, "policy.step("))
     ]
+
+
+@pytest.mark.spec("S9")
+def test_a_step_in_the_right_order_leaves_the_warnings_of_others_alone() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for _ in range(3):
+            warnings.warn("once", stacklevel=1)
+            optimizer = sgd(0.1)
+            advance(Switch({}, lr_init=None)(optimizer))
+    assert len(caught) == 1
+
+
+@pytest.mark.spec("S10")
+def test_the_deprecation_of_an_epoch_is_shown_once_a_place_as_torch_shows_it() -> None:
+    policy = Switch({}, lr_init=None)(sgd(0.1))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for epoch in (1, 2, 3):
+            policy.optimizer.step()
+            policy.step(epoch)
+    assert [str(warning.message)[:19] for warning in caught] == ["The epoch parameter"]
 
 
 @pytest.mark.spec("S1", "S9")
@@ -748,6 +958,20 @@ def test_step_to_an_epoch_of_a_policy_without_closed_form_asks_get_lr_there() ->
     policy(sgd())
     step_to(policy, 3)
     assert (policy.last_epoch, lrs(policy.optimizer)) == (3, [0.125])
+
+
+@pytest.mark.spec("S10")
+def test_a_switch_with_a_get_lr_of_its_own_steps_to_an_epoch() -> None:
+    class Own(Switch):
+        def get_lr(self) -> list[Any]:
+            return [1.0 + self.last_epoch]
+
+    policy = Own({3: 0.5}, lr_init=None)(sgd(0.1))
+    policy.optimizer.step()
+    with pytest.warns(UserWarning, match="epoch parameter"):
+        policy.step(7)
+    assert policy.last_epoch == 7
+    assert policy.get_last_lr() == [8.0]
 
 
 @pytest.mark.spec("S10", "T1")
@@ -860,6 +1084,19 @@ def test_a_wrapper_may_list_the_same_groups_anew_each_time(
         assert lrs(optimizer) == [1 / (1 + epoch)] * 2
 
 
+@pytest.mark.spec("S11")
+@pytest.mark.parametrize("option", [np.arange(3), torch.arange(3)], ids=["array", "tensor"])
+def test_a_dict_may_take_the_place_of_another_whatever_it_holds(option: Any) -> None:
+    optimizer = sgd(0.1)
+    optimizer.param_groups[0]["option"] = option
+    policy = Switch({0: 0.1, 3: 0.2})(optimizer)
+    advance(policy)
+    replaced = {**optimizer.param_groups[0], "option": copy.copy(option)}
+    optimizer.param_groups[0] = replaced
+    assert advance(policy, 2) == [0.1, 0.2]
+    assert optimizer.param_groups[0] is replaced
+
+
 @pytest.mark.spec("S1", "S3", "S11")
 @pytest.mark.parametrize("make", ASKING.values(), ids=ASKING)
 def test_so_it_is_where_what_it_brought_cannot_be_written(
@@ -940,6 +1177,7 @@ ADDED: dict[str, Added] = {
 def test_a_broadcast_policy_takes_a_group_in_that_is_added_later(
     make: Callable[[], MappingPolicy[Any]], expected: list[list[float]]
 ) -> None:
+    """pytorch#20997, #104361, #53712, #79888: an IndexError, or nobody scheduled the group."""
     optimizer = sgd(0.1)
     policy = make()(optimizer)
     advance(policy)
@@ -1035,6 +1273,18 @@ def test_with_one_entry_a_group_another_number_of_groups_is_an_error_with_both_c
     assert lrs(optimizer) == policy.lr_at(1)
 
 
+@pytest.mark.spec("S2", "S15")
+@pytest.mark.skipif(not hasattr(BaseException, "add_note"), reason="Python 3.10 has no notes")
+def test_groups_that_cannot_be_taken_in_are_an_error_that_says_when() -> None:
+    optimizer = sgd(0.5, 0.5)
+    policy = Switch([{0: 0.5}, {0: 0.5}])(optimizer)
+    optimizer.step()
+    optimizer.add_param_group({"params": [parameter()], "lr": 0.5})
+    with pytest.raises(ValueError, match="Got 2 mappings and 3 param groups") as raised:
+        policy.step()
+    assert getattr(raised.value, "__notes__", None) == ["Switch at epoch 1"]
+
+
 @pytest.mark.spec("S12", "S16")
 @pytest.mark.parametrize("cls", [Switch, Multiply, Scale])
 @pytest.mark.parametrize("dropped", [0, 1, 2])
@@ -1065,6 +1315,7 @@ def three_groups(*empty: int) -> Optimizer:
 def test_where_the_empty_groups_went_the_others_match_by_place(
     empty: list[int], replaced: bool
 ) -> None:
+    """transformers#43692: DeepSpeed drops empty groups after the scheduler is built."""
     optimizer = three_groups(*empty)
     policy = Scale(reciprocal)(optimizer)
     advance(policy)
@@ -1101,6 +1352,28 @@ def test_as_many_groups_as_before_are_the_same_by_place(make: MakePolicy) -> Non
     starts = [*policy.base_lrs]
     advance(policy, 3)
     assert policy.base_lrs == starts
+
+
+@pytest.mark.spec("S12")
+def test_groups_without_params_are_known_by_their_place() -> None:
+    optimizer = sgd(0.3)
+    for lr in (0.1, 0.2):
+        optimizer.add_param_group({"params": [], "lr": lr})
+    policy = Multiply({9: 0.5}, lr_init=None)(optimizer)
+    optimizer.load_state_dict(optimizer.state_dict())
+    advance(policy)
+    assert policy.base_lrs == [0.3, 0.1, 0.2]
+
+
+@pytest.mark.spec("S13")
+def test_a_group_without_params_that_comes_later_is_a_new_one() -> None:
+    optimizer = sgd(0.1)
+    optimizer.add_param_group({"params": [], "lr": 0.2})
+    policy = Multiply({2: 0.5}, lr_init=None)(optimizer)
+    advance(policy)
+    optimizer.add_param_group({"params": [], "lr": 0.7})
+    advance(policy)
+    assert policy.base_lrs == [0.1, 0.2, 0.7]
 
 
 @pytest.mark.spec("S13", "S17")
@@ -1144,6 +1417,24 @@ def test_a_custom_policy_goes_on_with_more_or_fewer_groups() -> None:
     advance(policy)
     assert lrs(optimizer) == policy.get_last_lr() == [0.0625, 0.25]
     assert policy.base_lrs == [0.25, 1.0]
+
+
+@pytest.mark.spec("V21", "S16")
+def test_what_is_stepped_beside_a_policy_has_the_groups_that_are_left() -> None:
+    policy = Halving()(sgd(0.25, 0.5))
+    del policy.optimizer.param_groups[0]
+    assert simulate(policy, 2).tolist() == [[0.5], [0.25]]
+    assert policy.lr_at(1) == [0.25]
+
+
+@pytest.mark.spec("S16")
+@pytest.mark.parametrize("make", [Schedule, Scale])
+def test_no_group_may_be_left(make: Any) -> None:
+    optimizer = sgd(0.5)
+    policy = make(lambda epoch: 0.25)(optimizer)
+    optimizer.param_groups.clear()
+    advance(policy)
+    assert (policy.last_epoch, policy.lr_at(3)) == (1, [])
 
 
 @pytest.mark.spec("V16", "S14")
@@ -1219,3 +1510,15 @@ def test_a_list_of_none_alone_writes_nothing(cls: Any, optimize: Callable[[], Op
     policy.load_state_dict(through_disk(policy.state_dict()))
     assert all(g["lr"] is lr for g, lr in zip(optimizer.param_groups, held, strict=True))
     assert lrs(optimizer) == policy.base_lrs == policy.lr_at(2) == [0.5, 0.25]
+
+
+@pytest.mark.spec("V9", "S1")
+@pytest.mark.parametrize("cls", [Schedule, Scale])
+def test_a_group_that_is_left_alone_may_hold_anything(cls: type[Schedule]) -> None:
+    optimizer = sgd(0.5, 0.25)
+    policy = cls([lambda epoch: 1 / (1 + epoch), None])(optimizer)
+    for odd in (math.nan, 7, torch.tensor(0.25, requires_grad=True)):
+        optimizer.param_groups[1]["lr"] = odd
+        advance(policy)
+        assert optimizer.param_groups[1]["lr"] is odd
+    assert policy.base_lrs[1] == 0.25

@@ -22,13 +22,13 @@ from hypothesis.stateful import (
 )
 from oracle import lr_after, lr_at, lrs, stored
 from strategies import (
-    DISTANT,
+    ACCELERATOR,
     ORDERS,
     Case,
     cases,
     change,
     coarse,
-    distant,
+    on_accelerator,
     parameter,
     resume,
     save,
@@ -330,8 +330,8 @@ class Runs(RuleBasedStateMachine):
             lr = 0.5
         if lr is not None:
             group[self.policy.option] = lr if dtype is None else torch.tensor(lr, dtype=dtype)
-            if self.case.groups.form in DISTANT:
-                group[self.policy.option] = distant(
+            if self.case.groups.form in ACCELERATOR:
+                group[self.policy.option] = on_accelerator(
                     self.case.groups.form, torch.tensor(lr, dtype=dtype)
                 )
         return group

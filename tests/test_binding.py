@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import functools
+import inspect
 import math
 import pickle
 import re
@@ -12,9 +14,11 @@ from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import helpers
+import numpy as np
 import pytest
 import torch
 from helpers import (
+    AsDocumented,
     Halving,
     MakePolicy,
     Value,
@@ -29,7 +33,7 @@ from helpers import (
     tensors_in,
     unchanged,
 )
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
@@ -173,6 +177,30 @@ def test_current_mapping_of_a_list_is_the_list() -> None:
     assert policy.current_lr_init == [0.1, 0.2]
 
 
+@pytest.mark.spec("B5")
+def test_a_subclass_may_set_its_current_mapping_as_the_document_does() -> None:
+    class Doubled(MappingPolicy[Any]):
+        def set_optimizer(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+            self.current_mapping = [self.mapping] * 2 * len(optimizer.param_groups)
+            self.current_lr_init = [7.0]
+            super().set_optimizer(optimizer, last_epoch)
+
+        def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+            assert self.current_mapping is not None
+            return [float(len(self.current_mapping))]
+
+    policy = Doubled({0: 0.5}, lr_init=None)(sgd(0.1))
+    assert policy.get_last_lr() == [2.0]
+    assert policy.current_lr_init == [7.0]
+    assert "current_mapping" not in policy.state_dict()
+
+
+@pytest.mark.spec("B5")
+def test_what_needs_an_instance_can_be_asked_of_the_class() -> None:
+    assert getattr(Switch, "current_mapping") is None  # noqa: B009  for mypy there is none
+    assert {"current_mapping", "get_lr"} <= {name for name, _ in inspect.getmembers(Switch)}
+
+
 @pytest.mark.spec("B8")
 @EVERY_MAPPING
 def test_initial_lr_is_the_lr_init_that_was_given_where_a_group_has_none(
@@ -195,6 +223,40 @@ def test_initial_lr_is_the_group_s_lr_before_binding_for_a_policy_without_lr_ini
     assert [group["initial_lr"] for group in optimizer.param_groups] == [0.1, 0.2]
     assert policy.base_lrs == [0.1, 0.2]
     assert lrs(optimizer) == [9.0, 9.0]
+
+
+@pytest.mark.spec("B8", "B20")
+def test_an_initial_lr_that_nobody_gave_is_a_copy_of_the_tensor() -> None:
+    class Half(Policy):
+        def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+            return [start / 2 for start in self.base_lrs]
+
+    for policy in (Half(), Scale(lambda _: 0.5)):
+        optimizer = sgd(tensor(0.5))
+        policy(optimizer)
+        [group] = optimizer.param_groups
+        assert torch.equal(group["initial_lr"], tensor(0.5))
+        assert group["initial_lr"].data_ptr() != group["lr"].data_ptr()
+
+
+@pytest.mark.spec("B20", "V9")
+def test_an_initial_lr_is_apart_from_a_lr_that_is_left_alone() -> None:
+    lr = tensor(0.5)
+    optimizer = sgd(lr, 0.5)
+    optimizer.param_groups[0]["initial_lr"] = lr
+    Schedule([None, lambda epoch: 0.25])(optimizer)
+    lr.fill_(0.75)
+    assert optimizer.param_groups[0]["initial_lr"] == 0.5
+
+
+@pytest.mark.spec("B20", "V10")
+def test_an_initial_lr_that_is_the_lr_itself_becomes_a_copy() -> None:
+    optimizer = sgd(tensor(0.5), tensor(0.25))
+    for group in optimizer.param_groups:
+        group["initial_lr"] = optimizer.param_groups[0]["lr"]
+    policy = Multiply({1: 0.5}, lr_init=None)(optimizer)
+    advance(policy)
+    assert [group["initial_lr"] for group in optimizer.param_groups] == [tensor(0.5)] * 2
 
 
 # A bind that fails
@@ -431,42 +493,89 @@ def test_a_failed_bind_can_be_tried_again_elsewhere() -> None:
     assert policy(two()).get_last_lr() == [0.5, 0.25]
 
 
-class Product(MappingPolicy[Any]):
-    """The document's Multiply: it multiplies what the groups hold."""
-
-    broken = False
-
-    def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
-        if self.broken:
-            raise OSError("disk")
-        assert self.current_mapping is not None
-        pairs = zip(self.optimizer.param_groups, self.current_mapping, strict=True)
-        return [group["lr"] * mapping.get(self.last_epoch, 1) for group, mapping in pairs]
-
-
 @pytest.mark.spec("B7")
 def test_the_get_lr_of_a_custom_mapping_policy_finds_its_start_in_the_groups() -> None:
     optimizer = sgd(0.1, 0.2)
-    policy = Product({0: 0.5, 2: 0.5}, lr_init=[1, 2])(optimizer)
+    policy = AsDocumented({0: 0.5, 2: 0.5}, lr_init=[1, 2])(optimizer)
     seen = [lrs(optimizer)]
     for _ in range(2):
         advance(policy)
         seen.append(lrs(optimizer))
     assert seen == [[0.5, 1.0], [0.5, 1.0], [0.25, 0.5]]
     assert repr(policy).startswith(
-        "Product(mapping=[{0: 0.5, 2: 0.5}, {0: 0.5, 2: 0.5}], lr_init=[1.0, 2.0]"
+        "AsDocumented(mapping=[{0: 0.5, 2: 0.5}, {0: 0.5, 2: 0.5}], lr_init=[1.0, 2.0]"
     )
 
 
 @pytest.mark.spec("B2", "B7")
 @pytest.mark.parametrize("lr", [0.25, tensor(0.25)], ids=["float", "tensor"])
 def test_where_it_raises_the_groups_are_put_back(lr: Value) -> None:
-    policy, optimizer = Product({}, lr_init=1), sgd(lr)
-    policy.broken = True
+    policy, optimizer = AsDocumented({}, lr_init=1), sgd(lr)
+    policy.fails = True
     with unchanged(policy, optimizer), pytest.raises(OSError, match="disk"):
         policy(optimizer)
-    policy.broken = False
+    policy.fails = False
     assert policy(optimizer).get_last_lr() == [1.0]
+
+
+@pytest.mark.spec("B2", "S1")
+def test_a_tensor_of_inference_mode_is_taken_back_too() -> None:
+    with torch.inference_mode():
+        optimizer = sgd(torch.tensor(0.1))
+        policy = AsDocumented({}, lr_init=0.5)
+        policy.fails = True
+        with pytest.raises(OSError, match="disk"):
+            policy(optimizer)
+        assert optimizer.param_groups[0]["lr"] == torch.tensor(0.1)
+
+
+class Forwarding(Optimizer):
+    """Wraps another one, and forwards all that is asked and set."""
+
+    def __init__(self, inner: Optimizer) -> None:
+        object.__setattr__(self, "inner", inner)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(object.__getattribute__(self, "inner"), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.inner, name, value)
+
+
+@pytest.mark.spec("B2", "S2")
+def test_where_binding_fails_what_an_optimizer_wraps_is_as_before() -> None:
+    inner = sgd(0.1)
+    with unchanged(inner), pytest.raises(ZeroDivisionError):
+        Schedule(lambda epoch: 1 / 0)(Forwarding(inner))
+
+
+@pytest.mark.spec("V2", "S2", "S3")
+@pytest.mark.parametrize("cls", [AsDocumented, Multiply])
+def test_a_start_that_the_group_cannot_hold_is_named(cls: Any) -> None:
+    text = rf"^{cls.__name__} at epoch 0, group 1: the lr 1e\+39 does not fit the group's tensor"
+    with pytest.raises(ValueError, match=text):
+        cls({}, lr_init=[0.1, 1e39])(sgd(0.1, torch.tensor(0.1)))
+
+
+@pytest.mark.spec("V1", "V2", "S3")
+@pytest.mark.parametrize("policy", [Switch({0: 0.5}, 1e39), Multiply({0: 5e-40}, 1e39)])
+def test_one_that_it_cannot_hold_does_not_matter_where_the_lr_at_0_fits(policy: Policy) -> None:
+    assert policy(sgd(torch.tensor(0.1))).get_last_lr() == [0.5]
+
+
+@pytest.mark.spec("S2", "S3")
+def test_the_first_group_that_cannot_hold_its_lr_is_named() -> None:
+    class Ends(Policy):
+        def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+            return [math.nan if self.last_epoch else 0.5] * 2
+
+    optimizer = sgd(tensor(0.5), 0.5)
+    policy = Ends()(optimizer)
+    optimizer.step()
+    with pytest.raises(ValueError, match="group 0: the lr must be finite"):
+        policy.step()
+    with pytest.raises(ValueError, match="group 1: the lr cannot be written"):
+        Switch({2: 0.5}, lr_init=0.5)(sgd(0.5, torch.tensor([0.5, 0.25])))
 
 
 # Binding again
@@ -571,6 +680,16 @@ def test_what_needs_an_optimizer_says_so(make: MakePolicy, use: Callable[[Policy
 
 
 @pytest.mark.spec("B14")
+@pytest.mark.parametrize("make", [Switch, Multiply, Schedule, Scale])
+def test_an_unbound_policy_says_so_whatever_torch_asks_of_it(make: Any) -> None:
+    policy = make(math.cos if make in (Schedule, Scale) else {})
+    with pytest.raises(UnboundPolicyError):
+        policy._update_lr(0)
+    with pytest.raises(UnboundPolicyError):
+        policy._initial_step()
+
+
+@pytest.mark.spec("B14")
 def test_the_error_is_a_runtime_error_and_an_attribute_error() -> None:
     assert issubclass(UnboundPolicyError, RuntimeError)
     assert issubclass(UnboundPolicyError, AttributeError)
@@ -627,6 +746,27 @@ def test_bound_the_optimizer_is_a_plain_attribute(make: MakePolicy) -> None:
     advance(policy, 3)
     advance(twin, 3)
     assert lrs(optimizer) == twin.get_last_lr()
+
+
+@pytest.mark.spec("B17", "K2")
+def test_a_policy_whose_optimizer_is_wrapped_by_no_optimizer_is_copied_too() -> None:
+    class Wrapper:
+        def __init__(self, optimizer: Optimizer) -> None:
+            self.wrapped = optimizer
+
+        @property
+        def param_groups(self) -> list[dict[str, Any]]:
+            return self.wrapped.param_groups
+
+        def step(self) -> None:
+            self.wrapped.step()
+
+    policy = Switch({2: 0.5}, lr_init=None)(sgd(0.1))
+    advance(policy)
+    policy.optimizer = Wrapper(policy.optimizer)  # type: ignore[assignment]
+    for other in (copy.deepcopy(policy), policy):
+        assert advance(other, 2) == [0.5, 0.5]
+    assert policy.last_epoch == 3
 
 
 @pytest.mark.spec("X3")
@@ -802,6 +942,69 @@ def test_code_written_for_the_document_works() -> None:
     assert scheduler.scratch == "loading"
 
 
+@pytest.mark.spec("V14", "S7")
+def test_a_get_lr_that_wraps_ours_is_asked() -> None:
+    class Half(Switch):
+        @functools.wraps(Switch.get_lr)
+        def get_lr(self) -> Any:  # type: ignore[override]
+            return [lr / 2 for lr in super().get_lr()]
+
+    optimizer = sgd(1.0)
+    policy = Half({0: 0.8, 1: 0.4}, lr_init=None)(optimizer)
+    assert [*policy.get_last_lr(), *advance(policy)] == [0.4, 0.2]
+    with pytest.warns(UserWarning, match="lr_init was not given"):
+        Half({0: 0.8})(sgd(1.0))
+
+
+@pytest.mark.spec("V14", "V21")
+def test_a_get_lr_of_one_instance_is_asked_and_simulated() -> None:
+    policy = Switch({0: 0.1}, lr_init=None)
+    policy.get_lr = lambda: [0.5]  # type: ignore[method-assign]
+    assert simulate(policy, 2, lr=1.0).tolist() == [[0.5], [0.5]]
+    assert policy(sgd(0.1)).get_last_lr() == [0.5]
+
+
+@pytest.mark.spec("K1", "K2")
+def test_a_policy_pickles_as_the_manual_says() -> None:
+    class Manual(Halving):
+        def __getstate__(self) -> dict[str, Any]:
+            return self.__dict__.copy()
+
+    assert copy.deepcopy(Manual()).last_epoch == -1
+    assert copy.deepcopy(Manual()(sgd(0.1))).last_epoch == 0
+
+
+@pytest.mark.spec("V21")
+def test_a_custom_policy_of_no_groups_has_no_lr_at() -> None:
+    class Same(Policy):
+        def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+            return [0.5 for _ in self.optimizer.param_groups]
+
+    policy = Same()(sgd(0.5))
+    policy.optimizer.param_groups.clear()
+    with pytest.raises(ValueError, match="empty parameter list"):
+        policy.lr_at(2)
+
+
+@pytest.mark.spec("V20", "V21")
+def test_what_a_custom_policy_needs_to_be_asked_is_said() -> None:
+    class Half(Policy):
+        def get_lr(self) -> list[float]:  # type: ignore[override, unused-ignore]
+            return [start / 2 for start in self.base_lrs]
+
+    text = (
+        r"^Half: the lr depends on where the param groups start: call policy\(optimizer\) first, "
+        r"or simulate\(policy, ...\) for made-up groups$"
+    )
+    with pytest.raises(ValueError, match=text):
+        Half().lr_at(0)
+    with pytest.raises(TypeError, match=r"^Half: the epoch must be an integer, not 0\.5"):
+        Half().lr_at(0.5)  # type: ignore[arg-type]
+    text = "^Scale at epoch 3, group 0: the lr depends .* or give lr_init$"
+    with pytest.raises(ValueError, match=text):
+        Scale(lambda _: 0.5).lr_at(3)
+
+
 # Tensor lrs
 
 TENSOR_POLICIES: dict[str, MakePolicy] = {
@@ -823,6 +1026,7 @@ EVERY_TENSOR_POLICY = pytest.mark.parametrize(
 def test_a_tensor_lr_stays_the_same_object(
     make: MakePolicy, dtype: torch.dtype, shape: tuple[int, ...]
 ) -> None:
+    """pytorch#107076, #120934: a new or a float lr makes torch.compile compile again."""
     held = [torch.full(shape, lr, dtype=dtype) for lr in (0.125, 0.25)]
     optimizer, plain = sgd(*held), sgd(0.125, 0.25)
     policy, twin = make()(optimizer), make()(plain)
@@ -858,6 +1062,7 @@ SHARING = pytest.mark.parametrize("sharing", [shared_tensor, views_of_one_elemen
 def test_the_first_of_the_groups_that_share_keeps_it_and_each_other_gets_its_own(
     make: MakePolicy, sharing: Callable[[], list[Tensor]]
 ) -> None:
+    """pytorch#107076, its neighbour: Adam(params, lr=tensor) gives every group that tensor."""
     held = sharing()
     optimizer, plain = sgd(*held), sgd(0.5, 0.5, 0.5)
     policy, twin = make()(optimizer), make()(plain)
@@ -887,6 +1092,45 @@ def test_views_of_different_elements_of_one_buffer_are_left_alone(make: MakePoli
     assert buffer.tolist() == lrs(plain)
 
 
+@pytest.mark.spec("B19")
+def test_lrs_that_share_a_number_of_numpy_are_parted() -> None:
+    """Tensors made of views of one array begin at other addresses, and share their elements."""
+    array = np.array([0.5, 0.5])
+    optimizer = sgd(torch.from_numpy(array)[1], torch.from_numpy(array[1:])[0])
+    Schedule([lambda epoch: 0.5, lambda epoch: 0.25])(optimizer)
+    assert lrs(optimizer) == [0.5, 0.25]
+
+
+class Sub(torch.Tensor):
+    """A tensor that nobody knows how to read."""
+
+
+@pytest.mark.spec("B19", "B20")
+def test_memory_is_shared_with_a_tensor_of_another_class_too() -> None:
+    shared = tensor(0.125)
+    optimizer = sgd(shared, shared.as_subclass(Sub))
+    policy = Schedule([lambda _: 0.5, lambda _: 0.25])(optimizer)
+    assert [float(lr) for lr in policy.get_last_lr()] == [0.5, 0.25]
+    optimizer = sgd(tensor(0.125).as_subclass(Sub))
+    [group] = optimizer.param_groups
+    group["initial_lr"] = group["lr"].as_subclass(torch.Tensor)
+    Schedule(lambda _: 0.5)(optimizer)
+    assert (float(group["lr"]), float(group["initial_lr"])) == (0.5, 0.125)
+
+
+@pytest.mark.spec("B19", "B21")
+@pytest.mark.parametrize("policy", [Switch({0: 0.5, 2: 0.25}), Multiply({2: 0.5}, 0.5)])
+def test_tensors_that_are_separated_in_inference_mode_are_written_outside_it(
+    policy: Policy,
+) -> None:
+    shared = tensor(0.1)
+    optimizer = sgd(shared, shared)
+    with torch.inference_mode():
+        policy(optimizer)
+    assert advance(policy, 3)[-1] is shared
+    assert policy.get_last_lr() == [tensor(0.25)] * 2
+
+
 @pytest.mark.spec("B19", "S14")
 @pytest.mark.parametrize(
     ("policy", "expected"),
@@ -902,6 +1146,7 @@ def test_views_of_different_elements_of_one_buffer_are_left_alone(make: MakePoli
 def test_a_group_added_later_does_not_share_group_0_s_lr_after_the_next_change(
     policy: Policy, expected: list[float]
 ) -> None:
+    """pytorch#20997, its neighbour: optimizer.defaults holds the lr tensor of group 0."""
     optimizer = SGD([parameter()], lr=tensor(0.5))  # type: ignore[arg-type, unused-ignore]
     policy(optimizer)
     first = optimizer.param_groups[0]["lr"]
@@ -952,6 +1197,7 @@ def test_sharing_that_load_state_dict_brings_ends_at_a_load(make: MakePolicy) ->
 @pytest.mark.spec("B20")
 @EVERY_TENSOR_POLICY
 def test_nothing_recorded_or_returned_overlaps_a_live_lr(make: MakePolicy) -> None:
+    """pytorch#126854, #162359: an lr filled in place changed base_lrs, or initial_lr."""
     optimizer = sgd(tensor(0.5), tensor(0.25))
     policy = make()(optimizer)
     for _ in range(3):
@@ -1006,6 +1252,21 @@ def test_a_float_lr_stays_a_float_whatever_get_lr_returns(lr: Value) -> None:
     assert lrs(optimizer) == [0.25, 0.25]
 
 
+@pytest.mark.spec("B18")
+def test_a_lr_that_is_computed_from_a_parameter_brings_no_graph() -> None:
+    weight = nn.Parameter(tensor(2.0))
+
+    class Learned(Policy):
+        def get_lr(self) -> list[Any]:
+            return [weight * 0.25]
+
+    lr = nn.Parameter(tensor(0.1), requires_grad=False)
+    Learned()(sgd(lr))
+    assert float(lr) == 0.5
+    assert not lr.requires_grad
+    assert lr.grad_fn is None
+
+
 @pytest.mark.spec("B21")
 def test_in_inference_mode_a_lr_of_that_mode_is_written_in_place() -> None:
     with torch.inference_mode():
@@ -1026,3 +1287,10 @@ def test_a_lr_without_data_is_never_read_and_its_start_is_a_copy_of_it(make: Mak
     assert start is not lr
     assert (start.device, start.dtype, start.shape) == (lr.device, lr.dtype, lr.shape)
     assert policy.optimizer.param_groups[0]["lr"] is lr
+
+
+@pytest.mark.spec("B20", "B22", "V9")
+def test_a_start_without_data_is_apart_from_the_initial_lr_that_is_written() -> None:
+    optimizer = sgd(0.5, torch.tensor(0.5, device="meta"))
+    policy = Scale([lambda _: 0.5, None], lr_init=0.25)(optimizer)
+    assert optimizer.param_groups[1]["initial_lr"] is not policy.base_lrs[1]
