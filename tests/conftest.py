@@ -26,6 +26,7 @@ SLOW = (
     "test_fuzz_command.py",
     "test_long_runs.py",
     "test_release.py",
+    "test_sound.py",  # many policies, each under every law; test_package.py has the package's own
     "test_scale.py",  # times, which what runs beside spoils
     "test_vendoring.py",
     "typing",  # four checkers
@@ -72,6 +73,12 @@ def is_slow(file: Path) -> bool:
     return not {*file.relative_to(Path(__file__).parent).parts}.isdisjoint(SLOW)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Keep a plain run from importing what it leaves out: the frameworks take seconds."""
+    plain = config.option.markexpr == "not slow"
+    return True if plain and is_slow(collection_path) else None
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     if is_slow(item.path):
         item.add_marker("slow")
@@ -112,10 +119,12 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 
 @pytest.hookimpl(trylast=True)  # after those are deselected that cannot run there
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Under mutmut, refuse names that are others when it collects again.
+    """Begin with what is slow, so that at the end no worker waits long for another.
 
-    A mutant would count as killed where a test of it is not found.
+    Under mutmut, refuse names that are others when it collects again: a mutant would count as
+    killed where a test of it is not found.
     """
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     if "MUTANT_UNDER_TEST" in os.environ:
         changing = [item.nodeid for item in items if re.search(r"\\| at 0x", item.nodeid)]
         assert not changing, f"names with a backslash or an address: {changing}"

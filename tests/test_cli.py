@@ -791,6 +791,7 @@ def test_a_folder_without_the_sources_has_no_hash(
     assert "there are no sources in" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_command_runs_without_the_sources(tmp_path: Path) -> None:
     """A freezer leaves no more than this: compiled modules, and a file or two of data."""
     folder = Path(cli.__file__).parent
@@ -899,6 +900,7 @@ def test_usage_says_how_the_command_was_started(
         assert capsys.readouterr().out.startswith(f"usage: {usage}")
 
 
+@pytest.mark.slow
 def test_a_terminal_has_colour_and_a_pipe_and_an_ascii_one_have_none() -> None:
     text = "[Constant(1), Constant(2)]"
     forced = shell("preview", text, FORCE_COLOR="1", COLUMNS="60")

@@ -205,8 +205,8 @@ def outcome(policy: Any, on: Optimizer) -> object:
 
 
 def case(act: Callable[..., Act], name: str) -> Any:
-    """A plain run has those of two policies."""
-    return pytest.param(act, name, marks=() if name in ("Multiply", "Scale") else pytest.mark.slow)
+    """A plain run has those of one policy."""
+    return pytest.param(act, name, marks=() if name == "Multiply" else pytest.mark.slow)
 
 
 @pytest.mark.spec("S18", "S1", "B2", "T10", "P6")

@@ -200,6 +200,7 @@ def test_the_main_job_succeeds_where_the_resumed_runs_are_the_same(
     assert max(map(len, printed.out.splitlines())) <= 80
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_torch_settings")
 @pytest.mark.parametrize("part", ["model", "optimizer", "policy"])
 def test_the_main_job_fails_and_says_so_where_a_part_is_not_resumed(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 
@@ -71,6 +72,7 @@ def without_clause(body: list[ast.stmt], prefix: str = "") -> Iterator[str]:
             yield prefix + node.name
 
 
+@cache
 def tree(file: Path) -> ast.Module:
     """The source of a file, parsed."""
     return ast.parse(file.read_text(encoding="utf-8"), str(file))
