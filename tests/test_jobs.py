@@ -361,7 +361,7 @@ def stored(values: list[float], dtype: torch.dtype | None) -> list[float]:
 
 
 @pytest.mark.spec("T18", "T19")
-def test_from_four_processes_to_two() -> None:
+def test_from_two_processes_to_one() -> None:
     """Where steps are counted a batch, half the processes take twice the steps."""
     curve = Cosine(0.1, 0.0, epochs=10)
     policy = Schedule(curve).in_steps(250)(sgd())
