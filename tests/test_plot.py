@@ -129,10 +129,7 @@ def test_several_without_names_have_those_of_their_classes_or_else_their_reprs(a
         assert labels(axes)[: len(names)] == names
     assert labels(plot(two, 9, ax=ax)) == ["Schedule, groups 0, 2", "Schedule, group 1"]
     assert ax.get_ylabel() == "lr (Schedule: relative to a start of 1, as none is known)"
-    with pytest.raises(TypeError, match="plot: epochs must be an integer, not None"):
-        plot(cosine)  # type: ignore[call-overload]
-    with pytest.raises(TypeError, match="plot: give it a policy, and how many epochs"):
-        plot(epochs=9)
+    assert plot(torch_s, 9).get_ylabel() == "lr"
 
 
 def test_what_starts_nobody_knows_where_is_drawn_relative_to_1_and_the_axis_says_so(
@@ -282,6 +279,19 @@ def test_what_cannot_be_drawn_is_refused(
 ) -> None:
     with pytest.raises(error, match=f"^{message}"):
         plot(policy, epochs)
+
+
+def test_a_call_that_lacks_something_or_has_several_beside_another_is_refused() -> None:
+    one: Any = Switch({0: 0.1})
+    calls: list[tuple[Any, dict[str, Any], str]] = [
+        ((), {"epochs": 9}, "plot: give it a policy, and how many epochs$"),
+        ((one,), {}, r"plot: epochs must be an integer, not None \(NoneType\)$"),
+        ((one, [one, one]), {"epochs": 9}, "plot takes a policy, a schedule, a scheduler of torch"),
+        (({"a": one}, one), {"epochs": 9}, "plot takes a policy, a schedule, a scheduler of torch"),
+    ]
+    for args, kwargs, message in calls:
+        with pytest.raises(TypeError, match=f"^{message}"):
+            plot(*args, **kwargs)
 
 
 # Milestones

@@ -9,6 +9,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -309,11 +310,9 @@ def test_a_scheduler_of_torch_that_was_stepped_is_refused(
     optimizer = SGD([parameter()], lr=0.1, momentum=0.9)
     scheduler = make(optimizer)
     optimizer.step()
-    for _ in range(2):
-        scheduler.step()
-    with pytest.raises(
-        ValueError, match=r"(LR|Scheduler) is at epoch 2: give it one that is at 0$"
-    ):
+    scheduler.step()
+    text = f"simulate: {type(scheduler).__name__} is at epoch 1: give it one that is at 0"
+    with pytest.raises(ValueError, match=f"^{text}$"):
         simulate(scheduler, 2)
 
 
@@ -353,9 +352,10 @@ def test_a_policy_whose_start_nobody_knows_is_relative_to_1_and_that_is_said(
 ) -> None:
     make, expected = case
     text = f"simulate: {name}: relative to a start of 1, as none is known; give it lr=, or bind"
-    with pytest.warns(UserWarning, match=f"^{text}") as caught:
-        assert simulate(make(), 2)[:, 0].tolist() == expected
-    assert caught[0].filename == __file__
+    for policy, groups in ((make(), None), (make()(sgd(0.5, 0.5)), 2)):
+        with pytest.warns(UserWarning, match=f"^{text}") as caught:
+            assert simulate(policy, 2, groups)[:, 0].tolist() == expected
+        assert caught[0].filename == __file__
     with pytest.raises(ValueError, match="optimizer"):
         make().lr_at(0)
     both = simulate(make(), 2, lr=0.5), simulate(make()(sgd(0.5, 0.5)), 2)
@@ -443,7 +443,8 @@ def test_the_optimizer_is_not_copied(make: MakePolicy) -> None:
     optimizer = Huge([Uncopied(torch.zeros(1))], lr=0.5)
     with pytest.raises(MemoryError):
         copy.deepcopy(optimizer)
-    assert simulate(make()(optimizer), 3).shape == (3, 1)
+    for scheduler in (torch_schedulers.StepLR(optimizer, 2), make()(optimizer)):
+        assert simulate(scheduler, 3).shape == (3, 1)
 
 
 @pytest.mark.spec("V21")
@@ -572,8 +573,9 @@ def test_a_callable_is_called_once_an_epoch(cls: type[Schedule | Scale]) -> None
         (Switch([{}, {}]), 3, "Got 2 mappings and 3 param groups"),
         (Multiply({}, lr_init=[0.5, 0.25]), 1, "Got 2 lr_init and 1 param groups"),
         (Schedule([math.cos] * 2), 3, "Got 2 mappings and 3 param groups"),
+        (Scale([math.cos] * 2), 3, "Got 2 mappings and 3 param groups"),
     ],
-    ids=["mappings", "lr_init", "callables"],
+    ids=["mappings", "lr_init", "callables", "relative"],
 )
 def test_another_number_of_groups_than_the_policy_names_is_an_error(
     policy: Policy, groups: int, text: str
@@ -690,11 +692,12 @@ def test_the_default_dtype_of_torch_makes_no_difference() -> None:
 
 @pytest.mark.spec("V18")
 def test_the_default_device_of_torch_makes_no_difference() -> None:
-    policies: list[Policy] = [
+    policies: list[torch_schedulers.LRScheduler] = [
         Switch({1: 0.5}),
         Multiply([{1: 0.5}, {}]),
         Schedule(lambda epoch: 0.5),
         Halving(),
+        torch_schedulers.StepLR(sgd(0.5), 2),
     ]
     right = [simulate(policy, 3, lr=0.5).tolist() for policy in policies]
     for device in ("meta", "cuda"):  # of which there may be none
@@ -762,6 +765,39 @@ def test_a_mapping_policy_of_one_s_own_has_as_many_groups_as_its_lists() -> None
 
     assert simulate(Share([{0: 0.5}, {0: 0.25}, {0: 1.0}]), 1).tolist() == [[0.5, 0.25, 1.0]]
     assert simulate(Share({0: 0.5}), 1).tolist() == [[0.5]]
+
+
+def outcome(call: Callable[[], Any]) -> Any:
+    """What a call returns, or what it raises and notes."""
+    try:
+        return call()
+    except (OSError, TypeError, ValueError) as error:
+        return type(error), error.args, getattr(error, "__notes__", [])
+
+
+@pytest.mark.spec("C11", "C12", "S2")
+@pytest.mark.parametrize("cls", [Schedule, Scale])
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize(
+    "given_back",
+    [
+        *(-0.5, 2, Fraction(1, 4), np.float32(0.5), torch.tensor([[0.5]], dtype=torch.float16)),
+        *(None, True, "0.5", 1j, [0.5], torch.ones(2), math.nan, -math.inf, np.float32("nan")),
+        *(10**400, OSError("disk")),
+    ],
+    ids=named,
+)
+def test_what_a_callable_gives_back_is_taken_or_refused_as_by_lr_at(
+    cls: Any, n: int, given_back: Any
+) -> None:
+    def schedule(epoch: int) -> Any:
+        if epoch == 1 and isinstance(given_back, OSError):
+            raise type(given_back)(*given_back.args)
+        return given_back if epoch == 1 else 0.5
+
+    policy = cls([reciprocal, schedule] if n == 2 else schedule, lr_init=0.25)
+    seen = outcome(lambda: simulate(policy, 3)[1].tolist())
+    assert seen == outcome(lambda: policy.lr_at(1))
 
 
 @pytest.mark.spec("S2", "S3")

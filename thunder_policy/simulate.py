@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, SupportsFloat, SupportsIndex, overload
 
 import torch
 from torch import Tensor
-from torch.optim import SGD
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from .by_name import ByName
@@ -262,11 +262,8 @@ def _stepped_by_torch(
     if stepped_to > 0:
         raise ValueError(f"simulate: {who} is at epoch {stepped_to}: give it one that is at 0")
     old = scheduler.optimizer.param_groups
-    new = [{key: value for key, value in group.items() if key != "params"} for group in old]
-    params = [torch.zeros(1, device="cpu", requires_grad=True) for _ in old]
-    optimizer = SGD(
-        [{**copy.deepcopy(group), "params": [param]} for group, param in zip(new, params)]
-    )
+    options = [{key: group[key] for key in group if key != "params"} for group in old]
+    optimizer = Optimizer([{**group, "params": []} for group in copy.deepcopy(options)], {})
     watch(optimizer)
     vars(optimizer)["_opt_called"] = True  # no warning that nobody calls its step
     fresh = copy.deepcopy(scheduler, {id(scheduler.optimizer): optimizer})
@@ -330,18 +327,17 @@ def _numbers(policy: Schedule | Scale, called: Mapping[int, Any], epochs: int) -
     """
     numbers: list[float] = []
     several = [*called.items()]
-    epoch, group = 0, 0
-    try:
-        for epoch in range(epochs):
-            for group, schedule in several:
+    for epoch in range(epochs):
+        for group, schedule in several:
+            try:
                 number = schedule(epoch)
                 if type(number) is not float or number - number != 0.0:  # nan or inf
                     what = f"{policy._where(epoch, group)}: the {policy.option}"
                     number = real(number, what, any_shape=True)
-                numbers.append(number)
-    except BaseException as error:
-        add_note(error, policy._where(epoch, group))
-        raise
+            except BaseException as error:
+                add_note(error, policy._where(epoch, group))
+                raise
+            numbers.append(number)
     return torch.tensor(numbers, dtype=torch.float64, device="cpu").reshape(epochs, len(called))
 
 
