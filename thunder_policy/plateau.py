@@ -255,7 +255,7 @@ class Plateau(_ByCall):
         Returns:
             Beside what is there, ``best``, ``num_bad_epochs``, ``cooldown_counter`` and ``cuts``.
         """
-        state = super().prepare_state_dict("policy", "_nan_was_said", *keys) | self._counters()
+        state = super().prepare_state_dict("_nan_was_said", *keys) | self._counters()
         return {key: value for key, value in state.items() if key not in keys}
 
     def _read(self, state: dict[str, Any]) -> tuple[dict[str, Any], Callable[[], LRs]]:
