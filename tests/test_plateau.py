@@ -1026,7 +1026,7 @@ def test_a_warning_that_is_an_error_is_given_again() -> None:
 @pytest.mark.spec("P1", "B22")
 def test_a_lr_without_data_stays_one() -> None:
     optimizer = sgd(torch.empty((), device="meta"))
-    policy = Plateau(Scale(reciprocal), patience=0)(optimizer)
+    policy = Plateau(Scale(reciprocal), patience=0, eps=1.0)(optimizer)
     for metric in (1.0, 2.0, 3.0):
         optimizer.step()
         policy.step(metric)

@@ -12,7 +12,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, SupportsFloat, SupportsIndex, TypeVar
 
-import torch
 from torch import Tensor
 
 from .aliases import Integer, Number, ScheduleFn
@@ -214,10 +213,8 @@ class Plateau(_ByCall):
         groups = zip(lrs, self._mappings(len(lrs)), per_group(self.min_lr, len(lrs), "min_lr"))
         new: list[Any] = []
         for lr, mapping, least in groups:
-            if mapping is None:
+            if mapping is None or isinstance(lr, Tensor):  # a start that has no data
                 new.append(lr)
-            elif isinstance(lr, Tensor):  # a start that has no data
-                new.append(torch.minimum(lr, (lr * self.factor**cuts).clamp(min=least)))
             else:
                 lower = lr
                 for _ in range(cuts):  # one multiplication each, as torch rounds it
@@ -228,7 +225,7 @@ class Plateau(_ByCall):
         return new
 
     def _depends_on_start(self, mapping: Any, epoch: int) -> bool:
-        return not self._is_closed() or self.policy._depends_on_start(mapping, epoch)
+        return self._multiplies or not self._is_closed()
 
     def _check_counts(self, n: int) -> None:
         super()._check_counts(n)
