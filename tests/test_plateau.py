@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import advance, lrs, parameter, reciprocal, sgd, tensor, through_disk, unchanged
+from helpers import advance, lrs, named, parameter, reciprocal, sgd, tensor, through_disk, unchanged
 from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import ORDERS, resume, save
@@ -864,36 +864,65 @@ def test_the_state_of_a_subclass_has_its_attributes_too() -> None:
     assert fed(rest, [None, 2.0]) == fed(first, [None, 2.0])
 
 
+COUNT_ON = (
+    "is it that of a Plateau? Metrics are counted from here on where policy is given "
+    'on_load="override"'
+)
+
+
 @pytest.mark.spec("P7", "T10", "T25", "T27")
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "error", "text"),
     [
-        ({"best": None}, "the state has no best"),
-        ({"cuts": None}, "the state has no cuts"),
-        ({"best": math.nan}, "best in the state"),
-        ({"best": "low"}, "best in the state"),
-        ({"num_bad_epochs": -1}, "num_bad_epochs in the state"),
-        ({"cooldown_counter": 0.5}, "cooldown_counter in the state"),
-        ({"cuts": True}, "cuts in the state"),
-        ({"_policy": "Scale"}, "that of a 'Scale'"),
-        ({"last_epoch": 0.5}, "last_epoch in the state"),
-        ({"_last_lr": [0.1, 0.1]}, "_last_lr in the state"),
+        ({"best": None}, ValueError, f"the state has no best: {COUNT_ON}"),
+        ({"cuts": None}, ValueError, f"the state has no cuts: {COUNT_ON}"),
+        (
+            {"cuts": None, "_policy": "Scale"},
+            ValueError,
+            f"the state of a 'Scale' has no cuts: {COUNT_ON}",
+        ),
+        ({"_policy": "Scale"}, ValueError, "the state is that of a 'Scale'"),
+        ({"best": math.nan}, ValueError, "best in the state must be a number, not nan"),
+        (
+            {"best": "low"},
+            TypeError,
+            "best in the state must be one real number, not 'low' (str)",
+        ),
+        (
+            {"num_bad_epochs": -1},
+            ValueError,
+            "num_bad_epochs in the state must be at least 0, not -1",
+        ),
+        (
+            {"cooldown_counter": 0.5},
+            TypeError,
+            "cooldown_counter in the state must be an integer, not 0.5 (float)",
+        ),
+        ({"cuts": True}, TypeError, "cuts in the state must be an integer, not True (bool)"),
+        (
+            {"last_epoch": 0.5},
+            TypeError,
+            "last_epoch in the state must be an integer, not 0.5 (float)",
+        ),
+        (
+            {"_last_lr": [0.1, 0.1]},
+            ValueError,
+            "_last_lr in the state: got 2 lrs and 1 param groups",
+        ),
     ],
-    ids=str,
+    ids=named,
 )
 def test_a_state_that_is_wrong_is_refused_and_nothing_has_changed(
-    change: dict[str, Any], message: str
+    change: dict[str, Any], error: type[Exception], text: str
 ) -> None:
     plateau = Plateau(Scale(KEPT), factor=0.5, patience=0)(sgd(0.5))
     fed(plateau, [1.0, 1.0])
     state = {**plateau.state_dict(), **change}
     state = {key: value for key, value in state.items() if value is not None or key == "lr_init"}
     fed(plateau, [0.5, 1.0])
-    with (
-        unchanged(plateau, plateau.optimizer),
-        pytest.raises((TypeError, ValueError), match=message),
-    ):
+    with unchanged(plateau, plateau.optimizer), pytest.raises(error) as caught:
         plateau.load_state_dict(state)
+    assert str(caught.value) == f"Plateau: {text}"
     with unchanged(plateau), pytest.raises(TypeError, match="must be a dict"):
         plateau.load_state_dict([])  # type: ignore[arg-type]
 
