@@ -217,14 +217,14 @@ BAD: list[tuple[str, int | None, str]] = [
     (
         "Schedule(None)",
         1,
-        "Schedule: mapping must be a mapping from epoch to number or a callable, or a sequence "
-        "with one a param group, not None (NoneType)",
+        "Schedule: mapping must be a callable from epoch to number, or a sequence with one a param "
+        "group, not None (NoneType)",
     ),
     (
         "Scale({0: 1})",
         1,
-        "Scale: mapping must be a callable from epoch to number, not {0: 1}: "
-        "use Switch or Multiply for a mapping",
+        "Scale: mapping must be a callable from epoch to number, or a sequence with one a param "
+        "group, not {0: 1} (dict): use Switch or Multiply for a mapping",
     ),
     ("Switch({0: 1}, option=1)", 1, "Switch: option must be a string, not 1"),
     (
