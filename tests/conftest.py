@@ -22,12 +22,12 @@ from versions import FILTERS
 SLOW = (
     "integrations",  # the frameworks one by one, and runs in several processes
     "test_compile.py",
+    "test_costs.py",  # times, which what runs beside spoils
     "test_fuzz.py",
     "test_fuzz_command.py",
     "test_long_runs.py",
     "test_release.py",
     "test_sound.py",  # many policies, each under every law; test_package.py has the package's own
-    "test_scale.py",  # times, which what runs beside spoils
     "test_vendoring.py",
     "typing",  # four checkers
 )
