@@ -1,11 +1,8 @@
-"""The page of the laws says what they and their catalogue say, and its programs run."""
+"""The page of the laws says what they and their catalogue say; test_pages.py runs its programs."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
-
-import pytest
 
 from benchmarks.law_pages import PAGE, page
 from thunder_policy.conformance import LAW_SETS, LAWS
@@ -26,12 +23,3 @@ def test_each_law_has_a_section_and_each_link_a_target() -> None:
 
 def test_the_page_names_the_sets() -> None:
     assert f"The sets are {' and '.join(LAW_SETS)};" in TEXT
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning")  # what a checked scheduler warns of
-def test_the_programs_run_in_order() -> None:
-    namespace: dict[str, Any] = {"__name__": "page"}
-    for block in re.finditer(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE):
-        source = "\n" * TEXT.count("\n", 0, block.start(1)) + block[1]
-        exec(compile(source, PAGE, "exec"), namespace)
-    assert "AsManyAsAtFirst" in namespace
