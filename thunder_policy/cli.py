@@ -304,7 +304,7 @@ def _run(options: argparse.Namespace) -> int:
 def _preview(options: argparse.Namespace) -> int:
     policy = load(options.policy)
     named = schedulers("preview", policy)
-    name, what = " ".join(options.policy.split()), quantity(named)
+    title, what = " ".join(options.policy.split()), quantity(named)
     unknown = " ".join(relative(named).split())
     each = _simulated(named, options.epochs)
     lrs = torch.cat([*each.values()], dim=1)
@@ -314,8 +314,8 @@ def _preview(options: argparse.Namespace) -> int:
     if highest and not 1e-300 < highest < 1e300 and not (options.csv or options.json):
         raise PolicyError(f"lrs of up to {highest:g} cannot be drawn: --csv and --json print them")
     if options.save:
-        drawn = {one if several else what: labels(scheduler) for one, scheduler in named.items()}
-        _save(name, zip(drawn, each.values(), drawn.values()), what, options.save)
+        drawn = {name if several else what: labels(scheduler) for name, scheduler in named.items()}
+        _save(title, zip(drawn, each.values(), drawn.values()), what, options.save)
         print(f"saved {options.save}")
     elif options.csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -324,13 +324,13 @@ def _preview(options: argparse.Namespace) -> int:
         if unknown:
             print(unknown, file=sys.stderr)
     elif options.json:
-        told = {"policy": name, "option": option(named), "epochs": options.epochs}
+        told = {"policy": title, "option": option(named), "epochs": options.epochs}
         told |= {"relative": unknown} if unknown else {}
         values = {"columns": columns, "milestones": milestones(lrs), "lrs": lrs.tolist()}
         print(json.dumps(told | values))
     else:
         names = [] if several else labels(*named.values())
-        _draw(name, what, lrs, columns if several else [], names)
+        _draw(title, what, lrs, columns if several else [], names)
     return OK
 
 
@@ -348,9 +348,9 @@ def _columns(
 
 def _simulated(named: Mapping[str, LRScheduler], epochs: int) -> dict[str, Tensor]:
     try:
-        groups = sum(trajectory(one, epochs=1).shape[1] for one in named.values())
+        groups = sum(trajectory(scheduler, epochs=1).shape[1] for scheduler in named.values())
         if epochs * groups <= MAX_VALUES:
-            return {name: trajectory(one, epochs) for name, one in named.items()}
+            return {name: trajectory(scheduler, epochs) for name, scheduler in named.items()}
     except (Exception, SystemExit) as error:
         # What a policy of somebody else's raises can be anything.
         text = said(error)

@@ -87,7 +87,7 @@ def _epochs(policy: Policy) -> int:
     """Return how many epochs to draw."""
     mapping: Any = getattr(policy, "mapping", None)
     several = mapping if isinstance(mapping, list) else [mapping]
-    written = [max(one) for one in several if isinstance(one, Mapping) and one]
+    written = [max(epochs) for epochs in several if isinstance(epochs, Mapping) and epochs]
     last = max(written, default=0)
     return min(last + last // 5 + 1, MAX_EPOCHS) if last else EPOCHS
 
@@ -100,4 +100,4 @@ def _path(line: Tensor) -> str:
     points = [(MARGIN + t / max(n - 1, 1) * (WIDTH - 2 * MARGIN), float(line[t])) for t in shown]
     template = "H{:.2f}V{:.2f}" if is_stepwise(line[:, None]) else "L{:.2f},{:.2f}"
     first, *others = points
-    return "M{:.2f},{:.2f}".format(*first) + "".join(template.format(*one) for one in others)
+    return "M{:.2f},{:.2f}".format(*first) + "".join(template.format(*point) for point in others)
