@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import re
+from array import array
 from collections import OrderedDict, UserList, deque
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -217,7 +218,8 @@ def test_a_sequence_is_any_sequence(cls: Any, sequence: Callable[[Any], Any]) ->
     policy = cls(sequence([mapping, mapping]), lr_init=sequence([0.5, 0.25]))
     assert policy.mapping == [mapping, mapping]
     assert policy.lr_init == [0.5, 0.25]
-    assert cls(mapping, lr_init=range(1, 3)).lr_init == [1.0, 2.0]
+    for numbers in (range(1, 3), array("d", [1, 2])):
+        assert cls(mapping, lr_init=numbers).lr_init == [1.0, 2.0]
     assert policy.lr_at(2) == policy(sgd(0.5, 0.25)).lr_at(2)
 
 

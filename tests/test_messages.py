@@ -127,12 +127,20 @@ MESSAGES = {
         "TypeError: Switch: mapping: the value at epoch 0 must be one real number, not tensor([1., "
         "1.]) (a tensor)"
     ),
+    "Switch({0: torch.empty((), device='meta')})": (
+        "TypeError: Switch: mapping: the value at epoch 0 must be one real number, not tensor(..., "
+        "device='meta', size=()) (a tensor)"
+    ),
     "Multiply([{1: 0.5}, {2: math.nan}])": (
         "ValueError: Multiply: mapping[1]: the value at epoch 2 must be finite, not nan"
     ),
     "Switch({0: 10**400})": (
         "ValueError: Switch: mapping: the value at epoch 0 must fit a float, not "
         "10000000000000000000000000000000000000000000000000000000000000000000000000000..."
+    ),
+    "Switch({0: 10**5000})": (
+        "ValueError: Switch: mapping: the value at epoch 0 must fit a float, not <int that cannot "
+        "be printed>"
     ),
     "Switch({0: -0.1})": (
         "ValueError: Switch: mapping: the value at epoch 0 must be at least 0, not -0.1"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import advance, parameter, sgd, through_disk, unchanged
+from helpers import advance, parameter, sgd, tensor, through_disk, unchanged
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import ORDERS
@@ -230,6 +230,10 @@ def test_what_fails_on_betas_leaves_them_as_they_were() -> None:
         policy.step()
     with unchanged(policy, optimizer), pytest.raises(ValueError, match="_last_lr"):
         policy.load_state_dict({**policy.state_dict(), "_last_lr": [math.nan]})
+    optimizer = Adam([parameter()], lr=0.1, betas=(tensor(0.5), tensor(0.75)))
+    unbound = Shares({0: 1e300}, 1e300, option="momentum")  # it has its start before it fails
+    with unchanged(unbound, optimizer), pytest.raises(ValueError, match="inf"):
+        unbound(optimizer)
 
 
 @pytest.mark.spec("O1", "O3", "O4")

@@ -627,6 +627,23 @@ def test_deepcopy_of_a_nested_scheduler_stays_nested() -> None:
     assert lrs(other.switch.optimizer) == [0.125]
 
 
+@pytest.mark.spec("T10")
+def test_a_slot_that_was_loaded_is_put_back_where_a_nested_load_fails() -> None:
+    policy: Any = WithSlots("mine")(sgd())
+    policy.left = switch(0)
+    state = {**policy.state_dict(), "note": "theirs", "left": {}}
+    with unchanged(policy, policy.optimizer), pytest.raises(ValueError, match="no last_epoch"):
+        policy.load_state_dict({key: state[key] for key in sorted(state, key="left".__eq__)})
+
+
+@pytest.mark.spec("T8", "T10")
+def test_policies_that_hold_each_other_in_lists_are_loaded() -> None:
+    one, two = Halving()(sgd()), Halving()(sgd())
+    vars(one)["others"], vars(two)["others"] = [one, two], [two, one]
+    one.load_state_dict({"last_epoch": 3, "_last_lr": [0.25]})
+    assert (lrs(one.optimizer), lrs(two.optimizer)) == ([0.25], [0.1])
+
+
 # load_state_dict
 
 
@@ -883,6 +900,14 @@ def test_a_state_that_only_has_what_is_required_loads(make: MakePolicy) -> None:
         advance(policy)
         advance(whole)
         assert lrs(policy.optimizer) == lrs(whole.optimizer)
+
+
+@pytest.mark.spec("T25", "T27")
+def test_an_epoch_of_64_bits_and_an_lr_of_any_shape_are_loaded() -> None:
+    """A scheduler of torch saves the tensor that a group holds."""
+    policy = Halving()(sgd(tensor(0.5)))
+    policy.load_state_dict({"last_epoch": 2**64 - 1, "_last_lr": [torch.tensor([0.25])]})
+    assert (policy.last_epoch, lrs(policy.optimizer)) == (2**64 - 1, [0.25])
 
 
 # What load_state_dict() refuses
