@@ -134,7 +134,7 @@ def read_lrs(state: dict[str, Any], key: str, n: int, who: str) -> list[float]:
     return [real(lr, f"{what}, group {i}: the lr", any_shape=True) for i, lr in enumerate(lrs)]
 
 
-def saved(value: Any, what: str) -> object:
+def saved(value: Any, who: str, name: str) -> object:
     """Copy an attribute for a state.
 
     Raises:
@@ -150,16 +150,16 @@ def saved(value: Any, what: str) -> object:
         return torch.load(buffer, weights_only=True)
     except Exception as error:
         raise TypeError(
-            f"{what} is {short(value)} ({type(value).__name__}), which torch.load(..., "
-            "weights_only=True) refuses: leave it out, by "
-            f"prepare_state_dict({what.rpartition('.')[2]!r}) in a state_dict() of your own"
+            f"{who}.{name} is {short(value)} ({type(value).__name__}), which torch.load(..., "
+            f"weights_only=True) refuses: leave it out, by prepare_state_dict({name!r}) in a "
+            "state_dict() of your own"
         ) from error
 
 
 def _without_numpy(value: Any) -> Any:
-    """Return a Python number for a NumPy scalar."""
-    scalar = type(value).__module__ == "numpy" and getattr(value, "shape", None) == ()
-    return value.item() if scalar and not hasattr(value, "__setitem__") else value
+    """Return a Python number for a NumPy scalar; an array can be written into."""
+    scalar = type(value).__module__ == "numpy" and not hasattr(value, "__setitem__")
+    return value.item() if scalar else value
 
 
 def _rebuilt(value: Any, leaf: Callable[[Any], Any], known: dict[int, Any]) -> Any:
@@ -185,7 +185,7 @@ def save_each(instance: object, leave_out: Container[str]) -> dict[str, object]:
     """Copy the attributes of an instance for a state, but for some."""
     owner = type(instance)
     return {
-        name: saved(value, f"{owner.__name__}.{name}")
+        name: saved(value, owner.__name__, name)
         for name, value in attributes(instance).items()
         if name not in leave_out and _is_attribute(owner, name) and not is_unbound(value)
     }
