@@ -9,6 +9,7 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import product
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -1101,8 +1102,10 @@ def test_a_key_that_names_a_property_or_method_of_a_subclass_is_refused() -> Non
         def build(cls) -> Described:
             return cls()
 
+        first = itemgetter(0)
+
     policy = Described()(sgd())
-    for key in ("summary", "describe", "tool", "build"):
+    for key in ("summary", "describe", "tool", "build", "first", "__deepcopy__", "lr_at"):
         state = {**policy.state_dict(), "note": "changed", key: 1}
         with unchanged(policy, policy.optimizer), pytest.raises(ValueError, match=key):
             policy.load_state_dict(state)

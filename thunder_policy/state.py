@@ -11,7 +11,6 @@ import io
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Container, Iterator, Sequence
-from functools import partial
 from types import MemberDescriptorType
 from typing import Any
 
@@ -211,7 +210,7 @@ def read_each(instance: object, state: dict[Any, Any], taken: Container[object])
         if is_unbound(getattr(instance, key, None)):
             raise ValueError(f"{what} is that of a scheduler which is not bound: bind it first")
         try:
-            found[key] = _rebuilt(value, partial(copy.deepcopy, memo={}), {})
+            found[key] = _rebuilt(value, copy.deepcopy, {})
         except Exception as error:
             raise ValueError(f"{what} cannot be copied: {short(value)}") from error
     return found
