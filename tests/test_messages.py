@@ -274,8 +274,14 @@ MESSAGES = {
     "Switch({})(sgd(), last_epoch=-2)": (
         "ValueError: Switch: last_epoch must be at least -1, not -2"
     ),
+    "Switch({}).set_optimizer(sgd(), -2)": (
+        "ValueError: Switch: last_epoch must be at least -1, not -2"
+    ),
     "Switch({}).set_optimizer(sgd(), 0.5)": (
         "TypeError: Switch: last_epoch must be an integer, not 0.5 (float)"
+    ),
+    "p = Switch({0: 1})(sgd()); p(p.optimizer, -2)": (
+        "ValueError: Switch: last_epoch must be at least -1, not -2"
     ),
     "Switch([{}, {}], lr_init=1)(sgd())": "ValueError: Got 2 mappings and 1 param groups",
     "Switch({}, lr_init=[1, 2])(sgd())": "ValueError: Got 2 lr_init and 1 param groups",

@@ -809,6 +809,9 @@ def test_a_policy_that_has_not_begun_is_saved_and_loaded_as_it_is(make: MakePoli
         with unchanged(fresh.optimizer):
             fresh.load_state_dict({**state, "_last_lr": [0.125, 0.125]})
         assert fresh.last_epoch == epoch
+    advance(fresh, 2)
+    if isinstance(fresh, MappingPolicy):  # another goes by what the groups hold
+        assert lrs(fresh.optimizer) == make()(sgd(0.5, 0.25)).get_last_lr()
 
 
 @EVERY_POLICY

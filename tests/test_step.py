@@ -976,10 +976,11 @@ def test_a_switch_with_a_get_lr_of_its_own_steps_to_an_epoch() -> None:
 
 @pytest.mark.spec("S10", "T1")
 @EVERY_POLICY
-def test_the_epoch_it_stepped_to_is_a_plain_int(make: MakePolicy) -> None:
+def test_the_epoch_it_stepped_to_is_a_plain_int_and_one_step_is_counted(make: MakePolicy) -> None:
     policy = make()(sgd())
     step_to(policy, np.int64(3))
-    assert through_disk(policy.state_dict())["last_epoch"] == 3
+    state = through_disk(policy.state_dict())
+    assert (state["last_epoch"], state["_step_count"]) == (3, 2)
     advance(policy)
     assert policy.last_epoch == 4
 

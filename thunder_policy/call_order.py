@@ -19,9 +19,6 @@ class _Watcher(LRScheduler):
     last_epoch = 0  # torch 2.6 counts it in step itself
     _step_count = 1
 
-    def __init__(self, optimizer: Optimizer) -> None:
-        self.optimizer = optimizer
-
     def _initial_step(self) -> None:
         pass
 
@@ -35,7 +32,7 @@ class _Watcher(LRScheduler):
 def watch(optimizer: Optimizer) -> None:
     """Have torch note the calls of ``optimizer.step``."""
     bare = [group for group in optimizer.param_groups if "initial_lr" not in group]
-    LRScheduler.__init__(_Watcher(optimizer), optimizer)
+    _Watcher(optimizer)
     for group in bare:
         del group["initial_lr"]
 
@@ -49,9 +46,11 @@ def warn_of_order(optimizer: Optimizer) -> None:
     """Warn at the first step of a scheduler, where ``optimizer.step`` was not called before it."""
     if was_stepped(optimizer) and hasattr(optimizer.step, "_wrapped_by_lr_sched"):
         return  # entering catch_warnings makes Python show again each warning that it shows once
+    watcher = _Watcher.__new__(_Watcher)  # without the watching
+    watcher.optimizer = optimizer
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        _Watcher(optimizer).step()
+        watcher.step()
     for warning in caught:
         warn(warning.message)
 
