@@ -333,6 +333,7 @@ MESSAGES = {
         "ValueError: Halving: the lr depends on where the param groups start: call "
         "policy(optimizer) first, or simulate(policy, ...) for made-up groups"
     ),
+    "Halving().lr_at(0.5)": "TypeError: Halving: the epoch must be an integer, not 0.5 (float)",
     "Schedule(lambda epoch: None).lr_at(2)": (
         "TypeError: Schedule at epoch 2, all param groups: the lr must be one real number, not "
         "None (NoneType)"
@@ -415,15 +416,18 @@ MESSAGES = {
         "ValueError: Switch: the state is that of a 'Schedule'"
     ),
     "load({'last_epoch': 0, '_last_lr': [0.1], 'mapping': [[3, -0.1]]})": (
-        "ValueError: Switch: mapping in the state: the value at epoch 3 must be at least 0, not "
+        "ValueError: Switch: the state's mapping: the value at epoch 3 must be at least 0, not -0.1"
+    ),
+    "load({'last_epoch': 0, '_last_lr': [0.1], 'mapping': [[], [[3, -0.1]]]})": (
+        "ValueError: Switch: the state's mapping[1]: the value at epoch 3 must be at least 0, not "
         "-0.1"
     ),
     "load({'last_epoch': 0, '_last_lr': [0.1], 'mapping': [['head', [[3, -0.1]]]]})": (
-        "ValueError: Switch: mapping in the state['head']: the value at epoch 3 must be at least "
-        "0, not -0.1"
+        "ValueError: Switch: the state's mapping['head']: the value at epoch 3 must be at least 0, "
+        "not -0.1"
     ),
     "load({'last_epoch': 0, '_last_lr': [0.1], 'lr_init': -0.1})": (
-        "ValueError: Switch: lr_init in the state must be at least 0, not -0.1"
+        "ValueError: Switch: the state's lr_init must be at least 0, not -0.1"
     ),
     "load({'last_epoch': 0, '_last_lr': [0.1], 'lr_init': [0.1, 0.2]})": (
         "ValueError: Got 2 lr_init and 1 param groups"

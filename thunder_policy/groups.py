@@ -99,7 +99,7 @@ def places(before: Sequence[Known], groups: Sequence[ParamGroup]) -> list[int | 
     if len(groups) == len(before):
         return [*range(len(groups))]
     filled = [i for i, (params, _) in enumerate(before) if params]
-    if len(groups) == len(filled) < len(before) and all(group["params"] for group in groups):
+    if len(groups) == len(filled) and all(group["params"] for group in groups):
         return [*filled]  # DeepSpeed drops empty groups, ZeRO replaces params (transformers#43692)
     at = {id(param): i for i, (params, _) in enumerate(before) for param in params}
     return [next((at[id(p)] for p in group["params"] if id(p) in at), None) for group in groups]

@@ -396,7 +396,7 @@ class MappingPolicy(Policy, Generic[M]):
 
     def _read_plan(self, state: dict[str, Any]) -> dict[str, Any]:
         """Return the mapping and lr_init of a state, as they are written in a policy."""
-        what, n = f"{type(self).__name__}: {{}} in the state", len(self.base_lrs)
+        what, n = f"{type(self).__name__}: the state's {{}}", len(self.base_lrs)
         plan: dict[str, Any] = {}
         if "mapping" in state and not epochs.is_callable(self.mapping):
             saved: Any = epochs.unpaired(state["mapping"], what.format("mapping"))
@@ -476,7 +476,7 @@ class MappingPolicy(Policy, Generic[M]):
     def _starts_given(self, epoch: int, where: str) -> list[Any]:
         """Return what each group starts from, as far as the lrs at an epoch depend on that."""
         n = [*self._counts(), 1][0]
-        starts = per_group(self.lr_init, n, "lr_init")
+        starts = self.lr_init if isinstance(self.lr_init, list) else [self.lr_init] * n
         trios = zip(starts, self._mappings(n), self._depend(n, epoch))
         for i, (start, mapping, depends) in enumerate(trios):
             if mapping is None or (start is None and depends):

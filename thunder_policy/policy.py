@@ -164,7 +164,7 @@ class Policy(LRScheduler, ABC):
             object.__setattr__(self, "__dict__", {**self.__dict__, "optimizer": optimizer})
             self._known = groups.known(optimizer.param_groups)
             self.base_lrs = self._starts_at_binding(before, epoch)
-            self._overridden, self._left = False, None
+            self._left = None
             self._prepare_steps()
             if self.option == "lr":
                 for group, start in zip(optimizer.param_groups, self.base_lrs):
@@ -178,14 +178,14 @@ class Policy(LRScheduler, ABC):
 
         Of groups that the policy knows from before, what they started from.
         """
-        return self._starts(before, "initial_lr" if self.option == "lr" else self.option)
+        return self._starts(before, "initial_lr" if self.option == "lr" else None)
 
-    def _starts(self, before: Sequence[groups.Known], key: str) -> list[float]:
-        """Return what each group started from; one that is not known starts from what it holds."""
+    def _starts(self, before: Sequence[groups.Known], recorded: Any = None) -> list[float]:
+        """Return what each group started from; a new one starts from what is recorded or held."""
         param_groups = self.optimizer.param_groups
         trios = zip(param_groups, self._held(), groups.places(before, param_groups))
         return [
-            self._number(group.get(key, value), i) if place is None else self.base_lrs[place]
+            self._number(group.get(recorded, value), i) if place is None else self.base_lrs[place]
             for i, (group, value, place) in enumerate(trios)
         ]
 
@@ -207,7 +207,7 @@ class Policy(LRScheduler, ABC):
         if n == len(self.base_lrs):
             return self.base_lrs
         self._check_counts(n)
-        return self._starts(self._known, self.option)
+        return self._starts(self._known)
 
     def _names_now(self) -> list[Any]:
         """Return the name of each group, or the one it had: an optimizer's state may have none."""
@@ -440,7 +440,7 @@ class Policy(LRScheduler, ABC):
         lrs = states.read_lrs(state, "_last_lr", n, who)
         if "_group_lrs" in state:  # 0.1.0: what the groups held, where others had changed it
             lrs = states.read_lrs(state, "_group_lrs", n, who)
-        count = epoch_number(state.get("_step_count", max(epoch + 1, 0)), f"{who}: _step_count")
+        count = epoch_number(state.get("_step_count", max(epoch + 1, 1)), f"{who}: _step_count")
         attributes: dict[str, Any] = {"last_epoch": epoch, "_step_count": count}
         if "base_lrs" in state:
             attributes["base_lrs"] = states.read_lrs(state, "base_lrs", n, who)
@@ -468,7 +468,8 @@ class Policy(LRScheduler, ABC):
 
     def __repr__(self) -> str:
         text = ", ".join(f"{name}={value!r}" for name, value in self._value().items())
-        return f"{type(self).__name__}({re.sub(' at 0x[0-9a-fA-F]+', '', text)})"
+        text = re.sub(r" at 0x\w+", "", text)
+        return f"{type(self).__name__}({text})"
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:
@@ -505,12 +506,11 @@ class Policy(LRScheduler, ABC):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        called = state.pop("_opt_called", False)
-        for name, value in state.items():
-            setattr(self, name, value)
+        for name in state.keys() - {"_opt_called"}:
+            setattr(self, name, state[name])
         if is_bound(self) and isinstance(self.optimizer, Optimizer):  # a wrapper may be none
             watch(self.optimizer)
-            vars(self.optimizer).setdefault("_opt_called", called)
+            vars(self.optimizer).setdefault("_opt_called", state.get("_opt_called"))
 
 
 # What torch or a binding sets, which is no attribute of a custom policy's own.
