@@ -507,6 +507,13 @@ def test_the_get_lr_of_a_custom_mapping_policy_finds_its_start_in_the_groups() -
     )
 
 
+@pytest.mark.spec("B7")
+def test_the_get_lr_of_another_custom_policy_finds_what_the_groups_hold() -> None:
+    optimizer = sgd(0.5)
+    optimizer.param_groups[0]["initial_lr"] = 0.75  # its start, which no group holds
+    assert Halving()(optimizer).get_last_lr() == [0.5]
+
+
 @pytest.mark.spec("B2", "B7")
 @pytest.mark.parametrize("lr", [0.25, tensor(0.25)], ids=["float", "tensor"])
 def test_where_it_raises_the_groups_are_put_back(lr: Value) -> None:

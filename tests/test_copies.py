@@ -340,6 +340,8 @@ def test_repr_has_what_differs_from_a_default() -> None:
     policy = Switch({}, 0.5, option="weight_decay", on_load="override")
     assert set(re.findall(r"(\w+)=", repr(policy))) == {"mapping", "lr_init", "option", "on_load"}
     assert eval(repr(policy)) == policy
+    bound = policy(sgd())
+    assert repr(bound) == repr(Switch([{}], [0.5], option="weight_decay", on_load="override"))
 
 
 @pytest.mark.spec("K4")
@@ -510,6 +512,7 @@ def test_a_bound_policy_equals_itself_alone_and_the_hash_stays(cls: Class) -> No
     assert bound != a_policy(cls)(bound.optimizer)
     unbound, bound = (cls([a_mapping(cls)], [0.5]) for _ in range(2))
     assert unbound != bound(sgd(0.1))
+    assert bound != unbound
     assert hash(bound) == hash(unbound) == hash(cls)
 
 

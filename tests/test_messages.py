@@ -435,6 +435,15 @@ MESSAGES = {
     "load({'last_epoch': 0, '_last_lr': [0.1], 'optimizer': 0})": (
         "ValueError: Switch: 'optimizer' in the state is no attribute that can be loaded"
     ),
+    "load({'last_epoch': 0, '_last_lr': [0.1], '_known': []})": (
+        "ValueError: Switch: '_known' in the state is no attribute that can be loaded"
+    ),
+    "load({'last_epoch': 0, '_last_lr': [0.1], 'on_load': 'override'}, Share({}, 1))": (
+        "ValueError: Share: 'on_load' in the state is no attribute that can be loaded"
+    ),
+    "load({'last_epoch': 0, '_last_lr': [0.1], '_by_default': True}, Share({}, 1))": (
+        "ValueError: Share: '_by_default' in the state is no attribute that can be loaded"
+    ),
     "load({'last_epoch': 0, '_last_lr': [0.1], 'note': sys}, Halving())": (
         "ValueError: Halving: 'note' in the state cannot be copied: <module 'sys' (built-in)>"
     ),

@@ -344,7 +344,9 @@ def test_a_signature_has_types_and_is_that_of_the_constructor() -> None:
         def __init__(self, name: OfAChecker) -> None:  # type: ignore[name-defined]  # noqa: F821
             pass
 
-    assert inspect.signature(Imported).parameters["name"].annotation == "OfAChecker"
+    signature = inspect.signature(Imported)
+    assert signature.parameters["name"].annotation == "OfAChecker"
+    assert signature.return_annotation is Imported
 
 
 @pytest.mark.spec("F4")
