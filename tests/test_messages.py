@@ -307,8 +307,11 @@ MESSAGES = {
     "Switch({1: 0.1})(SGD([group(lr=0.001), group(initial_lr='x')], 0.1))": (
         "ValueError: Switch, group 1: the lr must be one real number, not 'x' (str)"
     ),
-    "Multiply({1: 0.1}, None)(trained(), last_epoch=4)": (
-        "UserWarning: Multiply, group 0: epoch 5 is computed from the group's lr, 0.1, as it has "
+    "Schedule([abs, None], 0.5)(sgd(0.1, 'x'))": (
+        "ValueError: Schedule, group 1: the lr must be one real number, not 'x' (str)"
+    ),
+    "Multiply({1: 0.1}, None)(trained(), last_epoch=0)": (
+        "UserWarning: Multiply, group 0: epoch 1 is computed from the group's lr, 0.1, as it has "
         "no initial_lr; and as the optimizer was trained, that may be a lr of a schedule: give "
         "lr_init, or bind before the state of the optimizer is loaded"
     ),

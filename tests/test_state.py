@@ -470,6 +470,13 @@ def test_a_value_that_weights_only_refuses_is_a_type_error_and_no_other_is(value
             assert type(saved) is type(value)
 
 
+@pytest.mark.spec("T7", "T9")
+def test_what_is_left_out_of_the_state_of_a_subclass_is_not_looked_at() -> None:
+    policy = CountingSwitch({0: 0.5})(sgd())
+    vars(policy)["note"] = print
+    assert "note" not in policy.prepare_state_dict("note")
+
+
 @pytest.mark.spec("T7", "T28")
 def test_a_method_that_an_instance_has_replaced_is_no_state() -> None:
     policy = Halving()(sgd())

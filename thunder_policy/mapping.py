@@ -215,6 +215,10 @@ class MappingPolicy(Policy, Generic[M]):
             mapping = mapping.of(self._names_now(), type(self).__name__)
         return per_group(mapping, n, "mappings")
 
+    def _lr_inits(self, n: int) -> list[Any]:
+        """Return one lr_init for each of n groups."""
+        return per_group(self.lr_init, n, "lr_init")
+
     def _value(self) -> dict[str, Any]:
         value = super()._value()
         if is_bound(self):
@@ -287,12 +291,12 @@ class MappingPolicy(Policy, Generic[M]):
 
     def _check_counts(self, n: int) -> None:
         self._mappings(n)
-        per_group(self.lr_init, n, "lr_init")
+        self._lr_inits(n)
 
     def _starts_at_binding(self, before: Sequence[groups.Known], epoch: int) -> list[float]:
         lrs = self._held()
         self._check_counts(len(lrs))
-        starts = [*per_group(self.lr_init, len(lrs), "lr_init")]
+        starts = [*self._lr_inits(len(lrs))]
         depend = self._depend(len(lrs), epoch)
         if self.lr_init is None:
             starts = super()._starts_at_binding(before, epoch)
@@ -476,7 +480,7 @@ class MappingPolicy(Policy, Generic[M]):
     def _starts_given(self, epoch: int, where: str) -> list[Any]:
         """Return what each group starts from, as far as the lrs at an epoch depend on that."""
         n = [*self._counts(), 1][0]
-        starts = self.lr_init if isinstance(self.lr_init, list) else [self.lr_init] * n
+        starts = self._lr_inits(n)
         trios = zip(starts, self._mappings(n), self._depend(n, epoch))
         for i, (start, mapping, depends) in enumerate(trios):
             if mapping is None or (start is None and depends):
