@@ -329,6 +329,7 @@ def test_a_state_has_the_names_and_what_counts_is_as_ever(kind: str) -> None:
         | {"mapping": [[[e, v] for e, v in RULES[kind][name].items()] for name in ("neck", "head")]}
     )
     make(kind)(named("neck", "head")).load_state_dict(listed.state_dict())
+    copy.copy(listed)(named("neck", "head")).load_state_dict(state)
 
     new: dict[str, Any] = {"neck": {3: 0.7}, "head": {}, "body": {}}
     other = KINDS[kind].by_name(new, lr_init=None)(named("neck", "head"))

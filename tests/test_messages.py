@@ -429,6 +429,10 @@ MESSAGES = {
         "ValueError: Switch: the state's mapping['head']: the value at epoch 3 must be at least 0, "
         "not -0.1"
     ),
+    "load({'last_epoch': 0, '_last_lr': [0.1], 'mapping': [['head', [[0, 0.1]]]]})": (
+        "ValueError: Switch: group 0 has no name: write {'params': ..., 'name': ...}, with one of "
+        "'head'"
+    ),
     "load({'last_epoch': 0, '_last_lr': [0.1], 'lr_init': -0.1})": (
         "ValueError: Switch: the state's lr_init must be at least 0, not -0.1"
     ),
