@@ -475,6 +475,9 @@ MESSAGES = {
         "here from the next step on; to have what is written here count from now on, give it "
         'on_load="override"'
     ),
+    "load({'last_epoch': 4, '_last_lr': [0.1], '_planned': [math.nan]}, Scale(abs))": (
+        "ValueError: Scale: _planned in the state, group 0: the lr must be finite, not nan"
+    ),
 }
 
 
