@@ -18,7 +18,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR, Sequent
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from thunder_policy import Multiply, Policy, Scale, Schedule, Switch
+from thunder_policy import MappingPolicy, Multiply, Policy, Scale, Schedule, Switch
 
 Bind = Callable[[Optimizer], LRScheduler]
 
@@ -333,7 +333,7 @@ EVERY = pytest.mark.parametrize(
 )
 
 
-@pytest.mark.spec("B18", "B20", "B22", "S4")
+@pytest.mark.spec("B4", "B18", "B20", "B22", "S4")
 @WITHOUT_DATA
 @EVERY
 def test_a_lr_without_data_is_never_read_and_its_start_is_a_copy(
@@ -349,6 +349,9 @@ def test_a_lr_without_data_is_never_read_and_its_start_is_a_copy(
             for copy in copies:
                 assert (type(copy), copy.dtype, copy.device) == (type(lr), lr.dtype, lr.device)
                 assert copy.untyped_storage()._cdata != lr.untyped_storage()._cdata
+        if isinstance(policy, MappingPolicy):  # another steps a copy, in numbers
+            policy.set_optimizer(optimizer, last_epoch=4)
+            assert all(g["lr"] is lr for g, lr in zip(optimizer.param_groups, before, strict=True))
 
 
 @pytest.mark.spec("V12", "B22")
