@@ -445,6 +445,9 @@ MESSAGES = {
     "load({'last_epoch': 0, '_last_lr': [0.1], '_known': []})": (
         "ValueError: Switch: '_known' in the state is no attribute that can be loaded"
     ),
+    "load({'last_epoch': 0, '_last_lr': [0.1], '_arguments': ()}, Share({}, 1))": (
+        "ValueError: Share: '_arguments' in the state is no attribute that can be loaded"
+    ),
     "load({'last_epoch': 0, '_last_lr': [0.1], 'on_load': 'override'}, Share({}, 1))": (
         "ValueError: Share: 'on_load' in the state is no attribute that can be loaded"
     ),
