@@ -10,6 +10,7 @@ import math
 import re
 import sys
 import traceback
+import warnings
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -79,6 +80,13 @@ def trained() -> Adam:
     return optimizer
 
 
+def nested() -> torch.Tensor:
+    """Make a nested tensor, of which torch warns that it may change."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.nested.nested_tensor([torch.ones(1)])
+
+
 def answering(answer: Any, **attributes: Any) -> Policy:
     """Bind a policy whose get_lr returns something, and that has some attributes."""
 
@@ -131,6 +139,10 @@ MESSAGES = {
         "TypeError: Switch: mapping: the value at epoch 0 must be one real number, not tensor(..., "
         "device='meta', size=()) (a tensor)"
     ),
+    "Switch({0: nested()})": (
+        "TypeError: Switch: mapping: the value at epoch 0 must be one real number, not "
+        "nested_tensor([ tensor([1.]) ]) (a tensor)"
+    ),
     "Multiply([{1: 0.5}, {2: math.nan}])": (
         "ValueError: Multiply: mapping[1]: the value at epoch 2 must be finite, not nan"
     ),
@@ -158,6 +170,10 @@ MESSAGES = {
     ),
     "Switch({}, lr_init=torch.ones(2))": (
         "TypeError: Switch: lr_init must be a list, not tensor([1., 1.]): write .tolist()"
+    ),
+    "Switch({}, lr_init=nested())": (
+        "TypeError: Switch: lr_init must be a list, not nested_tensor([ tensor([1.]) ]): write "
+        ".tolist()"
     ),
     "Switch('{0: 0.1}')": (
         "TypeError: Switch: mapping must be a mapping from epoch to number, or a sequence with one "
