@@ -401,14 +401,19 @@ def test_what_was_restored_is_saved_as_it_was_and_told_again(kind: Any, old: Any
 @pytest.mark.spec("V12", "V15", "T12")
 def test_a_saved_lr_init_that_counts_is_given_and_one_that_is_the_default_is_not() -> None:
     state = {"last_epoch": 0, "_last_lr": [0.5], "mapping": [[1, 0.25]]}
-    given, default = (Switch({1: 0.25})(sgd(1e-3)) for _ in range(2))
+    given, default, unsaid = (Switch({1: 0.25})(sgd(1e-3)) for _ in range(3))
     default.load_state_dict({**state, "lr_init": 1e-3})
+    unsaid.load_state_dict(state)
+    assert unsaid.state_dict()["_step_count"] == 1
     with pytest.warns(UserWarning, match="lr_init was"):
         given.load_state_dict({**state, "lr_init": 0.5})
-    given, default = (pickle.loads(pickle.dumps(copy.copy(one))) for one in (given, default))
+    given, default, unsaid = (
+        pickle.loads(pickle.dumps(copy.copy(one))) for one in (given, default, unsaid)
+    )
     assert given(sgd(0.1)).base_lrs == [0.5]
-    with pytest.warns(UserWarning, match="lr_init was not given"):
-        default(sgd(0.1))
+    for one in (default, unsaid):
+        with pytest.warns(UserWarning, match="lr_init was not given"):
+            one(sgd(0.1))
 
 
 @pytest.mark.spec("T7", "T12", "T13")

@@ -60,11 +60,6 @@ def copy_of(value: Any) -> Any:
     return value.detach().clone() if isinstance(value, Tensor) else value
 
 
-def read(value: Any) -> Any:
-    """Return the number in a tensor, or a copy of that where to read it would wait."""
-    return value.item() if on_host(value) else copy_of(value)
-
-
 def has_data(value: Tensor) -> bool:
     """Tell whether there is anything in a tensor: not in a meta tensor, nor in a fake one."""
     return value.device.type != "meta" and type(value).__name__ != "FakeTensor"

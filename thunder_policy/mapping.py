@@ -514,8 +514,10 @@ class _ByEpoch(MappingPolicy[EpochMapping]):
         now, param_groups = self.last_epoch, self.optimizer.param_groups
         lrs = groups.held(param_groups, self.option, self._at) if now else self._starts_now()
         pairs = zip(lrs, self._mappings(len(lrs)))
-        # What stands is read: a tensor that is multiplied stays one, and rounds as torch's do.
-        return [self._apply(lr, one[now]) if now in one else groups.read(lr) for lr, one in pairs]
+        # A tensor stays one, also where it is multiplied: it rounds as torch's do.
+        return [
+            self._apply(lr, one[now]) if now in one else groups.copy_of(lr) for lr, one in pairs
+        ]
 
     def _values_at(self, epoch: int, starts: Sequence[Any]) -> list[Any]:
         return [lrs[-1] for _, lrs in self._paths(epoch, starts)]
@@ -617,7 +619,7 @@ class _ByCall(MappingPolicy[ScheduleFn]):
         lrs = self._values_at(self.last_epoch, self._starts_now())
         if self._left_alone:
             trios = zip(lrs, self._held(), self._mappings(len(lrs)))
-            lrs = [groups.read(held) if one is None else lr for lr, held, one in trios]
+            lrs = [groups.copy_of(held) if one is None else lr for lr, held, one in trios]
         return lrs
 
     def _values_at(self, epoch: int, starts: Sequence[Any]) -> list[Any]:
