@@ -478,6 +478,7 @@ ANSWERS: dict[str, Any] = {
     "0-dim tensors": [torch.tensor(0.5), tensor(0.25)],
     "0-dim arrays": [np.array(0.5), np.array(0.25)],
     "tensors of one element": [torch.tensor([0.5]), torch.tensor([0.25])],
+    "arrays of one element": [np.array([0.5]), np.array([[0.25]])],
     "tensors with a gradient": [tensor(0.5).requires_grad_(), 0.25],
     "negative numbers": [-0.5, -0.25],
     "zeros of both signs": [0.0, -0.0],
@@ -486,7 +487,8 @@ ANSWERS: dict[str, Any] = {
 
 def as_floats(answer: Any) -> list[float]:
     """Return the numbers of an answer."""
-    return [float(lr.detach() if isinstance(lr, torch.Tensor) else lr) for lr in answer]
+    numbers = (lr.detach() if isinstance(lr, torch.Tensor) else np.asarray(lr) for lr in answer)
+    return [float(number.item()) for number in numbers]
 
 
 @pytest.mark.spec("S6", "S7", "B20")
