@@ -876,6 +876,7 @@ COUNT_ON = (
     [
         ({"best": None}, ValueError, f"the state has no best: {COUNT_ON}"),
         ({"cuts": None}, ValueError, f"the state has no cuts: {COUNT_ON}"),
+        ({"cuts": None, "_policy": None}, ValueError, f"the state has no cuts: {COUNT_ON}"),
         (
             {"cuts": None, "_policy": "Scale"},
             ValueError,
