@@ -13,6 +13,7 @@ import sys
 import typing
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,7 +38,9 @@ from thunder_policy import (
     safe_globals,
     schedules,
 )
+from thunder_policy.checks import short
 from thunder_policy.configs import as_text
+from thunder_policy.expression import ExpressionError, load
 from thunder_policy.schedules import Constant, Cosine, Piecewise, ScheduleFunction
 
 # Any policy of the package without code of somebody's own, written in any way.
@@ -150,6 +153,49 @@ def test_what_would_run_or_never_end_is_refused(text: str) -> None:
     assert {*sys.modules} == before
 
 
+def said_of(text: str) -> str:
+    """What is said of a text that is none."""
+    with pytest.raises(ExpressionError) as caught:
+        parse(text)
+    return str(caught.value)
+
+
+@pytest.mark.spec("F2", "F3")
+def test_a_text_at_a_limit_is_read_and_one_beyond_it_is_not() -> None:
+    one = "Constant(1)"
+    assert parse(one + " " * 99_989) == Constant(1)
+    longer = "column 100001: the expression is longer than 100,000 characters"
+    assert said_of(one + " " * 99_990) == longer
+
+    assert "of type list" in said_of("[" * 100 + "1" + "]" * 100)
+    assert said_of("[" * 101 + "1" + "]" * 101) == "column 102: the expression is nested too deeply"
+    # Python itself gives up.
+    assert said_of("  " + "-" * 50_000 + "1") == "column 3: the expression is nested too deeply"
+
+    assert parse("Constant(10**18)") == Constant(10.0**18)
+    assert said_of("Constant(10**18 + 1)") == "column 10: a number here is too large"
+
+
+@pytest.mark.spec("F3")
+def test_a_space_of_another_alphabet_is_a_character_that_nobody_sees() -> None:
+    assert parse("Constant(\t1\n)") == Constant(1)
+    assert said_of("Constant(\u20031)") == r"column 10: '\u2003' is no printable character"
+
+
+@pytest.mark.parametrize("n", [3, 1000])
+def test_what_cannot_be_asked_what_it_is_is_said_in_one_line(n: int, tmp_path: Path) -> None:
+    file = tmp_path / "odd.py"
+    file.write_text(
+        "class Odd(dict):\n"
+        f"    def values(self):\n        raise OSError('x' * {n})\n"
+        "odd = Odd(a=1)\n"
+    )
+    with pytest.raises(ExpressionError) as caught:
+        load(f"{file}:odd")
+    said = f"{file}:odd cannot be used: OSError: {'x' * n}"
+    assert str(caught.value) == (said if n == 3 else said[:297] + "...")
+
+
 @pytest.mark.spec("F3")
 @pytest.mark.parametrize(
     ("text", "message"),
@@ -176,10 +222,20 @@ def test_argparse_shows_the_whole_error(
 
 
 @pytest.mark.spec("F3")
-@pytest.mark.parametrize("value", [None, 3, b"Constant(1)", Constant(1), {"Switch": {0: 1}}])
-def test_what_is_no_text_is_a_type_error(value: Any) -> None:
-    with pytest.raises(TypeError, match="parse takes a text, not "):
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "None (NoneType)"),
+        (3, "3 (int)"),
+        (b"Constant(1)", "b'Constant(1)' (bytes)"),
+        (Constant(1), "Constant(value=1.0) (Constant)"),
+        ({"Switch": {0: 1}}, "{'Switch': {0: 1}} (dict)"),
+    ],
+)
+def test_what_is_no_text_is_a_type_error(value: Any, shown: str) -> None:
+    with pytest.raises(TypeError) as caught:
         parse(value)
+    assert str(caught.value) == f"parse takes a text, not {shown}: in YAML put it in quotes"
 
 
 def test_the_package_is_imported_without_the_parser() -> None:
@@ -441,15 +497,17 @@ def test_a_value_is_dumped_as_text_that_is_read_back(value: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (Schedule(half), "has no text that parse reads: column"),
-        (Switch({0: 0.1})(sgd(0.1)), "has no text that parse reads as the same: is it bound"),
-        (Constant(0.1).then(Constant(0.2), at=10**19), "a number here is too large"),
+        (Schedule(half), ": column 18: "),
+        (Switch({0: 0.1})(sgd(0.1)), " as the same: is it bound?"),
+        (Constant(1).then(Constant(2), at=10**19), ": column 64: a number here is too large"),
     ],
     ids=["a callable", "bound", "too large"],
 )
 def test_what_has_no_text_is_not_dumped(value: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match="no text") as caught:
         as_text(value)
+    said = f"{short(value)} has no text that parse reads{message}"
+    assert str(caught.value)[: len(said)] == said
 
 
 def test_a_schedule_is_no_policy_by_type() -> None:

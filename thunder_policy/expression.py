@@ -141,16 +141,16 @@ class _Parser:
             raise self.error(self.indent, "the expression is nested too deeply") from error
         return self.visit(tree.body, 0)
 
-    def error(self, at: int | ast.AST, message: str) -> ExpressionError:
+    def error(self, at: int | ast.expr, message: str) -> ExpressionError:
         column = at if isinstance(at, int) else self.column(at)
         return ExpressionError(f"column {column + 1}: {cut(message, MAX_MESSAGE)}")
 
-    def column(self, node: ast.AST) -> int:
+    def column(self, node: ast.expr) -> int:
         # ast counts bytes.
-        before = self.text[self.indent :].encode()[: getattr(node, "col_offset", 0)]
+        before = self.text[self.indent :].encode()[: node.col_offset]
         return self.indent + len(before.decode())
 
-    def visit(self, node: ast.AST, depth: int) -> Any:
+    def visit(self, node: ast.expr, depth: int) -> Any:
         if depth > MAX_DEPTH:
             raise self.error(node, "the expression is nested too deeply")
         depth += 1
@@ -245,7 +245,7 @@ class _Parser:
             raise self.error(node, f"{name}: {error}") from error
         return self.tried(node, lambda: function(*arguments, **keywords))
 
-    def tried(self, node: ast.AST, function: Callable[[], Any]) -> Any:
+    def tried(self, node: ast.expr, function: Callable[[], Any]) -> Any:
         try:
             return function()
         except OverflowError as error:
@@ -253,12 +253,12 @@ class _Parser:
         except (TypeError, ValueError, ZeroDivisionError) as error:
             raise self.error(node, " ".join(str(error).split())) from error
 
-    def number(self, node: ast.AST, value: Any) -> Any:
+    def number(self, node: ast.expr, value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self.error(node, f"this must be a real number, not {short(value)}")
         return value
 
-    def bounded(self, node: ast.AST, value: Any) -> Any:
+    def bounded(self, node: ast.expr, value: Any) -> Any:
         if isinstance(value, (int, float)) and not abs(value) <= (
             MAX_INT if isinstance(value, int) else sys.float_info.max
         ):
