@@ -159,6 +159,16 @@ BAD: list[tuple[str, int | None, str]] = [
     ("Switch({0: 1}).then(1)", 1, "Switch has no then"),
     ("'a'.then(1)", 1, "str has no then"),
     ("(lambda: 1)()", 2, ALLOWED + "'lambda: 1)()'"),
+    (
+        "lambda: 1234567890123456789012345678901234",
+        1,
+        ALLOWED + "'lambda: 12345678901234567890123456789012'",
+    ),
+    (
+        "lambda: 12345678901234567890123456789   + 1",
+        1,
+        ALLOWED + "'lambda: 12345678901234567890123456789'",
+    ),
     ("1(2)", 1, "only policies and schedules can be called"),
     ("[x for x in 'ab']", 1, ALLOWED + "\"[x for x in 'ab']\""),
     ("f'{1}'", 1, ALLOWED + "\"f'{1}'\""),

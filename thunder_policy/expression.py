@@ -162,7 +162,7 @@ class _Parser:
             case ast.Tuple(elts=elements):
                 return tuple(self.visit(element, depth) for element in elements)
             case ast.Dict(keys=keys, values=values):
-                return self.dict(node, keys, values, depth)
+                return self.dict(keys, values, depth)
             case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=operand):
                 number = self.number(operand, self.visit(operand, depth))
                 return -number if isinstance(node.op, ast.USub) else number
@@ -177,13 +177,12 @@ class _Parser:
                     node, f"unknown name {name}; known are {', '.join(sorted(_NAMES))}"
                 )
             case _:
-                pass
-        allowed = "only policies, schedules, numbers, strings, lists and dicts are allowed"
-        source = self.text[self.column(node) :]
-        raise self.error(node, f"{allowed}; see {source[:40].rstrip()!r}")
+                allowed = "only policies, schedules, numbers, strings, lists and dicts are allowed"
+                source = self.text[self.column(node) :]
+                raise self.error(node, f"{allowed}; see {source[:40].rstrip()!r}")
 
     def dict(
-        self, node: ast.Dict, keys: list[ast.expr | None], values: list[ast.expr], depth: int
+        self, keys: list[ast.expr | None], values: list[ast.expr], depth: int
     ) -> dict[Any, Any]:
         result = {}
         for key, value in zip(keys, values):
