@@ -279,6 +279,7 @@ def test_every_epoch_from_0_up_has_a_learning_rate(schedule: ScheduleFunction, e
 
 
 @given(schedule=anything, k=st.integers(1, 1000), epoch=epochs)
+@example(Constant(1.0).then(Linear(0.0, 1.0, 4), at=2**53), 2, 2**53 + 1)  # which no float is
 def test_in_steps_has_the_value_of_epoch_t_at_step_k_t(
     schedule: ScheduleFunction, k: int, epoch: int
 ) -> None:
@@ -503,6 +504,8 @@ def test_a_periodic_schedule_goes_on(
 def test_growth_without_bound_ends_in_infinity() -> None:
     assert Exponential(1e-7, gamma=1.1)(10**9) == math.inf
     assert Exponential(0.0, gamma=1.1)(10**400) == 0.0
+    grown = Exponential(1e-7, gamma=1.1)
+    assert (grown * 0.0)(10**9) == Product(Constant(0.0), grown)(10**9) == 0.0
     assert Step(0.1, 1, gamma=0.5)(10**400) == 0.0
     assert Exponential(0.1, gamma=1.0)(10**400) == 0.1
     assert Cosine(1.0, 0.0, epochs=10**100)(10**400) == 0.0
@@ -545,12 +548,13 @@ def test_any_real_number_is_kept_as_a_float(number: Any) -> None:
 untyped: Any = schedules  # wrong on purpose
 ONE: Any = Constant(1.0)
 NO_NUMBERS = ("90", True, None, 90j, torch.tensor([3.0]))
+# What is done, and all that is said of it; before "..." only its beginning.
 BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     *(
         (
             lambda n=n: untyped.Cosine(0.1, 0.0, n),
             TypeError,
-            "Cosine: epochs must be one real number, not ",
+            "Cosine: epochs must be one real number, not ...",
         )
         for n in NO_NUMBERS
     ),
@@ -558,7 +562,7 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (
         lambda: untyped.Cosine(0.1, 0, 1e-10),
         ValueError,
-        "Cosine: epochs must be above 1e-09, not 1e-10",
+        "Cosine: epochs must be above 1e-09, not 1e-10: closer times are one",
     ),
     (
         lambda: untyped.Cosine(0.1, 0, math.inf),
@@ -568,37 +572,37 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (
         lambda: untyped.Step(0.1, 1e-9),
         ValueError,
-        "Step: step_size must be above 1e-09, not 1e-09",
+        "Step: step_size must be above 1e-09, not 1e-09: closer times are one",
     ),
     (
         lambda: untyped.Cosine(0.1, 0, 10**400),
         ValueError,
-        "Cosine: epochs must fit a float, not 1000",
+        "Cosine: epochs must fit a float, not 1000...",
     ),
     (
         lambda: untyped.Cosine("0.1", 0.0, 9),
         TypeError,
-        "Cosine: start must be one real number, not '0.1'",
+        "Cosine: start must be one real number, not '0.1'...",
     ),
     (
         lambda: untyped.Cosine(True, 0.0, 9),
         TypeError,
-        "Cosine: start must be one real number, not True",
+        "Cosine: start must be one real number, not True (bool)",
     ),
     (
         lambda: untyped.Cosine(1j, 0.0, 9),
         TypeError,
-        "Cosine: start must be one real number, not 1j",
+        "Cosine: start must be one real number, not 1j (complex)",
     ),
     (
         lambda: untyped.Cosine(torch.ones(1), 0.0, 9),
         TypeError,
-        "Cosine: start must be one real number",
+        "Cosine: start must be one real number, not tensor([1.]) (a tensor)",
     ),
     (
         lambda: untyped.Cosine(torch.tensor(True), 0, 9),
         TypeError,
-        "Cosine: start must be one real number",
+        "Cosine: start must be one real number, not tensor(True) (a tensor)",
     ),
     (
         lambda: untyped.Cosine(0.1, math.nan, 9),
@@ -618,12 +622,12 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (
         lambda: untyped.Cosine(10**400, 0.0, 9),
         ValueError,
-        "Cosine: start must fit a float, not 1000",
+        "Cosine: start must fit a float, not 1000...",
     ),
     (
         lambda: untyped.Constant(None),
         TypeError,
-        "Constant: value must be one real number, not None",
+        "Constant: value must be one real number, not None (NoneType)",
     ),
     (lambda: untyped.Linear(0.1, 0.0, -1), ValueError, "Linear: epochs must be above 0, not -1"),
     (lambda: untyped.Step(0.1, 0), ValueError, "Step: step_size must be above 0, not 0"),
@@ -635,17 +639,18 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (
         lambda: untyped.MultiStep(0.1, 30),
         TypeError,
-        "MultiStep: milestones must be a list of epochs, not 30",
+        "MultiStep: milestones must be a list of epochs, not 30...",
     ),
     (
         lambda: untyped.MultiStep(0.1, {30: 0.1}),
         TypeError,
-        "MultiStep: milestones must be a list of epochs, not {30: 0.1}: Multiply is the policy",
+        "MultiStep: milestones must be a list of epochs, not {30: 0.1}: "
+        "Multiply is the policy with a factor for each",
     ),
     (
         lambda: untyped.MultiStep(0.1, [None]),
         TypeError,
-        "MultiStep: milestones must be one real number, not None",
+        "MultiStep: milestones must be one real number, not None (NoneType)",
     ),
     (
         lambda: untyped.MultiStep(0.1, [-1]),
@@ -655,7 +660,7 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (
         lambda: untyped.MultiStep(0.1, "12"),
         TypeError,
-        "MultiStep: milestones must be one real number, not '1'",
+        "MultiStep: milestones must be one real number, not '1'...",
     ),
     (
         lambda: untyped.Exponential(0.1, 0.9, 0),
@@ -675,7 +680,7 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (
         lambda: untyped.Polynomial(0.1, 0, 9, "2"),
         TypeError,
-        "Polynomial: power must be one real number, not '2'",
+        "Polynomial: power must be one real number, not '2'...",
     ),
     (
         lambda: untyped.CosineRestarts(0.1, 0, 0),
@@ -685,12 +690,12 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (
         lambda: untyped.CosineRestarts(0.1, 0, 5, 0),
         ValueError,
-        "CosineRestarts: T_mult must be at least 1",
+        "CosineRestarts: T_mult must be at least 1, not 0",
     ),
     (
         lambda: untyped.CosineRestarts(0.1, 0, 5, 1.5),
         TypeError,
-        "CosineRestarts: T_mult must be an integer, not 1.5",
+        "CosineRestarts: T_mult must be an integer, not 1.5 (float)",
     ),
     (
         lambda: untyped.Piecewise({}),
@@ -700,28 +705,32 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (
         lambda: untyped.Piecewise([(1, 0.1), (1, 0.2)]),
         ValueError,
-        "Piecewise: points must have one lr an epoch",
+        "Piecewise: points must have one lr an epoch, and not be empty: [(1, 0.1), (1, 0.2)]",
     ),
     (
         lambda: untyped.Piecewise({"1": 0.1}),
         TypeError,
-        "Piecewise: points must be one real number, not '1'",
+        "Piecewise: points must be one real number, not '1'...",
     ),
     (
         lambda: untyped.Piecewise({-1: 0.1}),
         ValueError,
         "Piecewise: points must be at least 0, not -1",
     ),
-    (lambda: untyped.Piecewise({3: math.nan}), ValueError, "Piecewise: points at 3 must be finite"),
+    (
+        lambda: untyped.Piecewise({3: math.nan}),
+        ValueError,
+        "Piecewise: points at 3 must be finite, not nan",
+    ),
     (
         lambda: untyped.Piecewise([0.1, 0.2]),
         TypeError,
-        "Piecewise: points must be {epoch: lr} or pairs, not [0.1",
+        "Piecewise: points must be {epoch: lr} or pairs, not [0.1, 0.2]",
     ),
     (
         lambda: untyped.Piecewise([(1, 2, 3)]),
         TypeError,
-        "Piecewise: points must be {epoch: lr} or pairs",
+        "Piecewise: points must be {epoch: lr} or pairs, not [(1, 2, 3)]",
     ),
     (
         lambda: untyped.Piecewise(0.1),
@@ -781,12 +790,12 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (
         lambda: untyped.Triangular(0.1, 1, 2, 2, mode="saw"),
         ValueError,
-        "Triangular: mode must be 'triangular' or",
+        "Triangular: mode must be 'triangular' or 'triangular2' or 'exp_range', not 'saw'",
     ),
     (
         lambda: untyped.Triangular(0.1, 1, 2, 2, gamma=0.9),
         ValueError,
-        "Triangular: gamma is for 'exp_range'",
+        "Triangular: gamma is for 'exp_range', not 'triangular'",
     ),
     (
         lambda: untyped.Triangular(0.1, 1, 2, 2, mode="exp_range", gamma=1.1),
@@ -797,12 +806,12 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (
         lambda: untyped.WSD(0.1, 1, 2, 3, anneal="sqrt"),
         ValueError,
-        "WSD: anneal must be 'cos' or 'linear' or '1-sqrt'",
+        "WSD: anneal must be 'cos' or 'linear' or '1-sqrt', not 'sqrt'",
     ),
     (
         lambda: ONE.then(0.1, at=3),
         TypeError,
-        "Then: second must be a ScheduleFunction, not 0.1: use Constant",
+        "Then: second must be a ScheduleFunction, not 0.1: use Constant...",
     ),
     (
         lambda: ONE.then(math.cos, at=3),
@@ -815,22 +824,21 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (
         lambda: untyped.Product(ONE, 2.0),
         TypeError,
-        "Product: right must be a ScheduleFunction, not 2.0",
+        "Product: right must be a ScheduleFunction, not 2.0...",
     ),
-    (lambda: ONE * True, TypeError, "Constant: value must be one real number, not True"),
+    (lambda: ONE * True, TypeError, "Constant: value must be one real number, not True (bool)"),
     (lambda: ONE * -1, ValueError, "Constant: value must be at least 0, not -1"),
-    (lambda: ONE * "2", TypeError, "unsupported operand|can't multiply"),
     (
         lambda: untyped.warmup(5, 0.1),
         TypeError,
-        "warmup: schedule must be a ScheduleFunction, not 0.1",
+        "warmup: schedule must be a ScheduleFunction, not 0.1...",
     ),
     (lambda: untyped.warmup(-5, ONE), ValueError, "warmup: epochs must be at least 0, not -5"),
     (lambda: warmup(5, ONE, start=-1), ValueError, "warmup: start must be at least 0, not -1"),
     (
         lambda: untyped.warmup("3", ONE),
         TypeError,
-        "warmup: epochs must be one real number, not '3'",
+        "warmup: epochs must be one real number, not '3'...",
     ),
     (
         lambda: untyped.Geometric(0.1, 0, 9),
@@ -850,7 +858,7 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (
         lambda: untyped.CosineRestarts(0.1, 0, 5, cycle_limit=1.5),
         TypeError,
-        "CosineRestarts: cycle_limit must be an integer, not 1.5",
+        "CosineRestarts: cycle_limit must be an integer, not 1.5 (float)",
     ),
     (
         lambda: untyped.CosineRestarts(0.1, 0, 5, cycle_decay=-1),
@@ -861,17 +869,17 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (
         lambda: untyped.CosineRestarts(1, 0, T_0=0.5, T_mult=10**400),
         ValueError,
-        "CosineRestarts: T_mult must be at most 1e+100, not 1000",
+        "CosineRestarts: T_mult must be at most 1e+100, not 1000...",
     ),
     (
         lambda: untyped.Triangular(0, 1, 10**308, 10**308),
         ValueError,
-        "Triangular: up must be at most 1e+100, not 1000",
+        "Triangular: up must be at most 1e+100, not 1000...",
     ),
     (
         lambda: ONE.in_steps(10**60).in_steps(10**60),
         ValueError,
-        "InSteps: steps_per_epoch must be at most 1e+100, not 1000",
+        "InSteps: steps_per_epoch must be at most 1e+100, not 1000...",
     ),
     (
         lambda: untyped.InSteps(ONE, 0),
@@ -881,19 +889,23 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (
         lambda: ONE.in_steps(2).in_steps(0.5),
         TypeError,
-        "InSteps: steps_per_epoch must be an integer, not 0.5",
+        "InSteps: steps_per_epoch must be an integer, not 0.5 (float)",
     ),
     (lambda: ONE.in_steps(0), ValueError, "Constant: steps_per_epoch must be at least 1, not 0"),
-    (lambda: ONE.in_steps(1.5), TypeError, "Constant: steps_per_epoch must be an integer, not 1.5"),
+    (
+        lambda: ONE.in_steps(1.5),
+        TypeError,
+        "Constant: steps_per_epoch must be an integer, not 1.5 (float)",
+    ),
     (
         lambda: untyped.Piecewise({0: 1}).in_steps(0),
         ValueError,
-        "Piecewise: steps_per_epoch must be at least 1",
+        "Piecewise: steps_per_epoch must be at least 1, not 0",
     ),
     (lambda: ONE(-1), ValueError, "Constant: the epoch must be at least 0, not -1"),
     (lambda: ONE(-0.5), ValueError, "Constant: the epoch must be at least 0, not -0.5"),
-    (lambda: ONE("1"), TypeError, "Constant: the epoch must be one real number, not '1'"),
-    (lambda: ONE(True), TypeError, "Constant: the epoch must be one real number, not True"),
+    (lambda: ONE("1"), TypeError, "Constant: the epoch must be one real number, not '1'..."),
+    (lambda: ONE(True), TypeError, "Constant: the epoch must be one real number, not True (bool)"),
     (lambda: ONE(math.nan), ValueError, "Constant: the epoch must be finite, not nan"),
 ]
 
@@ -902,7 +914,10 @@ def test_a_bad_argument_is_named() -> None:
     for call, error, message in BAD:
         with pytest.raises(error) as caught:
             call()
-        assert str(caught.value).startswith(tuple(message.split("|")))
+        start = message.removesuffix("...")
+        assert str(caught.value)[: len(start) if start < message else None] == start
+    with pytest.raises(TypeError, match=r"unsupported operand|can't multiply"):
+        ONE * "2"
 
 
 def test_a_time_may_have_any_real_type_and_is_kept_as_an_int_where_it_is_whole() -> None:
