@@ -263,10 +263,11 @@ def _stepped_by_torch(
         raise ValueError(f"simulate: {who} is at epoch {stepped_to}: give it one that is at 0")
     old = scheduler.optimizer.param_groups
     options = [{key: group[key] for key in group if key != "params"} for group in old]
-    optimizer = Optimizer([{**group, "params": []} for group in copy.deepcopy(options)], {})
+    memo: dict[int, Any] = {}  # one, as torch 2.6 has a scheduler share lrs that are tensors
+    optimizer = Optimizer([{**group, "params": []} for group in copy.deepcopy(options, memo)], {})
     watch(optimizer)
     vars(optimizer)["_opt_called"] = True  # no warning that nobody calls its step
-    fresh = copy.deepcopy(scheduler, {id(scheduler.optimizer): optimizer})
+    fresh = copy.deepcopy(scheduler, memo | {id(scheduler.optimizer): optimizer})
     rows: list[list[float]] = []
     known = dict(enumerate(metrics, 1))
     for epoch in range(epochs):
