@@ -954,6 +954,15 @@ def test_growth_without_bound_has_it_too(schedule: ScheduleFunction, epoch: int)
     assert schedule(epoch) == pytest.approx(exact, rel=1e-12, abs=1e-290)
 
 
+def test_whole_times_are_told_apart_however_late_they_are() -> None:
+    for halved in (MultiStep(1.0, [10**15], 0.5), Step(1.0, 10**15, 0.5)):
+        assert [halved(10**15 - 1), halved(10**15)] == [1.0, 0.5]
+    peak = 3 * (10**17 + 1) + 1
+    triangle = Triangular(0.0, 1.0, up=1, down=2)
+    assert [triangle(peak + t) for t in (-1, 0, 1, 2)] == [0.0, 1.0, 0.5, 0.0]
+    assert OneCycle(1.0, 2 * peak, pct_start=0.5, three_phase=True)(peak) == 1.0
+
+
 def test_the_formula_of_the_books_has_no_digit_left_where_ours_is_precise() -> None:
     assert [1 + math.cos(math.pi * t / LONG) for t in range(LONG - 3, LONG)] == [0.0, 0.0, 0.0]
     assert Cosine(1.0, 0.0, LONG)(LONG - 1) == pytest.approx((math.pi / LONG / 2) ** 2, rel=1e-15)
