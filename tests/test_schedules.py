@@ -954,7 +954,15 @@ def test_growth_without_bound_has_it_too(schedule: ScheduleFunction, epoch: int)
     assert schedule(epoch) == pytest.approx(exact, rel=1e-12, abs=1e-290)
 
 
+def test_a_power_is_precise_next_to_both_of_its_ends() -> None:
+    assert Polynomial(0.0, 1.0, LONG, power=2)(1) == pytest.approx(2e-9 - 1e-18, rel=1e-14, abs=0)
+    exact = -math.expm1(0.01 * math.log(1 / LONG))
+    assert Polynomial(0.0, 1.0, LONG, power=0.01)(LONG - 1) == pytest.approx(exact, rel=1e-14)
+
+
 def test_whole_times_are_told_apart_however_late_they_are() -> None:
+    # A time that is whole but for its rounding is whole, and that is above 1e-9 here.
+    assert Constant(1.0).then(Constant(2.0), at=0.1 * 3 * 10**8).in_steps(10)(3 * 10**8) == 2.0
     for halved in (MultiStep(1.0, [10**15], 0.5), Step(1.0, 10**15, 0.5)):
         assert [halved(10**15 - 1), halved(10**15)] == [1.0, 0.5]
     peak = 3 * (10**17 + 1) + 1
