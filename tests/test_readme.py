@@ -92,7 +92,7 @@ RUNNING = {
     "conformance/command.py": {"load_module"},
     "conformance/plugin/pytest_thunder_policy.py": {"importlib.import_module", "tomllib.loads"},
     "conformance/reproduce.py": {"compile", "eval", "exec"},
-    "conformance/surroundings.py": {"os.fork", "pickle.loads"},  # what the copy sends back
+    "conformance/processes.py": {"os.fork", "pickle.loads"},  # what the copy sends back
 }
 CAN_RUN = re.compile(
     r"(?!re\.)(.*\.)?(eval|exec|compile|__import__|fork|loads?|Unpickler|\w+_module)"

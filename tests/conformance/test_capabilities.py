@@ -29,8 +29,8 @@ from thunder_policy.conformance import (
     UndeclaredNeed,
     check_policy,
 )
-from thunder_policy.conformance.checks import Check, examine
 from thunder_policy.conformance.conditions import assumed, declared_now
+from thunder_policy.conformance.suite import Check, examine
 
 EPOCHS = 6
 

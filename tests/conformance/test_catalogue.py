@@ -19,7 +19,7 @@ from thunder_policy.conformance import (
     check_policy,
 )
 from thunder_policy.conformance.catalogue import ENTRIES, PRELUDE, WEIGHTS, laws_of
-from thunder_policy.conformance.checks import examine
+from thunder_policy.conformance.suite import examine
 
 
 def test_every_law_is_in_the_catalogue_and_nothing_else_is() -> None:

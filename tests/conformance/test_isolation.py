@@ -15,10 +15,10 @@ from torch import Tensor
 
 from thunder_policy import Multiply, Switch
 from thunder_policy.conformance import LAWS, Broken, Subject, check_schedule
-from thunder_policy.conformance.checks import examine
 from thunder_policy.conformance.isolation import arguments, isolated
 from thunder_policy.conformance.laws import tensors
 from thunder_policy.conformance.runs import bind, own_schedulers, plain, sgd, train, without_gc
+from thunder_policy.conformance.suite import examine
 
 
 class Part:

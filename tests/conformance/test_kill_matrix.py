@@ -7,8 +7,8 @@ import pytest
 from broken import PAIRS
 
 from thunder_policy.conformance import LAWS, Broken
-from thunder_policy.conformance.checks import examine
 from thunder_policy.conformance.isolation import isolated
+from thunder_policy.conformance.suite import examine
 
 # Beside each that is broken stands one that is sound, of lrs and of another option.
 pytestmark = pytest.mark.spec("O5", "S4", "S6", "S8", "T9")

@@ -14,8 +14,8 @@ from torch.optim import SGD, Adam, Optimizer
 
 from thunder_policy import Switch
 from thunder_policy.conformance import LAWS, Subject
-from thunder_policy.conformance.checks import examine
 from thunder_policy.conformance.laws import surroundings
+from thunder_policy.conformance.suite import examine
 
 
 class WantsSGD(Decay):

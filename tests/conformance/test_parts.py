@@ -37,12 +37,12 @@ from thunder_policy.conformance import (
     checks,
     parametrize_checks,
 )
-from thunder_policy.conformance.checks import examine, name_of
 from thunder_policy.conformance.command import check_command
 from thunder_policy.conformance.decorator import expecting
 from thunder_policy.conformance.isolation import arguments, isolated
 from thunder_policy.conformance.reproduce import reproduction, source_of
 from thunder_policy.conformance.runs import expect, plain, same_run, spoil, through_pickle
+from thunder_policy.conformance.suite import examine, name_of
 
 CHECKS = {check.law.name: check for check in checks()}
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from thunder_policy import Schedule
 from thunder_policy.conformance import LAWS, Subject
-from thunder_policy.conformance.checks import examine
+from thunder_policy.conformance.suite import examine
 
 HERE = Path(__file__)
 

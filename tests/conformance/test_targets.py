@@ -15,10 +15,10 @@ from hypothesis.errors import Flaky
 
 from thunder_policy import Policy
 from thunder_policy.conformance import Law, Subject, check_policy, parametrize_checks
-from thunder_policy.conformance.checks import examine
 from thunder_policy.conformance.command import check_command
 from thunder_policy.conformance.reproduce import source_of
 from thunder_policy.conformance.runs import Broken
+from thunder_policy.conformance.suite import examine
 
 
 class Constant(Policy):

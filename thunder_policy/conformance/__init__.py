@@ -13,7 +13,6 @@ except ImportError as _error:
     ) from _error
 
 from .catalogue import INHERITED_FROM_TORCH, LAW_SETS
-from .checks import Check, check_policy, checks
 from .decorator import parametrize_checks
 from .laws import LAWS, Law
 from .machine import PolicyMachine
@@ -22,6 +21,7 @@ from .report import ConformanceError, Result
 from .runs import Broken, NotApplicable
 from .schedule import SCHEDULE_LAWS, check_schedule
 from .subject import Factory, Oracle, Subject
+from .suite import Check, check_policy, checks
 
 __all__ = [
     "INHERITED_FROM_TORCH",

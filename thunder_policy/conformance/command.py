@@ -17,9 +17,9 @@ from ..messages import cut, said
 from ..policy import Policy
 from ..targets import TargetError, load_module, load_target
 from .catalogue import INHERITED_FROM_TORCH
-from .checks import check_excuses, check_policy
 from .report import Result, environment, programs, table, to_json, to_junit, to_markdown
 from .subject import Copies, Subject, check_fresh
+from .suite import check_excuses, check_policy
 
 GOOD, BROKEN, BAD_TARGET = 0, 1, 2
 MAX_MESSAGE = 500

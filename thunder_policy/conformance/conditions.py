@@ -26,7 +26,8 @@ Metrics = Callable[[int], float] | Sequence[float]
 """The metric of each epoch from 1 on: a function of it, or a sequence."""
 
 _DEFAULTS: dict[str, Any] = {"optimizer": None, "option": "lr", "writes": ()}
-_now = dict(_DEFAULTS)
+# Beside them: what was computed once while they hold.
+_now = {**_DEFAULTS, "answers": None}
 
 
 @contextmanager
@@ -42,7 +43,7 @@ def assume(**declared: Any) -> Generator[None, None, None]:
         'weight_decay'
     """
     before = dict(_now)
-    _now.update({**_DEFAULTS, **declared})
+    _now.update({**_DEFAULTS, **declared, "answers": {}})
     try:
         yield
     finally:
@@ -61,7 +62,7 @@ def assumed(name: str) -> Any:
 
 def declared_now() -> dict[str, Any]:
     """Return all that is declared now and is no default."""
-    return {name: value for name, value in _now.items() if value != _DEFAULTS[name]}
+    return {name: _now[name] for name, value in _DEFAULTS.items() if _now[name] != value}
 
 
 def told(factory: Callable[[], Any], metrics: Metrics) -> Any:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .catalogue import Inherited, laws_of
-from .checks import Check, check_excuses
 from .laws import LAWS
 from .runs import Broken, NotApplicable
 from .subject import Factory, Subject, as_subject
+from .suite import Check, check_excuses
 
 if TYPE_CHECKING:
     import pytest

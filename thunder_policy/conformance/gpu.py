@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from ..messages import said
+from .isolation import once
 from .runs import Broken, Make, flat, sgd, skip
 
 # What hands a value to the host: item(), float(), bool(), ==, tolist(), cpu(), nonzero().
@@ -117,15 +118,16 @@ def fake_cuda(held: Sequence[float]) -> list[Tensor]:
         return [torch.full((), lr, device="cuda") for lr in held]
 
 
-def launches(make: Make, held: Sequence[Tensor], epochs: int) -> list[int]:
-    """Return how many operations on the GPU each step takes; epoch 0 is the binding.
+@once
+def launches(make: Make, held: Sequence[float], epochs: int) -> list[int]:
+    """Return how many operations each step takes with lrs on a GPU; epoch 0 is the binding.
 
     Raises:
         Broken: If a lr is read.
     """
     counts = []
     policy = make()
-    optimizer = sgd(held, policy)
+    optimizer = sgd(fake_cuda(held), policy)
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     with mode, _Counter() as counter, _WithoutDriver(counter):
         scheduler: Any = None

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import io
@@ -14,7 +15,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -22,8 +23,11 @@ from torch.nn import Module
 from torch.optim.lr_scheduler import LRScheduler
 
 from ..policy import Policy
+from .conditions import assumed
 from .runs import plain
 from .settings import defined, process, put_back, unpatch
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 _KNOWN = {"numpy", "torch", "sympy", "mpmath"}  # torch brings the last two, which are large
 OTHERS = {*sys.stdlib_module_names, *_KNOWN, Policy.__module__.partition(".")[0]}
@@ -76,6 +80,35 @@ def isolated(factory: object) -> Generator[None, None, None]:
             put_back(before)
             for target, copied in kept:
                 _put_back(target, copied)
+
+
+def once(function: Function) -> Function:
+    """Let a function of a factory be computed in isolation, and once in a check of one subject.
+
+    What it returns is copied each time, so that nobody writes into what another is given.
+
+    Example:
+        >>> from thunder_policy.conformance.conditions import assume
+        >>> @once
+        ... def drawn(make):
+        ...     return make()
+        >>> with assume():
+        ...     drawn(random.random) == drawn(random.random)
+        True
+    """
+
+    @functools.wraps(function)
+    def answer(make: Any, *given: Any) -> Any:
+        answers, key = assumed("answers"), (function.__name__, id(make), repr(given))
+        if answers is None:
+            answers = {}  # nothing is checked now, as in a reproduction
+        if key not in answers:
+            with isolated(make):
+                # Beside the factory, so that no other one gets its id.
+                answers[key] = make, function(make, *given)
+        return copy.deepcopy(answers[key][1])
+
+    return cast("Function", answer)
 
 
 def arguments(factory: object) -> dict[str, Any]:

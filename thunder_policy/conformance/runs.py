@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import copy
 import dis
 import gc
 import io
@@ -20,7 +19,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import FunctionType
-from typing import Any, NoReturn, TypedDict, TypeGuard
+from typing import Any, NoReturn, TypeGuard
 
 import torch
 from torch import Tensor
@@ -457,53 +456,6 @@ def flat(value: object) -> Iterator[object]:
             yield from flat(item)
     else:
         yield value
-
-
-class Tolerance(TypedDict):
-    """How far one run may be from another, for `same_run`."""
-
-    within: float
-    least: float
-
-
-def tolerance(
-    make: Make, held: Sequence[float], epochs: int, dtype: torch.dtype = torch.float64
-) -> Tolerance:
-    """Return how far a run in tensors of a dtype may be from one in floats, for `same_run`.
-
-    It may be coarser, where ``get_lr`` answers in tensors of another dtype.
-    """
-    dtypes = {dtype}
-    with suppress(NotImplementedError), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        answer = begin(make, held).get_lr()
-        dtypes |= {lr.dtype for lr in answer if isinstance(lr, Tensor) and lr.is_floating_point()}
-    coarsest = max(map(torch.finfo, dtypes), key=lambda of: of.eps)
-    return {
-        "within": max(CLOSE, 4 * (epochs + 1) * coarsest.eps),
-        "least": max(torch.finfo(dtype).tiny for dtype in dtypes),
-    }
-
-
-def resumes(make: Make, held: Sequence[float], epochs: int, at: int) -> bool:
-    """Tell whether a run goes on in fresh objects as it would have gone on."""
-    first = begin(make, held)
-    train(first, at)
-    fresh = begin(make, other_lrs(held, first))
-    fresh.optimizer.load_state_dict(first.optimizer.state_dict())
-    fresh.load_state_dict(copy.deepcopy(state_of(first)))
-    return run(fresh, epochs - at) == run(first, epochs - at)
-
-
-def by_position(make: Make, groups: int, epochs: int) -> bool:
-    """Tell whether groups that hold equal lrs are given different ones, as layer by layer."""
-    return any(len({*row}) > 1 for row in run(begin(make, [0.1] * groups), epochs))
-
-
-def by_company(make: Make, groups: int, epochs: int) -> bool:
-    """Tell whether one group more changes the lr of another, or has another where it is alike."""
-    few, more = (run(begin(make, [0.1] * n), epochs) for n in (groups, groups + 1))
-    return any({*row, *other} != {row[0]} for row, other in zip(few, more))
 
 
 def own_schedulers(scheduler: LRScheduler) -> bool:

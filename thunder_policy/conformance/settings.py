@@ -1,4 +1,4 @@
-"""What is set for the whole process: how each is asked for, and put back."""
+"""What is set for the whole process: how each is asked for, put back, and otherwise for a while."""
 
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportPrivateUsage=false
@@ -21,7 +21,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.utils.deterministic
@@ -31,6 +31,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 Ask = Callable[[], Any]
 Put = Callable[[Any], object]
+Result = TypeVar("Result")
 
 _KERNELS = ("flash", "mem_efficient", "math", "cudnn")
 _SUMS = ("allow_fp16_reduced_precision_reduction", "allow_bf16_reduced_precision_reduction")
@@ -235,6 +236,46 @@ def put_back(before: Mapping[str, Any]) -> None:
     for name, (ask, put) in SETTINGS.items():
         if ask() != before[name]:
             put(before[name])
+
+
+SURROUNDINGS = ("no_grad", "inference_mode", "a default dtype of float64", "another thread")
+
+
+def elsewhere(where: str, work: Callable[[], Result]) -> Result:
+    """Do some work in other surroundings, one of `SURROUNDINGS`.
+
+    Example:
+        >>> elsewhere("no_grad", torch.is_grad_enabled)
+        False
+    """
+    if where == "another thread":
+        return _in_a_thread(work)
+    before = process()
+    try:
+        if where == "a default dtype of float64":
+            torch.set_default_dtype(torch.float64)
+        with torch.inference_mode(where == "inference_mode"):
+            torch.set_grad_enabled(where == "a default dtype of float64")
+            return work()
+    finally:
+        put_back(before)
+
+
+def _in_a_thread(work: Callable[[], Result]) -> Result:
+    done, failed = list[Result](), list[BaseException]()
+
+    def do() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=do)
+    thread.start()
+    thread.join()
+    for error in failed:
+        raise error
+    return done[0]
 
 
 def left_running(before: Sequence[threading.Thread], seconds: float = 1.0) -> list[str]:

@@ -24,11 +24,12 @@ class Law:
         sentence: What it states.
         trap: What it guards against: an issue of torch, where there is one.
         function: Raises `Broken` where the law is broken. The names of its arguments say what it
-            is tried with: ``make``, ``held`` (the lrs of the groups), ``epochs``, ``epoch`` (each),
-            ``at`` (some epochs), ``exact``, ``expected``, and those of ``choices``.
+            is tried with: ``make``, ``held`` (the lrs of the groups), ``epochs``, ``half`` (the
+            epoch half way), ``at`` (that, the first and the last), ``exact``, ``expected``, and
+            those of ``choices``.
         late: Whether it needs a policy that is bound after it was made.
         root: Whether nothing else can be said of a policy that breaks it.
-        widest: Whether it is tried with the most param groups alone, as it takes long.
+        groups: Whether it is tried with each number of param groups, and not with the most alone.
         choices: More arguments, with the values that each may take.
 
     Example:
@@ -42,36 +43,38 @@ class Law:
     function: Callable[..., None]
     late: bool = False
     root: bool = False
-    widest: bool = False
+    groups: bool = False
     choices: dict[str, Sequence[Any]] = field(default_factory=dict)
 
     def cases(
         self, given: Case, layouts: Sequence[list[float]], epochs: int, *, each: bool = False
     ) -> Iterator[Case]:
-        """Yield the arguments to try, small ones first.
+        """Yield the arguments to try.
 
-        With the most groups the law is tried at each epoch, or at some, and with all its choices;
-        with fewer half way alone, and with the first of them, unless ``each`` is wanted there too.
+        First they are the usual ones: the most groups, half way, the last of its choices. Then one
+        of them is another, and the others are the usual ones. With ``each`` all are tried with all,
+        small ones first.
         """
         # A scheduler that goes round is not where it began both there and at the end.
         half = next(at for at in range((epochs + 1) // 2, epochs + 1) if gcd(at, epochs) == 1)
-        some = sorted({0, (epochs + 1) // 2, half, epochs, *([min(1, epochs)] if each else [])})
+        some = sorted({0, 1, half, epochs}) if each else [*sorted({0, epochs} - {half}), half]
+        values: dict[str, Sequence[Any]] = {
+            "held": layouts if each or self.groups else layouts[-1:],
+            "at": some,
+            "half": some if each else [half],
+            "epochs": [epochs],
+            **{name: [value] for name, value in given.items()},
+            **self.choices,
+        }
         names = inspect.signature(self.function).parameters
-        for held in layouts[-1:] if self.widest or "held" not in names else layouts:
-            is_most = held is layouts[-1]
-            values: dict[str, Sequence[Any]] = {
-                "held": [held],
-                "epoch": range(epochs + 1) if is_most else some,
-                "at": some,
-                "epochs": [epochs],
-                **{name: [value] for name, value in given.items()},
-                **self.choices,
-            }
-            if not is_most and not each:
-                values |= {"epoch": [half], "at": [half]}
-                values |= {name: choices[:1] for name, choices in self.choices.items()}
+        if each:
             for combination in product(*(values[name] for name in names)):
                 yield dict(zip(names, combination))
+        else:
+            usual = {name: values[name][-1] for name in names}
+            yield usual
+            for name in names:
+                yield from ({**usual, name: value} for value in values[name][:-1])
 
 
 LAWS: dict[str, Law] = {}
@@ -83,7 +86,7 @@ def law(
     *,
     late: bool = False,
     root: bool = False,
-    widest: bool = False,
+    groups: bool = False,
     **choices: Sequence[Any],
 ) -> Callable[[Function], Function]:
     """Register a function as the law of its name; its docstring is the sentence."""
@@ -91,7 +94,7 @@ def law(
     def register(function: Function) -> Function:
         sentence = inspect.cleandoc(function.__doc__ or "")
         LAWS[function.__name__] = Law(
-            function.__name__, sentence, trap, function, late, root, widest, choices
+            function.__name__, sentence, trap, function, late, root, groups, choices
         )
         return function
 

@@ -25,13 +25,14 @@ from ..runs import (
     train,
     without_gc,
 )
+from ..undisturbed import undisturbed
 from . import law
 
 
 @law("a copy that steps the optimizer of the original", of=("a new policy", "one in use"))
 def deepcopy(make: Make, held: list[float], epochs: int, at: int, of: str) -> None:
     """A deep copy is a policy of the same value, and with its optimizer a second run."""
-    right = run(begin(make, held), epochs)
+    right = undisturbed(make, held, epochs)
     if of == "a new policy":
         policy = make()
         try:
@@ -67,7 +68,7 @@ def deepcopy(make: Make, held: list[float], epochs: int, at: int, of: str) -> No
 @law("an attribute that cannot be sent to another process", of=("a new policy", "one in use"))
 def pickle(make: Make, held: list[float], epochs: int, at: int, of: str) -> None:
     """A policy can be pickled, new and in use, and goes on the same."""
-    right = run(begin(make, held), epochs)
+    right = undisturbed(make, held, epochs)
     policy = make()
     if of == "a new policy":
         if not isinstance(policy, LRScheduler):

@@ -14,7 +14,6 @@ from ..runs import (
     Make,
     begin,
     bind,
-    by_company,
     epoch_of,
     expect,
     floats,
@@ -29,13 +28,18 @@ from ..runs import (
     state_of,
     train,
 )
+from ..undisturbed import by_company, undisturbed
 from . import law
 
 
-@law("pytorch#185872, #196243: off by one at the first epoch or at a milestone", place=(0, 1))
+@law(
+    "pytorch#185872, #196243: off by one at the first epoch or at a milestone",
+    groups=True,
+    place=(0, 1),
+)
 def sequential(make: Make, held: list[float], epochs: int, place: int) -> None:
     """Inside SequentialLR, first or second, a policy gives the lrs that it gives alone."""
-    right = run(begin(make, held), epochs)
+    right = undisturbed(make, held, epochs)
     policy = make()
     if option_of(policy) != "lr":
         skip("SequentialLR is for lrs alone")
@@ -61,7 +65,7 @@ def sequential(make: Make, held: list[float], epochs: int, place: int) -> None:
 @law("ChainedScheduler reads _last_lr and steps each in turn", place=(0, 1))
 def chained(make: Make, held: list[float], epochs: int, place: int) -> None:
     """Inside ChainedScheduler, beside one that changes nothing, a policy gives its own lrs."""
-    right = run(begin(make, held), epochs)
+    right = undisturbed(make, held, epochs)
     policy = make()
     option = option_of(policy)
     optimizer = sgd(held, policy)
@@ -75,15 +79,15 @@ def chained(make: Make, held: list[float], epochs: int, place: int) -> None:
         expect(floats(chain.get_last_lr()), lrs(chain), "get_last_lr() of ChainedScheduler")
 
 
-@law("pytorch#20997, #104361: add_param_group after the scheduler was made")
+@law("pytorch#20997, #104361: add_param_group after the scheduler was made", groups=True)
 def late_group(
     make: Make, held: list[float], epochs: int, exact: int | None, late_groups: bool, at: int
 ) -> None:
     """A group added later is taken in, or refused as a whole, by an error that is meant."""
-    at = min(at, epochs - 1)
+    at, n = min(at, epochs - 1), len(held)
+    alone = undisturbed(make, held, epochs)
     policy = begin(make, held)
     option, optimizer = option_of(policy), policy.optimizer
-    alone = run(begin(make, held), epochs)
     train(policy, at)
     optimizer.add_param_group({"params": [parameter()], option: 0.077})
     before = epoch_of(policy), lrs(policy)
@@ -101,7 +105,6 @@ def late_group(
                     raise Broken("the lr after a group was added", "a number", lr, epoch, group)
         last = floats(policy.get_last_lr())
         expect(last, lrs(policy), "get_last_lr() after a group was added", at + 1)
-        n = len(held)
         if not by_company(make, n, epochs):
             rows = [row[:-1] for row in seen]
             what = "the lr of an older group after one was added"
@@ -113,7 +116,7 @@ def late_group(
                 raise Broken(what, "new ones, as in group 0", f"{new.pop()}, always", group=n)
 
 
-@law("pytorch#20997, #104361: a group that is not there when a run is resumed", widest=True)
+@law("pytorch#20997, #104361: a group that is not there when a run is resumed")
 def late_group_resume(
     make: Make, held: list[float], epochs: int, exact: int | None, at: int
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any, cast
 from ...messages import said
 from ...policy import Policy
 from ..isolation import isolated
+from ..processes import files_written, in_a_process, one_of_many, set_aside
 from ..runs import (
     Broken,
     Make,
@@ -23,7 +24,6 @@ from ..runs import (
     own_schedulers,
     plain,
     public,
-    resumes,
     run,
     same_run,
     sgd,
@@ -33,81 +33,76 @@ from ..runs import (
     through_disk,
     train,
 )
-from ..surroundings import files_written, in_a_process, one_of_many, set_aside
+from ..undisturbed import saved_at, undisturbed
 from . import law
 
 ORDERS = ("policy", "policy, optimizer", "optimizer, bind, policy")
 
 
 @law("pytorch#119168: a scheduler made before or after its optimizer is loaded")
-def resume(make: Make, held: list[float], epochs: int, epoch: int) -> None:
+def resume(make: Make, held: list[float], epochs: int) -> None:
     """A run saved at any epoch goes on in fresh objects that were made with other lrs."""
+    right = undisturbed(make, held, epochs)
     policy = begin(make, held)
-    optimizer = policy.optimizer
-    train(policy, epoch)
-    saved = copy.deepcopy((optimizer.state_dict(), state_of(policy)))
-
-    fresh = begin(make, other_lrs(held, policy))
-    fresh.optimizer.load_state_dict(saved[0])
-    fresh.load_state_dict(saved[1])
-    expect(lrs(fresh), lrs(policy), "the lr in the group after loading", epoch)
-    expect(public(fresh), public(policy), "after loading", epoch)
-    seen, right = run(fresh, epochs - epoch), run(policy, epochs - epoch)
-    same_run(seen, right, f"the lr of a run resumed at epoch {epoch}", since=epoch, within=0.0)
+    for epoch in range(epochs + 1):
+        if epoch:
+            train(policy)
+        saved = copy.deepcopy((policy.optimizer.state_dict(), state_of(policy)))
+        fresh = begin(make, other_lrs(held, policy))
+        fresh.optimizer.load_state_dict(saved[0])
+        fresh.load_state_dict(saved[1])
+        expect(lrs(fresh), lrs(policy), "the lr in the group after loading", epoch)
+        expect(public(fresh), public(policy), "after loading", epoch)
+        seen, what = run(fresh, epochs - epoch), f"the lr of a run resumed at epoch {epoch}"
+        same_run(seen, right[epoch:], what, since=epoch, within=0.0)
 
 
 @law(
     "pytorch#119168, #65342: what is done last overwrites the lr",
+    groups=True,
     order=("policy, optimizer", "optimizer, bind, policy"),
 )
 def resume_any_order(make: Make, held: list[float], epochs: int, at: int, order: str) -> None:
     """A run goes on in whichever order policy and optimizer are bound and loaded."""
-    policy = begin(make, held)
-    optimizer = policy.optimizer
-    train(policy, at)
-    saved = copy.deepcopy((optimizer.state_dict(), state_of(policy)))
-
-    fresh_optimizer = sgd(other_lrs(held, policy), policy)
+    right, saved = undisturbed(make, held, epochs), saved_at(make, held, at)
+    policy = make()
+    optimizer = sgd(saved.other_lrs, policy)
     if order == "policy, optimizer":
-        fresh = bind(make(), fresh_optimizer)
-        fresh.load_state_dict(saved[1])
-        fresh_optimizer.load_state_dict(saved[0])
+        fresh = bind(policy, optimizer)
+        fresh.load_state_dict(saved.policy)
+        optimizer.load_state_dict(saved.optimizer)
     else:
-        fresh_optimizer.load_state_dict(saved[0])
-        fresh = bind(make(), fresh_optimizer)
-        fresh.load_state_dict(saved[1])
-    seen, right = run(fresh, epochs - at), run(policy, epochs - at)
-    same_run(seen, right, f"the lr of a run loaded in the order {order}", since=at, within=0.0)
+        optimizer.load_state_dict(saved.optimizer)
+        fresh = bind(policy, optimizer)
+        fresh.load_state_dict(saved.policy)
+    seen, what = run(fresh, epochs - at), f"the lr of a run loaded in the order {order}"
+    same_run(seen, right[at:], what, since=at, within=0.0)
 
 
 @law("pytorch#29697: the lr is in the optimizer's state alone")
 def resume_alone(make: Make, held: list[float], epochs: int, at: int) -> None:
     """A run goes on where the optimizer's state was never loaded."""
-    policy = begin(make, held)
-    train(policy, at)
-    saved = copy.deepcopy(state_of(policy))
-
-    fresh = begin(make, other_lrs(held, policy))
-    fresh.load_state_dict(saved)
-    seen, right = run(fresh, epochs - at), run(policy, epochs - at)
-    what = "the lr of a run resumed without the optimizer's state"
-    same_run(seen, right, what, since=at, within=0.0)
+    right, saved = undisturbed(make, held, epochs), saved_at(make, held, at)
+    fresh = begin(make, saved.other_lrs)
+    fresh.load_state_dict(saved.policy)
+    seen, what = run(fresh, epochs - at), "the lr of a run resumed without the optimizer's state"
+    same_run(seen, right[at:], what, since=at, within=0.0)
 
 
-@law("a registry on the class, which a new process does not have", widest=True)
-def resume_elsewhere(make: Make, held: list[float], epochs: int, at: int) -> None:
+@law("a registry on the class, which a new process does not have")
+def resume_elsewhere(make: Make, held: list[float], epochs: int, half: int) -> None:
     """A run goes on in a process that knows nothing of the one that saved it, nor has its files."""
 
     def resumed(saved: Any, lrs: list[float]) -> Any:
         fresh = begin(make, lrs)
         fresh.optimizer.load_state_dict(copy.deepcopy(saved[0]))
         fresh.load_state_dict(copy.deepcopy(saved[1]))
-        return run(fresh, epochs - at)
+        return run(fresh, epochs - half)
 
     def save() -> Any:  # pragma: no cover  it is another process
         files = files_written()
         policy = begin(make, held)
-        train(policy, at)
+        train(policy, half)
         saved = copy.deepcopy((policy.optimizer.state_dict(), state_of(policy)))
         lrs = other_lrs(held, policy)
         return saved, lrs, files, resumed(saved, lrs)  # whether that is right, other laws say
@@ -116,44 +111,45 @@ def resume_elsewhere(make: Make, held: list[float], epochs: int, at: int) -> Non
         saved, lrs, files, right = in_a_process(save)
     with set_aside(files):
         seen = resumed(saved, lrs)
-    same_run(seen, right, "the lr of a run resumed in a new process", since=at, within=0.0)
+    same_run(seen, right, "the lr of a run resumed in a new process", since=half, within=0.0)
 
 
-@law("a lr that is scaled by the number of processes, at each load again", widest=True)
-def resume_distributed(make: Make, held: list[float], epochs: int, at: int) -> None:
+@law("a lr that is scaled by the number of processes, at each load again")
+def resume_distributed(make: Make, held: list[float], epochs: int, half: int) -> None:
     """A run of several processes goes on the same, however often its state is loaded."""
-    if not resumes(make, held, epochs, at):
+    right, one = undisturbed(make, held, epochs), saved_at(make, held, half)
+    fresh = begin(make, one.other_lrs)
+    fresh.optimizer.load_state_dict(one.optimizer)
+    fresh.load_state_dict(one.policy)
+    if run(fresh, epochs - half) != right[half:]:
         skip("it does not go on in one process either: see resume")
     with one_of_many(4):
         policy = begin(make, held)
-        train(policy, at)
+        train(policy, half)
         saved = copy.deepcopy((policy.optimizer.state_dict(), state_of(policy)))
 
         fresh = begin(make, other_lrs(held, policy))
         for _ in range(2):
             fresh.optimizer.load_state_dict(copy.deepcopy(saved[0]))
             fresh.load_state_dict(copy.deepcopy(saved[1]))
-        seen, right = run(fresh, epochs - at), run(policy, epochs - at)
-    same_run(seen, right, "the lr of a run of 4 processes, resumed", since=at, within=0.0)
+        seen, right = run(fresh, epochs - half), run(policy, epochs - half)
+    same_run(seen, right, "the lr of a run of 4 processes, resumed", since=half, within=0.0)
 
 
-@law("pytorch#60265, #156846: a plan that is loaded in part", widest=True, order=ORDERS)
+@law("pytorch#60265, #156846: a plan that is loaded in part", order=ORDERS)
 def lr_at_loaded(make: MakePolicy, held: list[float], epochs: int, at: int, order: str) -> None:
     """After a load the lrs in use are lr_at(last_epoch), in each order, and so they go on."""
-    policy = begin(make, held)
-    if not isinstance(policy, Policy):
-        skip(f"{type(policy).__name__} has no lr_at")
-    train(policy, at)
-    saved = copy.deepcopy((policy.optimizer.state_dict(), state_of(policy)))
-
-    fresh: Any = make()
-    optimizer = sgd(other_lrs(held, policy), fresh)
+    saved = saved_at(make, held, at)
+    policy = make()
+    optimizer = sgd(saved.other_lrs, policy)
     if order == "optimizer, bind, policy":
-        optimizer.load_state_dict(saved[0])
-    fresh = bind(fresh, optimizer)
-    fresh.load_state_dict(saved[1])
+        optimizer.load_state_dict(saved.optimizer)
+    fresh = bind(policy, optimizer)
+    if not isinstance(fresh, Policy):
+        skip(f"{type(fresh).__name__} has no lr_at")
+    fresh.load_state_dict(saved.policy)
     if order == "policy, optimizer":
-        optimizer.load_state_dict(saved[0])
+        optimizer.load_state_dict(saved.optimizer)
     for epoch in range(at, min(at + 1, epochs) + 1):
         if epoch > at:
             train(fresh)
@@ -162,37 +158,33 @@ def lr_at_loaded(make: MakePolicy, held: list[float], epochs: int, at: int, orde
         same_run([seen], [right], what, since=epoch)
 
 
-@law("Distributed Checkpoint and JSON sort the keys", widest=True, order=("sorted", "reversed"))
-def load_key_order(make: Make, held: list[float], epochs: int, at: int, order: str) -> None:
+@law("Distributed Checkpoint and JSON sort the keys", order=("sorted", "reversed"))
+def load_key_order(make: Make, held: list[float], epochs: int, half: int, order: str) -> None:
     """A state is the same whatever the order of its keys."""
-    policy = begin(make, held)
-    train(policy, at)
-    saved = copy.deepcopy((policy.optimizer.state_dict(), state_of(policy)))
+    saved = saved_at(make, held, half)
     runs: list[Any] = []
-    for state in (saved[1], in_order(saved[1], backwards=order == "reversed")):
-        fresh = begin(make, other_lrs(held, policy))
-        fresh.optimizer.load_state_dict(copy.deepcopy(saved[0]))
+    for state in (saved.policy, in_order(saved.policy, backwards=order == "reversed")):
+        fresh = begin(make, saved.other_lrs)
+        fresh.optimizer.load_state_dict(copy.deepcopy(saved.optimizer))
         fresh.load_state_dict(copy.deepcopy(state))
-        runs.append(run(fresh, epochs - at))
+        runs.append(run(fresh, epochs - half))
     right, seen = runs
     what = f"the lr of a run whose state had its keys {order}"
-    same_run(seen, right, what, since=at, within=0.0)
+    same_run(seen, right, what, since=half, within=0.0)
 
 
-@law("a counter of checkpoints that the lr depends on", widest=True)
-def save_often(make: Make, held: list[float], epochs: int) -> None:
+@law("a counter of checkpoints that the lr depends on")
+def save_often(make: Make, held: list[float], epochs: int, half: int) -> None:
     """To save a policy a hundred times changes neither it nor its state."""
-    policy, twin = begin(make, held), begin(make, held)
-    half = epochs // 2
+    right = undisturbed(make, held, epochs)
+    policy = begin(make, held)
     train(policy, half)
-    train(twin, half)
     first = copy.deepcopy(plain(state_of(policy)))
     for _ in range(98):
         state_of(policy)
     expect(plain(state_of(policy)), first, "the state, saved for the 100th time", half)
-    seen, right = run(policy, epochs - half), run(twin, epochs - half)
-    what = "the lr of a run that was saved 100 times"
-    same_run(seen, right, what, since=half, within=0.0)
+    seen, what = run(policy, epochs - half), "the lr of a run that was saved 100 times"
+    same_run(seen, right[half:], what, since=half, within=0.0)
 
 
 @law("pytorch#98921, #163105, #94450: a checkpoint that only an unsafe load reads")
@@ -232,9 +224,7 @@ def state_snapshot(make: Make, held: list[float], epochs: int, at: int) -> None:
 def load_argument(make: Make, held: list[float], epochs: int, at: int) -> None:
     """Loading neither changes the state that it is given nor keeps anything of it."""
     at = min(at, epochs - 1)
-    policy = begin(make, held)
-    train(policy, at)
-    state = copy.deepcopy(state_of(policy))
+    state = saved_at(make, held, at).policy
     before = copy.deepcopy(plain(state))
     fresh, twin = begin(make, held), begin(make, held)
     fresh.load_state_dict(state)
@@ -271,12 +261,11 @@ def load_repeatable(make: Make, held: list[float], epochs: int, at: int) -> None
 
 @law(
     "the checkpoint of something else, loaded without a word",
-    widest=True,
     garbage=("None", "a list", "an empty dict", "no last_epoch", "last_epoch='three'"),
 )
-def load_rejects(make: Make, held: list[float], epochs: int, at: int, garbage: str) -> None:
+def load_rejects(make: Make, held: list[float], epochs: int, half: int, garbage: str) -> None:
     """Garbage is an error, and changes nothing."""
-    at = min(at, epochs - 1)
+    at = min(half, epochs - 1)
     policy = begin(make, held)
     train(policy, at)
     state: object = None

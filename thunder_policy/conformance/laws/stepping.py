@@ -17,14 +17,13 @@ from torch.optim.lr_scheduler import ConstantLR
 
 from ...policy import Policy
 from ..conditions import Told
-from ..isolation import arguments, held_in, isolated
+from ..isolation import arguments, held_in
 from ..runs import (
     Broken,
     Make,
     ask,
     begin,
     bind,
-    by_position,
     expect,
     flat,
     floats,
@@ -51,6 +50,7 @@ from ..runs import (
     train,
 )
 from ..settings import defined, left_running, patched, process
+from ..undisturbed import by_position, undisturbed
 from . import law
 
 # Whether a cut is worth while, by an eps of 1e-8 as a rule, all groups may decide together.
@@ -243,9 +243,9 @@ def settings(make: Make, held: list[float], epochs: int) -> None:
 @law("two runs of one configuration that differ")
 def deterministic(make: Make, held: list[float], epochs: int) -> None:
     """Equal policies give equal lrs, run after run."""
-    first = run(begin(make, held), epochs)
+    right = undisturbed(make, held, epochs)
     for _ in range(2):
-        same_run(run(begin(make, held), epochs), first, "the lrs of a later run", within=0.0)
+        same_run(run(begin(make, held), epochs), right, "the lrs of a later run", within=0.0)
 
 
 @law("mapping.pop(epoch) on the caller's own dict")
@@ -263,20 +263,17 @@ def keeps_arguments(make: Make, held: list[float], epochs: int) -> None:
             expect(plain(value), before[name], f"the arguments, after a run, {name}")
 
 
-@law("state on the class, in a global, or in a mutable default argument", widest=True, times=(1, 3))
-def independent(make: Make, held: list[float], epochs: int, at: int, times: int) -> None:
+@law("state on the class, in a global, or in a mutable default argument", times=(1, 3))
+def independent(make: Make, held: list[float], epochs: int, half: int, times: int) -> None:
     """Two policies on two optimizers, stepped in turn, do not know of each other."""
     other = [times * lr for lr in held]
-    with isolated(make):
-        alone = run(begin(make, held), epochs)
-    with isolated(make):
-        other_alone = run(begin(make, other), epochs)
+    right, other_right = (undisturbed(make, numbers, epochs) for numbers in (held, other))
     first = begin(make, held)
-    train(first, at)
+    train(first, half)
     second = begin(make, other)
-    same_run(run(second, epochs), other_alone, "the lrs of a policy bound while another is in use")
+    same_run(run(second, epochs), other_right, "the lrs of a policy bound while another is in use")
     what = "the lrs of a policy after another one was used"
-    same_run(run(first, epochs - at), alone[at:], what, since=at)
+    same_run(run(first, epochs - half), right[half:], what, since=half)
 
 
 @law("param_groups[0]['lr'] for all groups")
@@ -284,7 +281,7 @@ def group_alone(make: Make, held: list[float], epochs: int) -> None:
     """The lr of a group does not depend on the lrs of the other groups."""
     if len(held) == 1 or by_position(make, len(held), epochs):
         skip("there is one param group, or each is given a lr by its position")
-    before = run(begin(make, held), epochs)
+    before = undisturbed(make, held, epochs)
     for other in range(len(held)):
         changed = [5 * lr if group == other else lr for group, lr in enumerate(held)]
         after = run(begin(make, changed), epochs)
@@ -317,10 +314,10 @@ def order_warning(make: Make, held: list[float]) -> None:
         raise Broken("a step before optimizer.step()", "torch's warning", "no warning of it", 1)
 
 
-@law("pytorch#40971: step(epoch) and as many steps come to different lrs")
+@law("pytorch#40971: step(epoch) and as many steps come to different lrs", groups=True)
 def closed_form(make: Make, held: list[float], epochs: int) -> None:
     """lr_at(epoch), or torch's closed form, says what stepping arrives at, after a load too."""
-    right = run(begin(make, held), epochs)
+    right = undisturbed(make, held, epochs)
     scheduler: Any = begin(make, held)
     has_lr_at = isinstance(scheduler, Policy)  # that of another class may mean anything
     has_form = hasattr(scheduler, "_get_closed_form_lr")
@@ -332,7 +329,7 @@ def closed_form(make: Make, held: list[float], epochs: int) -> None:
             train(scheduler)
         same_run([lrs(scheduler)], [right[epoch]], "the lr of a run that was asked", since=epoch)
         runs = {"asked": scheduler}
-        if epoch in (0, 1, epochs // 2, epochs):
+        if epoch == epochs // 2:
             fresh: Any = begin(make, other_lrs(held, scheduler))
             fresh.load_state_dict(copy.deepcopy(state_of(scheduler)))
             runs["loaded"] = fresh
@@ -350,7 +347,7 @@ def closed_form(make: Make, held: list[float], epochs: int) -> None:
                 same_run([floats(answer)], [right[at]], what, since=at)
 
 
-@law("a schedule that is one epoch late")
+@law("a schedule that is one epoch late", groups=True)
 def values(
     make: Make, held: list[float], epochs: int, expected: Callable[[int, int], float] | None
 ) -> None:
@@ -358,4 +355,4 @@ def values(
     if expected is None:
         skip("no oracle was given: Subject(..., expected=...)")
     right = [[float(expected(t, i)) for i in range(len(held))] for t in range(epochs + 1)]
-    same_run(run(begin(make, held), epochs), right, "the lr")
+    same_run(undisturbed(make, held, epochs), right, "the lr")

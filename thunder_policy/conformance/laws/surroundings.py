@@ -9,8 +9,10 @@ import torch
 from torch.optim import SGD, Adam
 
 from ...messages import said
+from ..clocks import racing_clock
 from ..growth import bytes_at_once, keeps, least_seconds, lines_run, numbers_in, objects_in
 from ..isolation import keeping_arguments
+from ..processes import printed
 from ..runs import (
     Broken,
     Make,
@@ -26,16 +28,16 @@ from ..runs import (
     save_and_load,
     sgd,
     skip,
-    tolerance,
     train,
 )
-from ..surroundings import SURROUNDINGS, elsewhere, printed, racing_clock
+from ..settings import SURROUNDINGS, elsewhere
+from ..undisturbed import tolerance, undisturbed
 from . import law
 
 EARLY, HALF, LONG, ROUNDS = 100, 1000, 2000, 60
 
 
-@law("a progress line a step, in everybody's log and in the output of a report", widest=True)
+@law("a progress line a step, in everybody's log and in the output of a report")
 def silent(make: Make, held: list[float], epochs: int) -> None:
     """Nothing is printed."""
     with printed() as lines:
@@ -46,10 +48,11 @@ def silent(make: Make, held: list[float], epochs: int) -> None:
     expect("".join(lines), "", "what is printed")
 
 
-@law("a tensor of the default dtype; a threading.local", widest=True, where=SURROUNDINGS)
+@law("a tensor of the default dtype; a threading.local", where=SURROUNDINGS)
 def same_everywhere(make: Make, held: list[float], epochs: int, where: str) -> None:
     """The lrs are the same without gradients, with another default dtype and in another thread."""
-    right, within = run(begin(make, held), epochs), tolerance(make, held, epochs, torch.float32)
+    right = undisturbed(make, held, epochs)
+    within = tolerance(make, held, epochs, torch.float32)
     scheduler = begin(make, held)
     whole = elsewhere(where, lambda: run(begin(make, held), epochs))
     steps = elsewhere(where, lambda: run(scheduler, epochs))
@@ -57,16 +60,16 @@ def same_everywhere(make: Make, held: list[float], epochs: int, where: str) -> N
     same_run(steps, right, f"the lr of a run that goes on in {where}", **within)
 
 
-@law("a lr that is another at night", widest=True)
+@law("a lr that is another at night")
 def clock(make: Make, held: list[float], epochs: int) -> None:
     """The lrs do not depend on the time of day, nor on how long a run takes."""
-    right = run(begin(make, held), epochs)
+    right = undisturbed(make, held, epochs)
     with racing_clock():
         seen = run(begin(make, held), epochs)
     same_run(seen, right, "the lr of a run that takes days")
 
 
-@law("optimizer.step wrapped by a function that takes no closure, or returns nothing", widest=True)
+@law("optimizer.step wrapped by a function that takes no closure, or returns nothing")
 def optimizer_step(make: Make, held: list[float], epochs: int) -> None:
     """A step of the optimizer takes a closure and returns the loss, as it does by itself."""
     scheduler = begin(make, held)
@@ -82,10 +85,10 @@ def optimizer_step(make: Make, held: list[float], epochs: int) -> None:
     expect(seen, right, "what optimizer.step(closure) returned, and how often it called")
 
 
-@law("the step of Adam's state taken for the epoch", widest=True)
+@law("the step of Adam's state taken for the epoch")
 def any_optimizer(make: Make, held: list[float], epochs: int) -> None:
     """The lrs depend neither on the kind of the optimizer nor on how often it steps."""
-    right = run(begin(make, held), epochs)
+    right = undisturbed(make, held, epochs)
     policy = make()
     alike = sgd(held, policy)
     if not isinstance(alike, SGD):
@@ -118,7 +121,7 @@ def slows_down(make: Make, held: list[float]) -> bool:
     return later - early > more and late - later > more
 
 
-@law("a history that is copied, or a function that is wrapped, at each step", widest=True)
+@law("a history that is copied, or a function that is wrapped, at each step")
 def long_run(make: Make, held: list[float], epochs: int) -> None:
     """In 2,000 steps nothing grows: not the cost of a step, the stack, the state or the memory."""
     costs, peaks = list[int](), list[int]()

@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from ..gpu import fake_cuda, launches
+from ..gpu import launches
 from ..runs import (
     Broken,
     Make,
@@ -25,9 +25,9 @@ from ..runs import (
     same_run,
     skip,
     state_of,
-    tolerance,
     train,
 )
+from ..undisturbed import tolerance, undisturbed
 from . import law
 
 DTYPES = (torch.float64, torch.float32)
@@ -49,12 +49,12 @@ def tensor_identity(make: Make, held: list[float], epochs: int, dtype: torch.dty
             expect((lr.dtype, lr.shape), (dtype, torch.Size([])), "dtype and shape", epoch)
 
 
-@law("a lr rounded twice, or replaced by its first value", dtype=DTYPES)
+@law("a lr rounded twice, or replaced by its first value", groups=True, dtype=DTYPES)
 def tensor_trace(make: Make, held: list[float], epochs: int, dtype: torch.dtype) -> None:
     """With tensor lrs a run is that with floats, within the rounding of their dtype."""
-    right = run(begin(make, held), epochs)
-    seen = run(begin(make, [torch.tensor(lr, dtype=dtype) for lr in held]), epochs)
+    right = undisturbed(make, held, epochs)
     within = tolerance(make, held, epochs, dtype)
+    seen = run(begin(make, [torch.tensor(lr, dtype=dtype) for lr in held]), epochs)
     same_run(seen, right, f"the lr as a tensor of {dtype}", **within)
 
 
@@ -81,10 +81,10 @@ def tensor_storage(make: Make, held: list[float], epochs: int) -> None:
 
 
 @law("load_state_dict of a scheduler that writes floats, or the tensors of the state")
-def tensor_resume(make: Make, held: list[float], epochs: int, at: int) -> None:
+def tensor_resume(make: Make, held: list[float], epochs: int, half: int) -> None:
     """A run with tensor lrs goes on in fresh objects, in the tensors that their groups hold."""
     policy = begin(make, [torch.tensor(lr, dtype=torch.float64) for lr in held])
-    train(policy, at)
+    train(policy, half)
     saved = copy.deepcopy((policy.optimizer.state_dict(), state_of(policy)))
 
     live = [torch.tensor(lr, dtype=torch.float64) for lr in other_lrs(held, policy)]
@@ -93,27 +93,28 @@ def tensor_resume(make: Make, held: list[float], epochs: int, at: int) -> None:
     fresh.optimizer.load_state_dict(saved[0])
     live = [group[option] for group in fresh.optimizer.param_groups]
     fresh.load_state_dict(saved[1])
-    seen, right = run(fresh, epochs - at), run(policy, epochs - at)
-    same_run(seen, right, f"the tensor lr of a run resumed at epoch {at}", since=at)
+    seen, right = run(fresh, epochs - half), run(policy, epochs - half)
+    same_run(seen, right, f"the tensor lr of a run resumed at epoch {half}", since=half)
     for i, (group, lr) in enumerate(zip(fresh.optimizer.param_groups, live)):
         if group[option] is not lr:
             what = "the lr in the group, after loading"
-            raise Broken(what, "the tensor that it held", repr(group[option]), at, i)
+            raise Broken(what, "the tensor that it held", repr(group[option]), half, i)
 
 
 @law("Adam(params, lr=tensor): each group holds that one tensor")
 def tensor_shared(make: Make, held: list[float], epochs: int) -> None:
     """Groups that were given one tensor for all follow the lrs that floats would."""
-    right = run(begin(make, [0.1 for _ in held]), epochs)
+    right = undisturbed(make, [0.1 for _ in held], epochs)
+    within = tolerance(make, held, epochs)
     shared = torch.tensor(0.1, dtype=torch.float64)
     seen = run(begin(make, [shared for _ in held]), epochs)
-    within = tolerance(make, held, epochs)
     same_run(seen, right, "the lr where all groups hold one tensor", **within)
 
 
 @law("SGD(params, lr=torch.tensor([0.1])), and the elements of a buffer", form=("[1]", "views"))
 def tensor_shape(make: Make, held: list[float], epochs: int, form: str) -> None:
     """Lrs of shape [1], and views of one buffer, are written in place."""
+    right, within = undisturbed(make, held, epochs), tolerance(make, held, epochs)
     live: list[Tensor]
     if form == "[1]":
         live = [torch.tensor([lr], dtype=torch.float64) for lr in held]
@@ -121,25 +122,23 @@ def tensor_shape(make: Make, held: list[float], epochs: int, form: str) -> None:
         live = [*torch.tensor(held, dtype=torch.float64).unbind()]
     shapes = [lr.shape for lr in live]
     policy = begin(make, live)
-    seen, right = run(policy, epochs), run(begin(make, held), epochs)
-    within = tolerance(make, held, epochs)
-    same_run(seen, right, f"the lr as a tensor ({form})", **within)
+    same_run(run(policy, epochs), right, f"the lr as a tensor ({form})", **within)
     for lr, shape in zip(live, shapes):
         expect(lr.shape, shape, "the shape of the lr")
     expect([float(lr) for lr in live], lrs(policy), "what the tensors hold", epochs)
 
 
-@law("pytorch#133663: a step that waits for the GPU", widest=True)
+@law("pytorch#133663: a step that waits for the GPU")
 def gpu_sync(make: Make, held: list[float], epochs: int) -> None:
     """With lrs on a GPU no step reads one: nothing waits for the device."""
-    launches(make, fake_cuda(held), epochs)
+    launches(make, held, epochs)
 
 
-@law("a lr computed from the first epoch on, at each epoch", widest=True)
+@law("a lr computed from the first epoch on, at each epoch")
 def gpu_launches(make: Make, held: list[float], epochs: int) -> None:
     """With lrs on a GPU a step does not launch more and more kernels."""
     try:
-        counts = launches(make, fake_cuda(held), epochs)
+        counts = launches(make, held, epochs)
     except Broken as error:
         skip(f"see gpu_sync: {error}")
     for epoch in range(6, epochs + 1):

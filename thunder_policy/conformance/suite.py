@@ -246,7 +246,7 @@ def _smallest(law: Law, known: Known, arguments: Case, error: Broken) -> Broken:
     tried = ((case, _one(law, case)) for case in cases)
     broken = ((case, outcome) for case, outcome in tried if isinstance(outcome, Broken))
     arguments, error = next(broken, (arguments, error))
-    least = max(arguments.get(name, 1) for name in ("epoch", "at"))
+    least = max(arguments.get(name, 1) for name in ("half", "at"))
     for epochs in range(least, arguments.get("epochs", 0)):
         smaller = {**arguments, "epochs": epochs}
         if isinstance(outcome := _one(law, smaller), Broken):
