@@ -20,6 +20,7 @@ from typing import Any
 
 import broken
 import broken_around  # noqa: F401  it adds its pairs
+import broken_in_one_way  # noqa: F401  it adds its pairs
 import sound
 from broken import PAIRS
 from once_failed import ONCE_FAILED

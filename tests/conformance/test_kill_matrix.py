@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import broken_around  # noqa: F401  it adds its pairs
+import broken_in_one_way  # noqa: F401  it adds its pairs
 import pytest
 from broken import PAIRS
 

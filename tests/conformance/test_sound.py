@@ -9,6 +9,7 @@ from typing import Any
 
 import broken
 import broken_around  # noqa: F401  it adds its pairs
+import broken_in_one_way  # noqa: F401  it adds its pairs
 import pytest
 from once_failed import EXCUSED, ONCE_FAILED
 from sound import SOUND
