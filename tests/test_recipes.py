@@ -11,6 +11,9 @@ import pytest
 import torch
 from pages import before_the_recipes, blocks_of, run
 
+from thunder_policy import Scale, Schedule
+from thunder_policy.schedules import Cosine
+
 
 @pytest.fixture(autouse=True)
 def _empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,6 +122,26 @@ def test_start_at_epoch_k() -> None:
     names = followed("Start at epoch k")
     assert trained(names["optimizer"], 55, names["scheduler"]) == [[1e-4]] * 55
     assert names["scheduler"].last_epoch == 90
+
+
+def test_start_at_epoch_k_after_the_optimizer_has_brought_a_lr_of_another_curve() -> None:
+    before, after = sgd(0.01), sgd(0.01)
+    trained(before, 6, Scale(Cosine(1.0, 0.0, epochs=8))(before))
+    after.load_state_dict(before.state_dict())
+    scheduler = Scale(Cosine(1.0, 0.0, epochs=16), lr_init=0.01)(after, last_epoch=5)
+    lrs = [lr for (lr,) in trained(after, 10, scheduler)]
+    assert lrs == pytest.approx([0.01 * half_cosine(epoch, 16) for epoch in range(6, 16)])
+
+
+def test_change_the_number_of_batches_in_the_middle_of_a_run() -> None:
+    curve, optimizer = Cosine(0.1, 0.0, epochs=9), sgd(0.1)
+    ten = Schedule(curve).in_steps(10)(optimizer)
+    trained(optimizer, 40, ten)
+    five = Schedule(curve, on_load="override").in_steps(5)(sgd(0.1))
+    five.load_state_dict({**ten.state_dict(), "last_epoch": 20})
+    assert five.get_last_lr() == pytest.approx(ten.get_last_lr())
+    lrs = [lr for (lr,) in trained(five.optimizer, 25, five)]
+    assert lrs == pytest.approx([0.1 * half_cosine(step, 45) for step in range(20, 45)])
 
 
 def test_a_policy_of_your_own() -> None:
