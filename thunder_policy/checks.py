@@ -17,8 +17,6 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from .messages import cut
-
 T = TypeVar("T")
 
 
@@ -143,6 +141,11 @@ _REPR.maxlevel = 3
 _REPR.maxlist = _REPR.maxtuple = _REPR.maxdict = 40
 _REPR.maxstring = _REPR.maxlong = sys.maxsize
 vars(_REPR).update(repr_OrderedDict=_REPR.repr_dict, repr_instance=lambda value, level: repr(value))
+
+
+def cut(text: str, length: int) -> str:
+    """Return a text, or as much of it as fits."""
+    return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 def short(value: object) -> str:

@@ -26,10 +26,10 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
 from . import __version__
-from .checks import short
+from .checks import cut, short
 from .drawing import distinct, draw, finish, group_names, is_stepwise, milestones, wants_log
 from .expression import ExpressionError, load
-from .messages import cut, said
+from .messages import said
 from .simulate import labels, option, quantity, relative, schedulers, trajectory
 
 OK, FAILED, MISUSED = 0, 1, 2

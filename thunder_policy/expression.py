@@ -16,9 +16,9 @@ from inspect import signature
 from typing import Any
 
 from . import schedules
-from .checks import short
+from .checks import cut, short
 from .mapping import Multiply, Scale, Schedule, Switch
-from .messages import cut, said
+from .messages import said
 from .plateau import Plateau
 from .policy import Policy
 from .schedules import ScheduleFunction

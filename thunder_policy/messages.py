@@ -1,11 +1,6 @@
-"""Texts of errors, in one line and not too long."""
+"""What an exception says, in one line."""
 
 from __future__ import annotations
-
-
-def cut(text: str, length: int) -> str:
-    """Return a text, or as much of it as fits."""
-    return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 def said(error: BaseException) -> str:

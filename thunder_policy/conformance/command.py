@@ -12,8 +12,8 @@ from typing import Any
 
 from torch.optim.lr_scheduler import LRScheduler
 
-from ..checks import short
-from ..messages import cut, said
+from ..checks import cut, short
+from ..messages import said
 from ..policy import Policy
 from ..targets import TargetError, load_module, load_target
 from .catalogue import INHERITED_FROM_TORCH
