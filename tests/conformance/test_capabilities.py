@@ -29,7 +29,7 @@ from thunder_policy.conformance import (
     UndeclaredNeed,
     check_policy,
 )
-from thunder_policy.conformance.conditions import assumed, declared_now
+from thunder_policy.conformance.declared import assumed, declared_now
 from thunder_policy.conformance.suite import Check, examine
 
 EPOCHS = 6

@@ -456,7 +456,7 @@ def test_what_was_broken_once_is_said_where_it_is_not_broken_again(
         make.args[1].append(Broken("the lr", 0.5, 0.7))
         raise Flaky("it passes now")
 
-    monkeypatch.setattr("thunder_policy.conformance.machine.run_state_machine_as_test", run)
+    monkeypatch.setattr("thunder_policy.conformance.state_machine.run_state_machine_as_test", run)
     with pytest.raises(Broken, match=r"the lr: expected 0\.5, saw 0\.7"):
         Machine().test_any_order()
 

@@ -11,7 +11,7 @@ from hypothesis.strategies import SearchStrategy
 
 from thunder_policy import Multiply, Scale, Schedule, Switch
 from thunder_policy.conformance import LAWS, Subject, check_policy
-from thunder_policy.conformance.machine import PolicyMachine
+from thunder_policy.conformance.state_machine import PolicyMachine
 
 # The clauses that laws state.
 pytestmark = pytest.mark.spec(

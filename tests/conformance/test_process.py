@@ -33,14 +33,7 @@ from test_programs import HERE
 from thunder_policy.conformance import LAWS, Subject, check_policy
 from thunder_policy.conformance.clocks import racing_clock
 from thunder_policy.conformance.isolation import held_in, isolated
-from thunder_policy.conformance.processes import (
-    _packed,
-    files_written,
-    in_a_process,
-    one_of_many,
-)
-from thunder_policy.conformance.runs import Broken, NotApplicable, refuses, rng_states
-from thunder_policy.conformance.settings import (
+from thunder_policy.conformance.process_settings import (
     SETTINGS,
     defined,
     patched,
@@ -48,6 +41,13 @@ from thunder_policy.conformance.settings import (
     put_back,
     unpatch,
 )
+from thunder_policy.conformance.processes import (
+    _packed,
+    files_written,
+    in_a_process,
+    one_of_many,
+)
+from thunder_policy.conformance.runs import Broken, NotApplicable, refuses, rng_states
 from thunder_policy.conformance.suite import examine
 
 

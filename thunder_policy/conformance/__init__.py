@@ -15,13 +15,13 @@ except ImportError as _error:
 from .catalogue import INHERITED_FROM_TORCH, LAW_SETS
 from .decorator import parametrize_checks
 from .laws import LAWS, Law
-from .machine import PolicyMachine
-from .needs import UndeclaredNeed
 from .report import ConformanceError, Result
 from .runs import Broken, NotApplicable
 from .schedule import SCHEDULE_LAWS, check_schedule
+from .state_machine import PolicyMachine
 from .subject import Factory, Oracle, Subject
 from .suite import Check, check_policy, checks
+from .undeclared import UndeclaredNeed
 
 __all__ = [
     "INHERITED_FROM_TORCH",

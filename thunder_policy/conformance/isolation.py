@@ -23,9 +23,9 @@ from torch.nn import Module
 from torch.optim.lr_scheduler import LRScheduler
 
 from ..policy import Policy
-from .conditions import assumed
+from .declared import assumed
+from .process_settings import defined, process, put_back, unpatch
 from .runs import plain
-from .settings import defined, process, put_back, unpatch
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -88,7 +88,7 @@ def once(function: Function) -> Function:
     What it returns is copied each time, so that nobody writes into what another is given.
 
     Example:
-        >>> from thunder_policy.conformance.conditions import assume
+        >>> from thunder_policy.conformance.declared import assume
         >>> @once
         ... def drawn(make):
         ...     return make()

@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 
 import torch.distributed as dist
 
+from .process_settings import process, put_back
 from .runs import NotApplicable
-from .settings import process, put_back
 
 Result = TypeVar("Result")
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ..checks import short
-from .conditions import assume, declared_now
+from .declared import assume, declared_now
 from .subject import Copies
 
 

@@ -31,7 +31,7 @@ from ..mapping import MappingPolicy
 from ..messages import said
 from ..policy import Policy
 from ..state import attributes
-from .conditions import assumed
+from .declared import assumed
 
 Make = Callable[[], Any]
 """Makes a new policy, or anything else that takes an optimizer and gives a scheduler."""

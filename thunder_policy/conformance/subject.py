@@ -21,7 +21,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from ..checks import count, short
 from ..mapping import MappingPolicy
 from ..policy import Policy
-from .conditions import MakeOptimizer, Metrics, assume, told
+from .declared import MakeOptimizer, Metrics, assume, told
 from .runs import Make, skip
 
 Oracle = Callable[[int, int], float]

@@ -20,14 +20,14 @@ from hypothesis.vendor.pretty import RepresentationPrinter
 from ..messages import said
 from ..policy import Policy
 from .catalogue import INHERITED_FROM_TORCH, Inherited, laws_of
-from .ends import ENDS
 from .isolation import isolated
 from .laws import LAWS, Case, Law
-from .needs import check_needs
+from .range_ends import ENDS
 from .report import ConformanceError, Result
 from .reproduce import reproduction, source_of
 from .runs import Broken, NotApplicable, skip
 from .subject import Copies, Factory, Subject, as_subject, check_fresh, layouts_of
+from .undeclared import check_needs
 
 # A report is the same each time, and no example database is written.
 _SETTINGS = settings(

@@ -8,7 +8,7 @@ import math
 from torch.optim.lr_scheduler import ChainedScheduler, ConstantLR, SequentialLR
 
 from ...policy import Policy
-from ..conditions import Told
+from ..declared import Told
 from ..runs import (
     Broken,
     Make,

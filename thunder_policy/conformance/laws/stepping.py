@@ -16,8 +16,9 @@ from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import ConstantLR
 
 from ...policy import Policy
-from ..conditions import Told
+from ..declared import Told
 from ..isolation import arguments, held_in
+from ..process_settings import defined, left_running, patched, process
 from ..runs import (
     Broken,
     Make,
@@ -49,7 +50,6 @@ from ..runs import (
     state_of,
     train,
 )
-from ..settings import defined, left_running, patched, process
 from ..undisturbed import by_position, undisturbed
 from . import law
 

@@ -12,6 +12,7 @@ from ...messages import said
 from ..clocks import racing_clock
 from ..growth import bytes_at_once, keeps, least_seconds, lines_run, numbers_in, objects_in
 from ..isolation import keeping_arguments
+from ..process_settings import SURROUNDINGS, elsewhere
 from ..processes import printed
 from ..runs import (
     Broken,
@@ -30,7 +31,6 @@ from ..runs import (
     skip,
     train,
 )
-from ..settings import SURROUNDINGS, elsewhere
 from ..undisturbed import tolerance, undisturbed
 from . import law
 
