@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from torch.optim.lr_scheduler import StepLR
 
 import thunder_policy
-from thunder_policy.conformance import LAWS
+from thunder_policy.conformance import INHERITED_FROM_TORCH, LAWS, Subject, check_policy
+from thunder_policy.conformance.decorator import expecting
 
 POLICIES = '''
 from thunder_policy import Policy
@@ -125,3 +128,14 @@ def test_the_bad_policy_fails_where_it_is_broken(outcomes: dict[str, str]) -> No
 def test_an_expected_failure_is_xfailed_and_one_that_passes_fails(outcomes: dict[str, str]) -> None:
     assert outcomes[item("forgetful", "resume_alone")] == "skipped: the count is not saved"
     assert outcomes[item("forgetful", "pickle")] == "failure: [XPASS(strict)] it is not broken"
+
+
+def test_the_reason_of_an_inherited_failure_can_be_sent_to_another_process() -> None:
+    subject = Subject(partial(StepLR, step_size=3))
+    results = check_policy(subject, expected_failures=INHERITED_FROM_TORCH)
+    law = next(result.law for result in results if result.status == "xfailed")
+    check, marks = expecting(law, INHERITED_FROM_TORCH[law], strict=True)
+    assert marks == []
+    with pytest.raises(pytest.xfail.Exception) as caught:
+        check(subject)
+    assert type(caught.value.msg) is str  # xdist refuses any class of its own

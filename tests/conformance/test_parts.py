@@ -350,6 +350,13 @@ def test_factories_are_written_as_they_stand() -> None:
     assert source_of(float("nan")) is None
 
 
+def test_a_script_is_no_module_by_either_of_its_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    loose = type("Loose", (), {"__module__": "__main__"})
+    monkeypatch.setattr(sys.modules["__main__"], "Loose", loose, raising=False)
+    monkeypatch.setitem(sys.modules, "__mp_main__", sys.modules["__main__"])  # multiprocessing does
+    assert source_of(loose) is None
+
+
 def test_what_has_no_repr_of_its_own_is_left_to_the_reader() -> None:
     subject = Subject(st.just(Unprintable()), 1, lambda t, i: 7.0, 1)
     assert "# make = " in (examine(LAWS["values"], subject).reproduction or "")

@@ -228,7 +228,8 @@ def _kinds(value: Any) -> list[type]:
 def _global(value: Any) -> Expression | None:
     """Write something that a module holds under some name."""
     for module, found in [*sys.modules.items()]:
-        if isinstance(found, ModuleType) and module != "__main__":
+        # multiprocessing has the script under another name, too.
+        if isinstance(found, ModuleType) and found is not sys.modules["__main__"]:
             for name, one in [*vars(found).items()]:
                 if one is value and not name.startswith("_"):
                     return Expression(name, (Import(module, name, name),))

@@ -25,11 +25,11 @@ class Law:
         trap: What it guards against: an issue of torch, where there is one.
         function: Raises `Broken` where the law is broken. The names of its arguments say what it
             is tried with: ``make``, ``held`` (the lrs of the groups), ``epochs``, ``half`` (the
-            epoch half way), ``at`` (that, the first and the last), ``exact``, ``expected``, and
+            epoch half way), ``at`` (that and some more), ``exact``, ``expected``, and
             those of ``choices``.
         late: Whether it needs a policy that is bound after it was made.
         root: Whether nothing else can be said of a policy that breaks it.
-        groups: Whether it is tried with each number of param groups, and not with the most alone.
+        widest: Whether it is tried with the most param groups alone, as it takes long.
         choices: More arguments, with the values that each may take.
 
     Example:
@@ -43,38 +43,35 @@ class Law:
     function: Callable[..., None]
     late: bool = False
     root: bool = False
-    groups: bool = False
+    widest: bool = False
     choices: dict[str, Sequence[Any]] = field(default_factory=dict)
 
     def cases(
         self, given: Case, layouts: Sequence[list[float]], epochs: int, *, each: bool = False
     ) -> Iterator[Case]:
-        """Yield the arguments to try.
+        """Yield the arguments to try, small ones first.
 
-        First they are the usual ones: the most groups, half way, the last of its choices. Then one
-        of them is another, and the others are the usual ones. With ``each`` all are tried with all,
-        small ones first.
+        With the most groups the law is tried at some epochs, and with all its choices; with fewer
+        half way alone, and with the first of them, unless ``each`` is wanted there too.
         """
         # A scheduler that goes round is not where it began both there and at the end.
         half = next(at for at in range((epochs + 1) // 2, epochs + 1) if gcd(at, epochs) == 1)
-        some = sorted({0, 1, half, epochs}) if each else [*sorted({0, epochs} - {half}), half]
-        values: dict[str, Sequence[Any]] = {
-            "held": layouts if each or self.groups else layouts[-1:],
-            "at": some,
-            "half": some if each else [half],
-            "epochs": [epochs],
-            **{name: [value] for name, value in given.items()},
-            **self.choices,
-        }
+        some = sorted({0, (epochs + 1) // 2, half, epochs, *([min(1, epochs)] if each else [])})
         names = inspect.signature(self.function).parameters
-        if each:
+        for held in layouts[-1:] if self.widest or "held" not in names else layouts:
+            values: dict[str, Sequence[Any]] = {
+                "held": [held],
+                "half": [half],
+                "at": some,
+                "epochs": [epochs],
+                **{name: [value] for name, value in given.items()},
+                **self.choices,
+            }
+            if held is not layouts[-1] and not each:
+                values["at"] = [half]
+                values |= {name: choices[:1] for name, choices in self.choices.items()}
             for combination in product(*(values[name] for name in names)):
                 yield dict(zip(names, combination))
-        else:
-            usual = {name: values[name][-1] for name in names}
-            yield usual
-            for name in names:
-                yield from ({**usual, name: value} for value in values[name][:-1])
 
 
 LAWS: dict[str, Law] = {}
@@ -86,7 +83,7 @@ def law(
     *,
     late: bool = False,
     root: bool = False,
-    groups: bool = False,
+    widest: bool = False,
     **choices: Sequence[Any],
 ) -> Callable[[Function], Function]:
     """Register a function as the law of its name; its docstring is the sentence."""
@@ -94,7 +91,7 @@ def law(
     def register(function: Function) -> Function:
         sentence = inspect.cleandoc(function.__doc__ or "")
         LAWS[function.__name__] = Law(
-            function.__name__, sentence, trap, function, late, root, groups, choices
+            function.__name__, sentence, trap, function, late, root, widest, choices
         )
         return function
 

@@ -58,7 +58,7 @@ def construct(make: MakePolicy) -> None:
         raise Broken(f"{ask.__name__}() of a new policy", "UnboundPolicyError", "no error")
 
 
-@law("pytorch#104361: a policy for another number of groups", root=True, groups=True)
+@law("pytorch#104361: a policy for another number of groups", root=True)
 def runs(make: Make, held: list[float], epochs: int, exact: int | None) -> None:
     """Binding and stepping raise no error, and there is one lr for each param group."""
     policy = make()
@@ -89,7 +89,7 @@ def bound(make: Make, held: list[float]) -> None:
         expect(scheduler.last_epoch, 0, "last_epoch after binding")
 
 
-@law("a schedule that ends in nan, or goes on below 0", groups=True)
+@law("a schedule that ends in nan, or goes on below 0")
 def lr_per_group(make: Make, held: list[float], epochs: int, negative: bool) -> None:
     """At every epoch each lr is a finite number of at least 0, and get_lr() returns a Sequence."""
     scheduler = begin(make, held)
@@ -125,6 +125,7 @@ def step(make: Make, held: list[float], epochs: int) -> None:
 
 @law(
     "a division by the lr of a frozen group; a lr written as 1",
+    widest=True,
     kind=("0 first", "0 last", "int"),
 )
 def any_start(make: Make, held: list[float], epochs: int, kind: str) -> None:
@@ -182,7 +183,7 @@ def bind_type(make: Make, given: object) -> None:
 @law(
     "half a binding: some groups written, then an error",
     late=True,
-    how=("an error in get_lr", "wrong number of groups", "no optimizer"),
+    how=("no optimizer", "an error in get_lr", "wrong number of groups"),
 )
 def bind_atomic(make: MakePolicy, held: list[float], exact: int | None, how: str) -> None:
     """A binding that fails leaves the policy unbound, or bound as it was, and writes no lr."""

@@ -34,7 +34,6 @@ from . import law
 
 @law(
     "pytorch#185872, #196243: off by one at the first epoch or at a milestone",
-    groups=True,
     place=(0, 1),
 )
 def sequential(make: Make, held: list[float], epochs: int, place: int) -> None:
@@ -79,7 +78,7 @@ def chained(make: Make, held: list[float], epochs: int, place: int) -> None:
         expect(floats(chain.get_last_lr()), lrs(chain), "get_last_lr() of ChainedScheduler")
 
 
-@law("pytorch#20997, #104361: add_param_group after the scheduler was made", groups=True)
+@law("pytorch#20997, #104361: add_param_group after the scheduler was made")
 def late_group(
     make: Make, held: list[float], epochs: int, exact: int | None, late_groups: bool, at: int
 ) -> None:
@@ -116,7 +115,7 @@ def late_group(
                 raise Broken(what, "new ones, as in group 0", f"{new.pop()}, always", group=n)
 
 
-@law("pytorch#20997, #104361: a group that is not there when a run is resumed")
+@law("pytorch#20997, #104361: a group that is not there when a run is resumed", widest=True)
 def late_group_resume(
     make: Make, held: list[float], epochs: int, exact: int | None, at: int
 ) -> None:

@@ -39,7 +39,7 @@ from . import law
 ORDERS = ("policy", "policy, optimizer", "optimizer, bind, policy")
 
 
-@law("pytorch#119168: a scheduler made before or after its optimizer is loaded")
+@law("pytorch#119168: a scheduler made before or after its optimizer is loaded", widest=True)
 def resume(make: Make, held: list[float], epochs: int) -> None:
     """A run saved at any epoch goes on in fresh objects that were made with other lrs."""
     right = undisturbed(make, held, epochs)
@@ -59,7 +59,6 @@ def resume(make: Make, held: list[float], epochs: int) -> None:
 
 @law(
     "pytorch#119168, #65342: what is done last overwrites the lr",
-    groups=True,
     order=("policy, optimizer", "optimizer, bind, policy"),
 )
 def resume_any_order(make: Make, held: list[float], epochs: int, at: int, order: str) -> None:
@@ -89,7 +88,7 @@ def resume_alone(make: Make, held: list[float], epochs: int, at: int) -> None:
     same_run(seen, right[at:], what, since=at, within=0.0)
 
 
-@law("a registry on the class, which a new process does not have")
+@law("a registry on the class, which a new process does not have", widest=True)
 def resume_elsewhere(make: Make, held: list[float], epochs: int, half: int) -> None:
     """A run goes on in a process that knows nothing of the one that saved it, nor has its files."""
 
@@ -114,29 +113,29 @@ def resume_elsewhere(make: Make, held: list[float], epochs: int, half: int) -> N
     same_run(seen, right, "the lr of a run resumed in a new process", since=half, within=0.0)
 
 
-@law("a lr that is scaled by the number of processes, at each load again")
-def resume_distributed(make: Make, held: list[float], epochs: int, half: int) -> None:
+@law("a lr that is scaled by the number of processes, at each load again", widest=True)
+def resume_distributed(make: Make, held: list[float], epochs: int, at: int) -> None:
     """A run of several processes goes on the same, however often its state is loaded."""
-    right, one = undisturbed(make, held, epochs), saved_at(make, held, half)
+    right, one = undisturbed(make, held, epochs), saved_at(make, held, at)
     fresh = begin(make, one.other_lrs)
     fresh.optimizer.load_state_dict(one.optimizer)
     fresh.load_state_dict(one.policy)
-    if run(fresh, epochs - half) != right[half:]:
+    if run(fresh, epochs - at) != right[at:]:
         skip("it does not go on in one process either: see resume")
     with one_of_many(4):
         policy = begin(make, held)
-        train(policy, half)
+        train(policy, at)
         saved = copy.deepcopy((policy.optimizer.state_dict(), state_of(policy)))
 
         fresh = begin(make, other_lrs(held, policy))
         for _ in range(2):
             fresh.optimizer.load_state_dict(copy.deepcopy(saved[0]))
             fresh.load_state_dict(copy.deepcopy(saved[1]))
-        seen, right = run(fresh, epochs - half), run(policy, epochs - half)
-    same_run(seen, right, "the lr of a run of 4 processes, resumed", since=half, within=0.0)
+        seen, right = run(fresh, epochs - at), run(policy, epochs - at)
+    same_run(seen, right, "the lr of a run of 4 processes, resumed", since=at, within=0.0)
 
 
-@law("pytorch#60265, #156846: a plan that is loaded in part", order=ORDERS)
+@law("pytorch#60265, #156846: a plan that is loaded in part", widest=True, order=ORDERS)
 def lr_at_loaded(make: MakePolicy, held: list[float], epochs: int, at: int, order: str) -> None:
     """After a load the lrs in use are lr_at(last_epoch), in each order, and so they go on."""
     saved = saved_at(make, held, at)
@@ -158,22 +157,22 @@ def lr_at_loaded(make: MakePolicy, held: list[float], epochs: int, at: int, orde
         same_run([seen], [right], what, since=epoch)
 
 
-@law("Distributed Checkpoint and JSON sort the keys", order=("sorted", "reversed"))
-def load_key_order(make: Make, held: list[float], epochs: int, half: int, order: str) -> None:
+@law("Distributed Checkpoint and JSON sort the keys", widest=True, order=("sorted", "reversed"))
+def load_key_order(make: Make, held: list[float], epochs: int, at: int, order: str) -> None:
     """A state is the same whatever the order of its keys."""
-    saved = saved_at(make, held, half)
+    saved = saved_at(make, held, at)
     runs: list[Any] = []
     for state in (saved.policy, in_order(saved.policy, backwards=order == "reversed")):
         fresh = begin(make, saved.other_lrs)
         fresh.optimizer.load_state_dict(copy.deepcopy(saved.optimizer))
         fresh.load_state_dict(copy.deepcopy(state))
-        runs.append(run(fresh, epochs - half))
+        runs.append(run(fresh, epochs - at))
     right, seen = runs
     what = f"the lr of a run whose state had its keys {order}"
-    same_run(seen, right, what, since=half, within=0.0)
+    same_run(seen, right, what, since=at, within=0.0)
 
 
-@law("a counter of checkpoints that the lr depends on")
+@law("a counter of checkpoints that the lr depends on", widest=True)
 def save_often(make: Make, held: list[float], epochs: int, half: int) -> None:
     """To save a policy a hundred times changes neither it nor its state."""
     right = undisturbed(make, held, epochs)
@@ -261,11 +260,12 @@ def load_repeatable(make: Make, held: list[float], epochs: int, at: int) -> None
 
 @law(
     "the checkpoint of something else, loaded without a word",
+    widest=True,
     garbage=("None", "a list", "an empty dict", "no last_epoch", "last_epoch='three'"),
 )
-def load_rejects(make: Make, held: list[float], epochs: int, half: int, garbage: str) -> None:
+def load_rejects(make: Make, held: list[float], epochs: int, at: int, garbage: str) -> None:
     """Garbage is an error, and changes nothing."""
-    at = min(half, epochs - 1)
+    at = min(at, epochs - 1)
     policy = begin(make, held)
     train(policy, at)
     state: object = None

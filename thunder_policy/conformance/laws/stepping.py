@@ -244,7 +244,7 @@ def settings(make: Make, held: list[float], epochs: int) -> None:
 def deterministic(make: Make, held: list[float], epochs: int) -> None:
     """Equal policies give equal lrs, run after run."""
     right = undisturbed(make, held, epochs)
-    for _ in range(2):
+    for _ in range(3):
         same_run(run(begin(make, held), epochs), right, "the lrs of a later run", within=0.0)
 
 
@@ -263,17 +263,17 @@ def keeps_arguments(make: Make, held: list[float], epochs: int) -> None:
             expect(plain(value), before[name], f"the arguments, after a run, {name}")
 
 
-@law("state on the class, in a global, or in a mutable default argument", times=(1, 3))
-def independent(make: Make, held: list[float], epochs: int, half: int, times: int) -> None:
+@law("state on the class, in a global, or in a mutable default argument", widest=True, times=(1, 3))
+def independent(make: Make, held: list[float], epochs: int, at: int, times: int) -> None:
     """Two policies on two optimizers, stepped in turn, do not know of each other."""
     other = [times * lr for lr in held]
     right, other_right = (undisturbed(make, numbers, epochs) for numbers in (held, other))
     first = begin(make, held)
-    train(first, half)
+    train(first, at)
     second = begin(make, other)
     same_run(run(second, epochs), other_right, "the lrs of a policy bound while another is in use")
     what = "the lrs of a policy after another one was used"
-    same_run(run(first, epochs - half), right[half:], what, since=half)
+    same_run(run(first, epochs - at), right[at:], what, since=at)
 
 
 @law("param_groups[0]['lr'] for all groups")
@@ -314,7 +314,7 @@ def order_warning(make: Make, held: list[float]) -> None:
         raise Broken("a step before optimizer.step()", "torch's warning", "no warning of it", 1)
 
 
-@law("pytorch#40971: step(epoch) and as many steps come to different lrs", groups=True)
+@law("pytorch#40971: step(epoch) and as many steps come to different lrs")
 def closed_form(make: Make, held: list[float], epochs: int) -> None:
     """lr_at(epoch), or torch's closed form, says what stepping arrives at, after a load too."""
     right = undisturbed(make, held, epochs)
@@ -347,7 +347,7 @@ def closed_form(make: Make, held: list[float], epochs: int) -> None:
                 same_run([floats(answer)], [right[at]], what, since=at)
 
 
-@law("a schedule that is one epoch late", groups=True)
+@law("a schedule that is one epoch late")
 def values(
     make: Make, held: list[float], epochs: int, expected: Callable[[int, int], float] | None
 ) -> None:

@@ -37,7 +37,7 @@ from . import law
 EARLY, HALF, LONG, ROUNDS = 100, 1000, 2000, 60
 
 
-@law("a progress line a step, in everybody's log and in the output of a report")
+@law("a progress line a step, in everybody's log and in the output of a report", widest=True)
 def silent(make: Make, held: list[float], epochs: int) -> None:
     """Nothing is printed."""
     with printed() as lines:
@@ -48,7 +48,7 @@ def silent(make: Make, held: list[float], epochs: int) -> None:
     expect("".join(lines), "", "what is printed")
 
 
-@law("a tensor of the default dtype; a threading.local", where=SURROUNDINGS)
+@law("a tensor of the default dtype; a threading.local", widest=True, where=SURROUNDINGS)
 def same_everywhere(make: Make, held: list[float], epochs: int, where: str) -> None:
     """The lrs are the same without gradients, with another default dtype and in another thread."""
     right = undisturbed(make, held, epochs)
@@ -60,7 +60,7 @@ def same_everywhere(make: Make, held: list[float], epochs: int, where: str) -> N
     same_run(steps, right, f"the lr of a run that goes on in {where}", **within)
 
 
-@law("a lr that is another at night")
+@law("a lr that is another at night", widest=True)
 def clock(make: Make, held: list[float], epochs: int) -> None:
     """The lrs do not depend on the time of day, nor on how long a run takes."""
     right = undisturbed(make, held, epochs)
@@ -69,7 +69,7 @@ def clock(make: Make, held: list[float], epochs: int) -> None:
     same_run(seen, right, "the lr of a run that takes days")
 
 
-@law("optimizer.step wrapped by a function that takes no closure, or returns nothing")
+@law("optimizer.step wrapped by a function that takes no closure, or returns nothing", widest=True)
 def optimizer_step(make: Make, held: list[float], epochs: int) -> None:
     """A step of the optimizer takes a closure and returns the loss, as it does by itself."""
     scheduler = begin(make, held)
@@ -85,7 +85,7 @@ def optimizer_step(make: Make, held: list[float], epochs: int) -> None:
     expect(seen, right, "what optimizer.step(closure) returned, and how often it called")
 
 
-@law("the step of Adam's state taken for the epoch")
+@law("the step of Adam's state taken for the epoch", widest=True)
 def any_optimizer(make: Make, held: list[float], epochs: int) -> None:
     """The lrs depend neither on the kind of the optimizer nor on how often it steps."""
     right = undisturbed(make, held, epochs)
@@ -121,7 +121,7 @@ def slows_down(make: Make, held: list[float]) -> bool:
     return later - early > more and late - later > more
 
 
-@law("a history that is copied, or a function that is wrapped, at each step")
+@law("a history that is copied, or a function that is wrapped, at each step", widest=True)
 def long_run(make: Make, held: list[float], epochs: int) -> None:
     """In 2,000 steps nothing grows: not the cost of a step, the stack, the state or the memory."""
     costs, peaks = list[int](), list[int]()

@@ -49,7 +49,7 @@ def tensor_identity(make: Make, held: list[float], epochs: int, dtype: torch.dty
             expect((lr.dtype, lr.shape), (dtype, torch.Size([])), "dtype and shape", epoch)
 
 
-@law("a lr rounded twice, or replaced by its first value", groups=True, dtype=DTYPES)
+@law("a lr rounded twice, or replaced by its first value", dtype=DTYPES)
 def tensor_trace(make: Make, held: list[float], epochs: int, dtype: torch.dtype) -> None:
     """With tensor lrs a run is that with floats, within the rounding of their dtype."""
     right = undisturbed(make, held, epochs)
@@ -81,10 +81,10 @@ def tensor_storage(make: Make, held: list[float], epochs: int) -> None:
 
 
 @law("load_state_dict of a scheduler that writes floats, or the tensors of the state")
-def tensor_resume(make: Make, held: list[float], epochs: int, half: int) -> None:
+def tensor_resume(make: Make, held: list[float], epochs: int, at: int) -> None:
     """A run with tensor lrs goes on in fresh objects, in the tensors that their groups hold."""
     policy = begin(make, [torch.tensor(lr, dtype=torch.float64) for lr in held])
-    train(policy, half)
+    train(policy, at)
     saved = copy.deepcopy((policy.optimizer.state_dict(), state_of(policy)))
 
     live = [torch.tensor(lr, dtype=torch.float64) for lr in other_lrs(held, policy)]
@@ -93,12 +93,12 @@ def tensor_resume(make: Make, held: list[float], epochs: int, half: int) -> None
     fresh.optimizer.load_state_dict(saved[0])
     live = [group[option] for group in fresh.optimizer.param_groups]
     fresh.load_state_dict(saved[1])
-    seen, right = run(fresh, epochs - half), run(policy, epochs - half)
-    same_run(seen, right, f"the tensor lr of a run resumed at epoch {half}", since=half)
+    seen, right = run(fresh, epochs - at), run(policy, epochs - at)
+    same_run(seen, right, f"the tensor lr of a run resumed at epoch {at}", since=at)
     for i, (group, lr) in enumerate(zip(fresh.optimizer.param_groups, live)):
         if group[option] is not lr:
             what = "the lr in the group, after loading"
-            raise Broken(what, "the tensor that it held", repr(group[option]), half, i)
+            raise Broken(what, "the tensor that it held", repr(group[option]), at, i)
 
 
 @law("Adam(params, lr=tensor): each group holds that one tensor")
@@ -128,13 +128,13 @@ def tensor_shape(make: Make, held: list[float], epochs: int, form: str) -> None:
     expect([float(lr) for lr in live], lrs(policy), "what the tensors hold", epochs)
 
 
-@law("pytorch#133663: a step that waits for the GPU")
+@law("pytorch#133663: a step that waits for the GPU", widest=True)
 def gpu_sync(make: Make, held: list[float], epochs: int) -> None:
     """With lrs on a GPU no step reads one: nothing waits for the device."""
     launches(make, held, epochs)
 
 
-@law("a lr computed from the first epoch on, at each epoch")
+@law("a lr computed from the first epoch on, at each epoch", widest=True)
 def gpu_launches(make: Make, held: list[float], epochs: int) -> None:
     """With lrs on a GPU a step does not launch more and more kernels."""
     try:
