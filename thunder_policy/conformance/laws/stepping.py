@@ -329,7 +329,7 @@ def closed_form(make: Make, held: list[float], epochs: int) -> None:
             train(scheduler)
         same_run([lrs(scheduler)], [right[epoch]], "the lr of a run that was asked", since=epoch)
         runs = {"asked": scheduler}
-        if epoch == epochs // 2:
+        if epoch in (0, 1, epochs // 2, epochs):
             fresh: Any = begin(make, other_lrs(held, scheduler))
             fresh.load_state_dict(copy.deepcopy(state_of(scheduler)))
             runs["loaded"] = fresh
