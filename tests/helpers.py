@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from enum import IntEnum
 from fractions import Fraction
 from typing import Any, TypeAlias
 
@@ -291,6 +292,17 @@ def numbers(value: Any) -> Any:
             return [numbers(entry) for entry in value]
         case _:
             return value
+
+
+class Phase(IntEnum):
+    """An integral type of the user's own."""
+
+    FINE_TUNING = 10
+
+
+def number(value: Any) -> float:
+    """Return a value as a float; torch warns where a tensor with a gradient is not detached."""
+    return float(value.detach()) if isinstance(value, Tensor) else float(value)
 
 
 def overlap(first: object, second: object) -> bool:

@@ -776,15 +776,6 @@ def test_a_policy_whose_optimizer_is_wrapped_by_no_optimizer_is_copied_too() -> 
     assert policy.last_epoch == 3
 
 
-@pytest.mark.spec("X3")
-@EVERY_POLICY
-def test_frameworks_read_no_meaning_into_a_policy(make: MakePolicy) -> None:
-    policy = make()
-    for thing in (policy, policy(sgd())):
-        assert not hasattr(thing, "total_steps")
-        assert not hasattr(thing, "milestones")
-
-
 # Custom policies
 
 

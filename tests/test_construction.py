@@ -9,7 +9,6 @@ from array import array
 from collections import OrderedDict, UserList, deque
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from enum import IntEnum
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -19,9 +18,11 @@ import pytest
 import torch
 from helpers import (
     NOT_EPOCHS,
+    Phase,
     a_mapping,
     advance,
     named,
+    number,
     reciprocal,
     sgd,
     tensor,
@@ -34,17 +35,6 @@ Class: TypeAlias = type[MappingPolicy[Any]]
 BOTH = pytest.mark.parametrize("cls", [Switch, Multiply])
 CALLED = pytest.mark.parametrize("cls", [Schedule, Scale])
 ALL = pytest.mark.parametrize("cls", [Switch, Multiply, Schedule, Scale])
-
-
-class Phase(IntEnum):
-    """An integral type of the user's own."""
-
-    FINE_TUNING = 10
-
-
-def number(value: Any) -> float:
-    """Return a value as a float; torch warns where a tensor with a gradient is not detached."""
-    return float(value.detach()) if isinstance(value, torch.Tensor) else float(value)
 
 
 # Construction: epoch keys

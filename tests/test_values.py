@@ -5,14 +5,13 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from enum import IntEnum
 from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
-import torch
 from helpers import (
     NOT_EPOCHS,
+    Phase,
     a_mapping,
     a_policy,
     advance,
@@ -35,17 +34,6 @@ Class: TypeAlias = type[MappingPolicy[Any]]
 BOTH = pytest.mark.parametrize("cls", [Switch, Multiply])
 CALLED = pytest.mark.parametrize("cls", [Schedule, Scale])
 ALL = pytest.mark.parametrize("cls", [Switch, Multiply, Schedule, Scale])
-
-
-class Phase(IntEnum):
-    """An integral type of the user's own."""
-
-    FINE_TUNING = 10
-
-
-def number(value: Any) -> float:
-    """Return a value as a float; torch warns where a tensor with a gradient is not detached."""
-    return float(value.detach()) if isinstance(value, torch.Tensor) else float(value)
 
 
 # Values

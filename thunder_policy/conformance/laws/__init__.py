@@ -24,9 +24,8 @@ class Law:
         sentence: What it states.
         trap: What it guards against: an issue of torch, where there is one.
         function: Raises `Broken` where the law is broken. The names of its arguments say what it
-            is tried with: ``make``, ``held`` (the lrs of the groups), ``epochs``, ``half`` (the
-            epoch half way), ``at`` (that and some more), ``exact``, ``expected``, and
-            those of ``choices``.
+            is tried with: ``make``, ``held`` (the lrs of the groups), ``epochs``, ``at`` (some
+            epochs), ``exact``, ``expected``, and those of ``choices``.
         late: Whether it needs a policy that is bound after it was made.
         root: Whether nothing else can be said of a policy that breaks it.
         widest: Whether it is tried with the most param groups alone, as it takes long.
@@ -61,7 +60,6 @@ class Law:
         for held in layouts[-1:] if self.widest or "held" not in names else layouts:
             values: dict[str, Sequence[Any]] = {
                 "held": [held],
-                "half": [half],
                 "at": some,
                 "epochs": [epochs],
                 **{name: [value] for name, value in given.items()},

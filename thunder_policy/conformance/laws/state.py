@@ -89,19 +89,19 @@ def resume_alone(make: Make, held: list[float], epochs: int, at: int) -> None:
 
 
 @law("a registry on the class, which a new process does not have", widest=True)
-def resume_elsewhere(make: Make, held: list[float], epochs: int, half: int) -> None:
+def resume_elsewhere(make: Make, held: list[float], epochs: int, at: int) -> None:
     """A run goes on in a process that knows nothing of the one that saved it, nor has its files."""
 
     def resumed(saved: Any, lrs: list[float]) -> Any:
         fresh = begin(make, lrs)
         fresh.optimizer.load_state_dict(copy.deepcopy(saved[0]))
         fresh.load_state_dict(copy.deepcopy(saved[1]))
-        return run(fresh, epochs - half)
+        return run(fresh, epochs - at)
 
     def save() -> Any:  # pragma: no cover  it is another process
         files = files_written()
         policy = begin(make, held)
-        train(policy, half)
+        train(policy, at)
         saved = copy.deepcopy((policy.optimizer.state_dict(), state_of(policy)))
         lrs = other_lrs(held, policy)
         return saved, lrs, files, resumed(saved, lrs)  # whether that is right, other laws say
@@ -110,7 +110,7 @@ def resume_elsewhere(make: Make, held: list[float], epochs: int, half: int) -> N
         saved, lrs, files, right = in_a_process(save)
     with set_aside(files):
         seen = resumed(saved, lrs)
-    same_run(seen, right, "the lr of a run resumed in a new process", since=half, within=0.0)
+    same_run(seen, right, "the lr of a run resumed in a new process", since=at, within=0.0)
 
 
 @law("a lr that is scaled by the number of processes, at each load again", widest=True)
@@ -173,8 +173,9 @@ def load_key_order(make: Make, held: list[float], epochs: int, at: int, order: s
 
 
 @law("a counter of checkpoints that the lr depends on", widest=True)
-def save_often(make: Make, held: list[float], epochs: int, half: int) -> None:
+def save_often(make: Make, held: list[float], epochs: int) -> None:
     """To save a policy a hundred times changes neither it nor its state."""
+    half = epochs // 2
     right = undisturbed(make, held, epochs)
     policy = begin(make, held)
     train(policy, half)
